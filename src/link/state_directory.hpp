@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+//
+// The state directory (0700) and its files (0600): the exit's identity and invites, the client's identity. Every
+// file is replaced atomically (temporary file, fsync, rename, fsync of the directory), under a lock where more
+// than one process writes: a crash leaves the old file or the new one, never half of one.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/names.hpp"
+#include "base/relay_url.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
+
+namespace zks::link {
+
+// Writes `content` to `path` atomically with mode 0600.
+Result<> write_file_atomically(const std::filesystem::path& path, std::string_view content);
+
+struct ExitIdentity {
+  Secret<64> room_secret;         // Ed25519 secret key in libsodium's form (seed || public key)
+  PublicKey room_public{};
+  Key static_secret;              // X25519
+  PublicKey static_public{};
+  RoomId room{};
+};
+
+struct Invite {
+  InviteId id{};
+  std::string name;               // 1 to 64 of [A-Za-z0-9._-], unique
+  Key psk;
+  std::int64_t created = 0;       // seconds since 1970
+  std::int64_t expires = 0;       // 0: never
+  std::uint32_t max_devices = 5;
+  std::vector<PublicKey> devices; // client static keys, pinned at their first authentic record
+
+  Invite clone() const;
+};
+
+class StateDirectory {
+ public:
+  // Makes the directory (0700) when it is not there; kUsage when it is not ours or open to others.
+  static Result<StateDirectory> open(const std::filesystem::path& path);
+  static std::filesystem::path default_path();  // $XDG_STATE_HOME/zks, ~/.local/state/zks, as root /var/lib/zks
+
+  const std::filesystem::path& path() const { return path_; }
+
+  Result<ExitIdentity> load_or_create_exit_identity();
+  Result<Key> load_or_create_client_key();  // X25519 secret key
+
+  // The relays an exit uses, kept so that `invite` can write links.
+  struct RelayList {
+    std::vector<RelayUrl> relays;
+    std::optional<Digest> pin;
+  };
+  Result<> save_relays(const RelayList& relays);
+  Result<RelayList> load_relays();  // kUsage when the exit has not been started yet
+
+  Result<std::vector<Invite>> load_invites();
+  Result<Invite> add_invite(const std::string& name, std::optional<std::chrono::seconds> lifetime,
+                            std::uint32_t max_devices);  // kUsage: name taken or malformed
+  Result<InviteId> revoke_invite(const std::string& name);
+  // Adds `device` to the invite's pinned keys unless it is there already; kRefused when the invite is gone,
+  // expired or full. On success it is on disk.
+  Result<> pin_device(const InviteId& invite, const PublicKey& device);
+
+  // Changes whenever the invites file does (device, inode, mtime, size); for cheap polling by a running exit.
+  std::uint64_t invites_version() const;
+
+ private:
+  explicit StateDirectory(std::filesystem::path path) : path_(std::move(path)) {}
+  std::filesystem::path path_;
+};
+
+}  // namespace zks::link
