@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures of the end-to-end tests. A tunnel is shared by the tests of one file; a test that needs other options,
+or measures memory, starts its own. A failed test shows the logs of the programs that were running."""
+import os
+
+import pytest
+from harness import process
+from harness.certificates import Authority
+from harness.dns import DnsServer
+from harness.tunnel import Tunnel
+from harness.web import WebServer
+
+# A name that no public resolver knows (RFC 6761, "test."): only the exit's --resolver does.
+SITE = "site.exit-only.test"
+SITE_IPV6 = "site6.exit-only.test"
+LOG_TAIL = 6000
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for program in process.started:
+            state = "running" if program.alive() else f"ended with {program.process.returncode}"
+            report.sections.append((f"log of {program.name} ({state})", program.stderr()[-LOG_TAIL:]))
+
+
+def pytest_sessionfinish():
+    for program in list(process.started):
+        program.kill()
+
+
+@pytest.fixture(scope="session")
+def full():
+    """True when transfers should have their full size (scripts/test --full)."""
+    return os.environ.get("ZKS_FULL") == "1"
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """A directory for the processes that a module shares."""
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def dns():
+    server = DnsServer({SITE: ["127.0.0.1"], SITE_IPV6: ["::1"]})
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def web(workspace, authority):
+    server = WebServer(workspace, authority.issue(SITE, "localhost", "127.0.0.1"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def tunnel(workspace, authority, dns):
+    chain = Tunnel(workspace, authority, resolver=dns.address)
+    yield chain
+    chain.assert_alive()
+    chain.stop()
+
+
+@pytest.fixture
+def new_tunnel(tmp_path, authority, dns):
+    """Makes tunnels of a test's own; they end with it."""
+    made = []
+
+    def make(**options):
+        chain = Tunnel(tmp_path, authority, resolver=dns.address, **options)
+        made.append(chain)
+        return chain
+
+    yield make
+    for chain in made:
+        chain.kill()
+
+
+@pytest.fixture
+def programs():
+    """Programs appended here are stopped after the test, the last one first."""
+    started = []
+    yield started
+    for program in reversed(started):
+        program.kill()

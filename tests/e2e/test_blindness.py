@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""The relay is blind: neither its memory nor its traffic, the WebSocket payloads included, holds plaintext, a psk,
+a static key or a transport key. The relay is a plaintext one here, so that its traffic can be read.
+
+A search that finds nothing proves little, so the same search must find each secret in the client or the exit, and
+Key_remote, the relay's own share, in the relay. The transport keys of the lane are found in the memory of its ends,
+and proven by opening the recorded records with them.
+"""
+import json
+import secrets
+import socket
+
+import pytest
+from harness import memory, records, servers, socks
+from harness.access_link import base64url, from_base64url
+from harness.recorder import Recorder, messages
+from harness.tunnel import start_client, start_exit, start_relay
+
+TEXT, BINARY = 1, 2
+SECRET_MEMBERS = {"room_seed": "room key", "static_key": "static key", "psk": "psk"}
+
+
+class RecordedChain:
+    """Plaintext relay with a recorder before each of its two peers."""
+
+    def __init__(self, directory, programs):
+        self.relay = start_relay(directory)
+        programs.append(self.relay)
+        self.exit_side = Recorder(self.relay.address())
+        self.client_side = Recorder(self.relay.address())
+        self.exit = start_exit(directory, f"ws://127.0.0.1:{self.exit_side.port}")
+        programs.append(self.exit)
+        self.link = self.exit.link()
+        self.client = start_client(directory, self.link.with_(hosts=f"127.0.0.1:{self.client_side.port}"))
+        programs.append(self.client)
+
+    def wire(self):
+        return self.client_side.bytes() + self.exit_side.bytes()
+
+    def client_lane(self):
+        """The recorded connection that carried the lane."""
+        (connection,) = self.client_side.connections
+        return connection
+
+    def close(self):
+        self.exit_side.close()
+        self.client_side.close()
+
+
+@pytest.fixture
+def chain(tmp_path, programs):
+    made = RecordedChain(tmp_path, programs)
+    yield made
+    made.close()
+
+
+def stored_secrets(directory, owner):
+    """name: bytes of the secrets in a state directory's files."""
+    found = {}
+
+    def walk(value, path):
+        if isinstance(value, dict):
+            for name, member in value.items():
+                if name in SECRET_MEMBERS:
+                    found[f"{owner}'s {SECRET_MEMBERS[name]}"] = from_base64url(member)
+                else:
+                    walk(member, path)
+        elif isinstance(value, list):
+            for member in value:
+                walk(member, path)
+
+    for path in directory.glob("*.json"):
+        walk(json.loads(path.read_text()), path)
+    return found
+
+
+def spellings(named):
+    """Each secret as bytes, and in the texts that it has in links and files."""
+    out = {}
+    for name, raw in named.items():
+        out[name] = raw
+        out[f"{name}, as base64url"] = base64url(raw).encode()
+        out[f"{name}, as hex"] = raw.hex().encode()
+    return out
+
+
+def spoken(stream, opcode):
+    return [payload for kind, payload in messages(bytes(stream)) if kind == opcode]
+
+
+def remote_key(connection):
+    """The relay's key of epoch 0, out of its `paired` message."""
+    paired = [m for m in map(json.loads, (t for t in spoken(connection.received, TEXT) if t.startswith(b"{")))
+              if m["type"] == "paired"]
+    return from_base64url(paired[0]["remote_key"])
+
+
+def exchange(chain, marker):
+    """The marker passes once each way."""
+    with servers.accepting() as server:
+        with socks.connect(chain.client.proxy, "127.0.0.1", server.port) as near, server.next() as far:
+            near.sendall(marker)
+            assert socks.read_exactly(far, len(marker)) == marker
+            far.sendall(marker)
+            assert socks.read_exactly(near, len(marker)) == marker
+
+
+def transport_keys(chain, marker):
+    """{name: key} of both directions, proven by opening everything that was recorded so far."""
+    wire = chain.wire()
+    shared = memory.random_looking(chain.client.pid) & memory.random_looking(chain.exit.pid)
+    candidates = [window for window in shared if window not in wire]  # ciphertext is at both ends too
+    keys = {}
+    lane = chain.client_lane()
+    for name, stream in (("client to exit", lane.sent), ("exit to client", lane.received)):
+        _handshake, *sealed = spoken(stream, BINARY)
+        pair = records.find_keys(candidates, sealed[0])
+        assert pair, f"no key {name} among {len(candidates)} candidates"
+        assert marker in records.open_all(pair, sealed), "what was recorded is what the keys open"
+        keys[f"Key_local, {name}"], keys[f"Key_remote, {name}"] = pair
+    return keys
+
+
+def fill_with(chain, marker):
+    """Leaves the marker in the buffers of both ends: neither application reads what the other sends."""
+    block = marker * 2048
+    server = servers.Accepting()
+    near = socks.connect(chain.client.proxy, "127.0.0.1", server.port, receive_buffer=4096)
+    far = server.next()
+    for sock in (near, far):
+        sock.settimeout(1)
+        with pytest.raises(socket.timeout):
+            while True:
+                sock.sendall(block)
+    return server, near, far
+
+
+@pytest.mark.timeout(180)
+def test_relay_holds_no_secret(chain):
+    marker = secrets.token_bytes(32)
+    exchange(chain, marker)
+    named = {"marker": marker, "link's psk": chain.link.psk,
+             **stored_secrets(chain.client.state, "client"), **stored_secrets(chain.exit.state, "exit"),
+             **transport_keys(chain, marker)}
+    assert {"client's static key", "exit's static key", "exit's room key", "exit's psk"} <= set(named)
+    server, near, far = fill_with(chain, marker)
+    needles = spellings(named) | {"link": chain.link.fragment().encode()}
+
+    at_the_ends = memory.search(chain.client.pid, needles) | memory.search(chain.exit.pid, needles)
+    missing = {name for name in named if not at_the_ends & spellings({name: b""}).keys()}
+    assert missing <= {"exit's room key"}, "the search finds what is there"
+    assert memory.search(chain.relay.pid, spellings({"Key_remote": remote_key(chain.client_lane())}))
+
+    assert memory.search(chain.relay.pid, needles) == set()
+    wire = chain.wire()
+    assert remote_key(chain.client_lane()) in {from_base64url(key) for key in remote_keys_on(chain.exit_side)}
+    assert {name for name, needle in needles.items() if needle in wire} == set()
+    for sock in (near, far):
+        socks.abort(sock)
+    server.close()
+
+
+def remote_keys_on(recorder):
+    """Every remote_key that the relay sent over a recorder."""
+    keys = []
+    for connection in recorder.connections:
+        for text in spoken(connection.received, TEXT):
+            if text.startswith(b"{"):
+                keys.append(json.loads(text).get("remote_key", ""))
+    return keys
