@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Where a relay is: ws:// or wss://, host, port and an optional path prefix. Written by an operator or carried in
-// an access link, so it is parsed strictly.
+// Where a relay is: ws:// or wss://, host, port and an optional path prefix. Written by an operator or
+// carried in an access link, so it is parsed strictly.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ struct RelayUrl {
   std::uint16_t port = 443;
   std::string prefix;  // "" or "/a/b": no trailing slash
 
-  // host:port as it stands in the Host header, the default port left out, IPv6 in brackets. This string is also
-  // what an exit's registration signs.
+  // host:port as it stands in the Host header, the default port left out, IPv6 in brackets. This string is
+  // also what an exit's registration signs.
   std::string authority() const;
   std::string text() const;
 
@@ -29,7 +29,8 @@ struct RelayUrl {
 // Accepts ws://HOST[:PORT][/PREFIX] and wss://...; kUsage otherwise, saying what is wrong.
 Result<RelayUrl> parse_relay_url(std::string_view text);
 
-// Parses HOST[:PORT] or [IPV6][:PORT]; `default_port` when there is none.
+// Parses HOST[:PORT] or [IPV6][:PORT]; `default_port` when there is none. Names come out in lower case, IPv6
+// in its canonical spelling. Port 0 is accepted: a listener takes it as "any free port".
 struct HostPort {
   std::string host;
   std::uint16_t port = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Dials a relay: name lookup, TCP (addresses tried as in RFC 8305), TLS with verification always on, WebSocket
-// upgrade (RFC 6455). The result is a Carrier.
+// Dials a relay: name lookup, TCP (addresses tried as in RFC 8305), TLS with verification always on,
+// WebSocket upgrade (RFC 6455). The result is a Carrier.
 #pragma once
 
 #include <chrono>
@@ -17,9 +17,9 @@
 namespace zks::carrier {
 
 struct DialOptions {
-  std::string ca_file;           // PEM; trusted instead of the system's roots when set
-  std::optional<Digest> pin;     // SHA-256 of the relay certificate's SPKI; replaces chain and name checks
-  std::string sni;               // TLS server name to send and verify; the host when empty
+  std::string ca_file;        // PEM; trusted instead of the system's roots when set
+  std::optional<Digest> pin;  // SHA-256 of the relay certificate's SPKI; replaces chain and name checks
+  std::string sni;            // TLS server name to send and verify; the host when empty
   std::vector<std::pair<std::string, std::string>> headers;  // added to the upgrade request
   std::chrono::milliseconds timeout{10'000};                 // for everything up to the upgrade's answer
   std::size_t max_message_bytes = 1 << 20;

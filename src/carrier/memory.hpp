@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Two carriers joined in memory, for tests: what one writes the other reads. The pipe between them is bounded and
-// can stall or cut at a chosen moment, so that whole paths are tested without a socket.
+// Two carriers joined in memory, for tests: what one writes the other reads. The pipe between them is bounded
+// and can stall or cut at a chosen moment, so that whole paths are tested without a socket.
 #pragma once
 
 #include <utility>
@@ -14,8 +14,8 @@ namespace zks::carrier {
 class MemoryLink {
  public:
   virtual ~MemoryLink() = default;
-  virtual void stall(bool on) = 0;                 // while on, nothing is delivered either way
-  virtual void cut() = 0;                          // both ends see kClosed with code 0; undelivered messages are lost
+  virtual void stall(bool on) = 0;  // while on, nothing is delivered either way
+  virtual void cut() = 0;           // both ends see kClosed with code 0; undelivered messages are lost
   virtual std::size_t delivered_messages() const = 0;
 };
 

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+//
+// The server's side of the upgrade: answers a request that was already read, on a TCP or TLS stream, and
+// makes the stream a Carrier.
+#pragma once
+
+#include <chrono>
+
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/message.hpp>
+
+#include "carrier/carrier.hpp"
+#include "carrier/socket_options.hpp"
+
+namespace zks::carrier {
+
+using UpgradeRequest = boost::beast::http::request<boost::beast::http::empty_body>;
+
+// The Server header of every answer.
+inline constexpr const char* kServerHeader = "nginx";
+
+struct AcceptOptions {
+  std::size_t max_message_bytes = 1 << 20;
+  std::chrono::milliseconds timeout{10'000};  // for the answer to the upgrade
+};
+
+// Whether `request` asks for a WebSocket at all.
+bool is_upgrade(const UpgradeRequest& request);
+
+Task<CarrierPtr> accept_upgrade(TcpStream stream, UpgradeRequest request, AcceptOptions options);
+Task<CarrierPtr> accept_upgrade(TlsStream stream, UpgradeRequest request, AcceptOptions options);
+
+}  // namespace zks::carrier

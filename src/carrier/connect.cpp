@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+#include "carrier/connect.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/relay_url.hpp"
+#include "carrier/signal.hpp"
+#include "carrier/spawn.hpp"
+
+namespace zks::carrier {
+namespace {
+
+using asio::ip::tcp;
+using TimePoint = std::chrono::steady_clock::time_point;
+
+// RFC 8305, section 8: "Connection Attempt Delay".
+constexpr std::chrono::milliseconds kAttemptDelay{250};
+// Names with more addresses exist; the first of each family decide.
+constexpr std::size_t kMaxAttempts = 8;
+
+// getaddrinfo can't be cancelled: the lookup owns this state together with the dial and may outlive it.
+struct Lookup {
+  explicit Lookup(const asio::any_io_executor& executor) : resolver(executor), done(executor) {}
+  tcp::resolver resolver;
+  Signal done;
+  bool finished = false;
+  boost::system::error_code ec;
+  std::vector<tcp::endpoint> found;
+};
+
+asio::awaitable<void> look_up(std::shared_ptr<Lookup> lookup, std::string host, std::string port) {
+  auto [ec, results] = co_await lookup->resolver.async_resolve(host, port, tcp::resolver::numeric_service,
+                                                               asio::as_tuple(asio::use_awaitable));
+  lookup->ec = ec;
+  for (const auto& entry : results) lookup->found.push_back(entry.endpoint());
+  lookup->finished = true;
+  lookup->done.notify();
+}
+
+// RFC 8305, section 4: families alternate, starting with the one that the resolver prefers.
+std::vector<tcp::endpoint> interleave(const std::vector<tcp::endpoint>& found) {
+  std::vector<tcp::endpoint> first;
+  std::vector<tcp::endpoint> second;
+  for (const auto& endpoint : found) {
+    (endpoint.protocol() == found.front().protocol() ? first : second).push_back(endpoint);
+  }
+  std::vector<tcp::endpoint> out;
+  for (std::size_t i = 0; i < std::max(first.size(), second.size()); ++i) {
+    if (i < first.size()) out.push_back(first[i]);
+    if (i < second.size()) out.push_back(second[i]);
+  }
+  if (out.size() > kMaxAttempts) out.resize(kMaxAttempts);
+  return out;
+}
+
+// The attempts of one connect. They own it together, so that a late one finds it even when the dial is over.
+struct Race {
+  explicit Race(const asio::any_io_executor& executor) : changed(executor) {}
+  Signal changed;
+  std::vector<std::shared_ptr<tcp::socket>> attempts;
+  std::shared_ptr<tcp::socket> winner;
+  boost::system::error_code first_error;
+  std::size_t failed = 0;
+  bool over = false;
+
+  void end() {
+    over = true;
+    boost::system::error_code ignored;
+    for (const auto& socket : attempts) {
+      if (socket != winner) socket->close(ignored);
+    }
+  }
+};
+
+// Ends the race however its owner leaves, by an exception too.
+struct RaceGuard {
+  std::shared_ptr<Race> race;
+  ~RaceGuard() { race->end(); }
+};
+
+asio::awaitable<void> attempt(std::shared_ptr<Race> race, std::shared_ptr<tcp::socket> socket,
+                              tcp::endpoint endpoint) {
+  auto [ec] = co_await socket->async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
+  if (ec) {
+    if (!race->first_error) race->first_error = ec;
+    ++race->failed;
+  } else if (!race->winner && !race->over) {
+    race->winner = socket;
+  }
+  race->changed.notify();
+}
+
+Task<std::vector<tcp::endpoint>> addresses_of(asio::any_io_executor executor, std::string host,
+                                              std::uint16_t port, TimePoint deadline) {
+  boost::system::error_code not_literal;
+  const auto literal = asio::ip::make_address(host, not_literal);
+  if (!not_literal) co_return std::vector<tcp::endpoint>{tcp::endpoint(literal, port)};
+
+  auto lookup = std::make_shared<Lookup>(executor);
+  asio::co_spawn(executor, look_up(lookup, host, std::to_string(port)), RethrowFailure{});
+  while (!lookup->finished && std::chrono::steady_clock::now() < deadline) {
+    co_await lookup->done.wait_until(deadline);
+  }
+  if (!lookup->finished) {
+    lookup->resolver.cancel();
+    co_return make_error(ErrorKind::kTimeout, "looking up " + host + " took too long");
+  }
+  if (lookup->ec || lookup->found.empty()) {
+    co_return make_error(ErrorKind::kNetwork, "can't look up " + host + ": " + lookup->ec.message());
+  }
+  co_return interleave(lookup->found);
+}
+
+}  // namespace
+
+Task<tcp::socket> connect(asio::any_io_executor executor, std::string host, std::uint16_t port,
+                          TimePoint deadline) {
+  auto addresses = co_await addresses_of(executor, host, port, deadline);
+  if (!addresses) co_return addresses.error();
+  const std::string name = format_host_port(host, port);
+
+  auto race = std::make_shared<Race>(executor);
+  const RaceGuard guard{race};
+  std::size_t started = 0;
+  TimePoint next_start = std::chrono::steady_clock::now();
+  while (!race->winner) {
+    const TimePoint now = std::chrono::steady_clock::now();
+    if (now >= deadline)
+      co_return make_error(ErrorKind::kTimeout, "connecting to " + name + " took too long");
+    if (started < addresses->size() && (now >= next_start || race->failed == started)) {
+      auto socket = std::make_shared<tcp::socket>(executor);
+      race->attempts.push_back(socket);
+      asio::co_spawn(executor, attempt(race, socket, (*addresses)[started++]), RethrowFailure{});
+      next_start = now + kAttemptDelay;
+      continue;
+    }
+    if (race->failed == addresses->size()) {
+      co_return make_error(ErrorKind::kNetwork,
+                           "can't connect to " + name + ": " + race->first_error.message(),
+                           race->first_error.value());
+    }
+    const bool more = started < addresses->size();
+    co_await race->changed.wait_until(more ? std::min(next_start, deadline) : deadline);
+  }
+  co_return std::move(*race->winner);
+}
+
+}  // namespace zks::carrier

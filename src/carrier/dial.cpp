@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+#include "carrier/dial.hpp"
+
+#include <boost/beast/core/error.hpp>
+#include <boost/beast/http/field.hpp>
+
+#include "carrier/connect.hpp"
+#include "carrier/tls_client.hpp"
+#include "carrier/websocket_carrier.hpp"
+
+namespace zks::carrier {
+namespace {
+
+namespace websocket = boost::beast::websocket;
+using TimePoint = std::chrono::steady_clock::time_point;
+
+// A client masks (RFC 6455, section 5.3) by copying through this buffer: large enough for our usual record,
+// so that it leaves in one write.
+constexpr std::size_t kClientWriteBufferBytes = 64 * 1024 + 256;
+
+// CR or LF in a header would smuggle further ones in.
+bool is_field(const std::pair<std::string, std::string>& header) {
+  const std::string& name = header.first;
+  const bool named = !name.empty() && name.find_first_of(" \t\r\n:") == std::string::npos;
+  return named && header.second.find_first_of("\r\n") == std::string::npos;
+}
+
+struct AddHeaders {
+  std::vector<std::pair<std::string, std::string>> headers;
+  void operator()(websocket::request_type& request) const {
+    for (const auto& [name, value] : headers) request.set(name, value);
+  }
+};
+
+std::chrono::milliseconds left_until(TimePoint deadline) {
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+  return std::max(left, std::chrono::milliseconds(1));
+}
+
+template <class Stream>
+Task<CarrierPtr> upgrade(Stream stream, RelayUrl url, std::string target, DialOptions options,
+                         TimePoint deadline) {
+  WebSocket<Stream> ws(std::move(stream));
+  configure(ws, options.max_message_bytes, kClientWriteBufferBytes);
+  set_handshake_timeout(ws, left_until(deadline));
+  ws.set_option(websocket::stream_base::decorator(AddHeaders{options.headers}));
+  websocket::response_type response;
+  const std::string authority = url.authority();
+  auto [ec] = co_await ws.async_handshake(response, authority, target, asio::as_tuple(asio::use_awaitable));
+  if (ec == websocket::error::upgrade_declined) {
+    const int status = response.result_int();
+    co_return make_error(ErrorKind::kRefused,
+                         "the relay " + authority + " answered HTTP status " + std::to_string(status),
+                         status);
+  }
+  if (ec == boost::beast::error::timeout) {
+    co_return make_error(ErrorKind::kTimeout, "the relay " + authority + " did not answer in time");
+  }
+  if (ec)
+    co_return make_error(ErrorKind::kNetwork,
+                         "the relay " + authority + " is no WebSocket server: " + ec.message());
+  CarrierPtr carrier = std::make_unique<WebSocketCarrier<Stream>>(std::move(ws));
+  co_return std::move(carrier);
+}
+
+Task<CarrierPtr> dial_tls(TcpStream tcp, RelayUrl url, std::string target, DialOptions options,
+                          TimePoint deadline) {
+  auto trust = TlsTrust::make(options.ca_file, options.pin);
+  if (!trust) co_return trust.error();
+  const std::shared_ptr<TlsTrust> kept = *trust;
+  TlsStream stream(std::move(tcp), kept->context());
+  const std::string name = options.sni.empty() ? url.host : options.sni;
+  const Result<> prepared = kept->prepare(stream.native_handle(), name);
+  if (!prepared) co_return prepared.error();
+  boost::beast::get_lowest_layer(stream).expires_at(deadline);
+  auto [ec] =
+      co_await stream.async_handshake(asio::ssl::stream_base::client, asio::as_tuple(asio::use_awaitable));
+  if (ec == boost::beast::error::timeout) {
+    co_return make_error(ErrorKind::kTimeout, "TLS with " + name + " took too long");
+  }
+  if (ec) co_return kept->explain(stream.native_handle(), name, ec);
+  co_return co_await upgrade(std::move(stream), std::move(url), std::move(target), std::move(options),
+                             deadline);
+}
+
+}  // namespace
+
+Task<CarrierPtr> dial(asio::any_io_executor executor, RelayUrl url, std::string target, DialOptions options) {
+  for (const auto& header : options.headers) {
+    if (!is_field(header))
+      co_return make_error(ErrorKind::kUsage, "'" + header.first + "' can't be a header");
+  }
+  const TimePoint deadline = std::chrono::steady_clock::now() + options.timeout;
+  auto socket = co_await connect(executor, url.host, url.port, deadline);
+  if (!socket) co_return socket.error();
+  tune_socket(*socket);
+  TcpStream tcp(std::move(*socket));
+  target.insert(0, url.prefix);
+  if (!url.tls) {
+    co_return co_await upgrade(std::move(tcp), std::move(url), std::move(target), std::move(options),
+                               deadline);
+  }
+  co_return co_await dial_tls(std::move(tcp), std::move(url), std::move(target), std::move(options),
+                              deadline);
+}
+
+}  // namespace zks::carrier

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+//
+// WebSocketCarrier: the Carrier over RFC 6455, for both ends, over TLS or plain TCP. dial.cpp makes the
+// client's, accept.cpp the server's. No extensions: what is sent is sealed already and does not compress.
+#pragma once
+
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/websocket.hpp>
+#include <boost/beast/websocket/ssl.hpp>
+
+#include "carrier/carrier.hpp"
+#include "carrier/socket_options.hpp"
+
+namespace zks::carrier {
+
+template <class Stream>
+using WebSocket = boost::beast::websocket::stream<Stream, /*deflateSupported=*/false>;
+
+// RFC 6455's closing handshake, and the TLS and TCP ones below it, take at most this long together.
+inline constexpr std::chrono::seconds kCloseTimeout{3};
+
+// Limits and buffer sizes for a stream in either role; before its handshake.
+template <class Stream>
+void configure(WebSocket<Stream>& ws, std::size_t max_message_bytes, std::size_t write_buffer_bytes) {
+  ws.auto_fragment(false);  // one message, one frame
+  ws.write_buffer_bytes(write_buffer_bytes);
+  ws.read_message_max(max_message_bytes);
+}
+
+// Liveness is the protocol's own matter (its pings, its idle limit): Beast's timer only bounds handshakes.
+template <class Stream>
+void set_handshake_timeout(WebSocket<Stream>& ws, std::chrono::milliseconds limit) {
+  boost::beast::get_lowest_layer(ws).expires_never();  // Beast's WebSocket timer replaces the TCP stream's
+  ws.set_option(boost::beast::websocket::stream_base::timeout{
+      limit, boost::beast::websocket::stream_base::none(), /*keep_alive_pings=*/false});
+}
+
+Error to_error(const boost::system::error_code& ec, const boost::beast::websocket::close_reason& reason);
+
+template <class Stream>
+class WebSocketCarrier final : public Carrier {
+ public:
+  explicit WebSocketCarrier(WebSocket<Stream> ws) : ws_(std::move(ws)) {
+    set_handshake_timeout(ws_, kCloseTimeout);
+  }
+
+  asio::any_io_executor executor() override { return ws_.get_executor(); }
+
+  Task<MessageType> read(Buffer& buffer) override {
+    buffer.clear();
+    auto [ec, size] = co_await ws_.async_read(buffer, asio::as_tuple(asio::use_awaitable));
+    if (ec) co_return to_error(ec, ws_.reason());
+    co_return ws_.got_text() ? MessageType::kText : MessageType::kBinary;
+  }
+
+  Task<> write(MessageType type, ByteView message) override {
+    ws_.text(type == MessageType::kText);
+    const asio::const_buffer bytes(message.data(), message.size());
+    auto [ec, size] = co_await ws_.async_write(bytes, asio::as_tuple(asio::use_awaitable));
+    if (ec) co_return to_error(ec, ws_.reason());
+    co_return Result<>();
+  }
+
+  Task<> close(std::uint16_t code) override {
+    if (!ws_.is_open()) {
+      abort();
+      co_return make_error(ErrorKind::kClosed, "closed already");
+    }
+    const boost::beast::websocket::close_reason reason(code);
+    auto [ec] = co_await ws_.async_close(reason, asio::as_tuple(asio::use_awaitable));
+    abort();
+    if (ec) co_return to_error(ec, ws_.reason());
+    co_return Result<>();
+  }
+
+  void abort() noexcept override {
+    try {
+      boost::beast::get_lowest_layer(ws_).close();
+    } catch (...) {  // cancelling a timer may throw by its signature; the socket is closed before it
+    }
+  }
+
+  std::size_t unsent_bytes() const noexcept override {
+    return unacknowledged_bytes(boost::beast::get_lowest_layer(ws_).socket());
+  }
+
+ private:
+  mutable WebSocket<Stream> ws_;
+};
+
+}  // namespace zks::carrier
