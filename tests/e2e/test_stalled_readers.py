@@ -61,26 +61,16 @@ def rates(readers, seconds):
     return [reader.bytes - start for reader, start in zip(readers, before)]
 
 
-class MemoryWatch(threading.Thread):
-    """The most that each program's resident memory grew above what it was when this began."""
+class MemoryWatch:
+    """The most that each program's resident memory grew above what it was when this began, as the kernel saw it."""
 
     def __init__(self, programs):
-        super().__init__(daemon=True)
         self._idle = {program: program.resident_bytes() for program in programs}
-        self.growth = {program.name: 0 for program in programs}
-        self._over = threading.Event()
-        self.start()
+        for program in programs:
+            program.reset_peak()
 
-    def run(self):
-        while not self._over.wait(0.1):
-            for program, idle in self._idle.items():
-                grown = program.resident_bytes() - idle
-                self.growth[program.name] = max(self.growth[program.name], grown)
-
-    def finish(self):
-        self._over.set()
-        self.join()
-        return self.growth
+    def growth(self):
+        return {program.name: program.peak_resident_bytes() - idle for program, idle in self._idle.items()}
 
 
 def stall(tunnel, web, count):
@@ -109,7 +99,7 @@ def test_stalled_readers_slow_nobody_and_hold_bounded_memory(new_tunnel, web):
     beside_many = rates(healthy, WINDOW_SECONDS)
     late = [Reader(tunnel.proxy, web) for _ in range(HEALTHY)]
     late_rates = rates(late, WINDOW_SECONDS)
-    growth = watch.finish()
+    growth = watch.growth()
     for reader in (*healthy, *stalled, *late):
         reader.close()
 
@@ -148,7 +138,7 @@ def test_stalled_server_bounds_memory_too(new_tunnel):
                     quiet_since = time.monotonic()
                 except BlockingIOError:
                     pass
-        growth = watch.finish()
+        growth = watch.growth()
         for sock in (*senders, *held):
             socks.abort(sock)
     assert min(sent) > 0

@@ -101,6 +101,10 @@ class Program:
     def peak_resident_bytes(self):
         return self._status_kib("VmHWM") * 1024
 
+    def reset_peak(self):
+        """Makes the present resident size the peak (proc(5), clear_refs)."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
     def _status_kib(self, field):
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith(field + ":"):
