@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Noise_IKpsk2_25519_ChaChaPoly_SHA256 and Noise_IK_... (Noise revision 34), on libsodium. Sans-IO. The layers are
-// the specification's own: CipherState (5.1), SymmetricState (5.2), HandshakeState (5.3).
+// Noise_IKpsk2_25519_ChaChaPoly_SHA256 and Noise_IK_... (Noise revision 34), on libsodium. Sans-IO. The
+// layers are the specification's own: CipherState (5.1), SymmetricState (5.2), HandshakeState (5.3). What
+// split() returns goes to the record cipher (record.hpp).
 //
-// A handshake that failed is dead: every later call fails too.
+// A handshake that failed is dead: its keys are wiped and every later call fails too.
 #pragma once
 
 #include <memory>
@@ -13,17 +14,13 @@
 #include "base/names.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
+#include "crypto/x25519.hpp"
 
 namespace zks::crypto {
 
-struct KeyPair {
-  Key private_key;
-  PublicKey public_key{};
-
-  static KeyPair generate();
-  static KeyPair from_private(Key private_key);
-  KeyPair clone() const { return {private_key.clone(), public_key}; }
-};
+inline constexpr std::size_t kNoiseMessageMax = 65'535;  // section 3
+inline constexpr std::size_t kMessage1Overhead = 96;     // e (32), s (32 + 16), tag (16)
+inline constexpr std::size_t kMessage2Overhead = 48;     // e (32), tag (16)
 
 enum class Pattern { kIK, kIKpsk2 };
 
@@ -32,9 +29,9 @@ struct HandshakeOptions {
   bool initiator = false;
   Bytes prologue;
   KeyPair local_static;
-  PublicKey remote_static{};          // initiator only
-  std::optional<Key> psk;             // a responder may give it later with set_psk(), before message 2
-  std::optional<KeyPair> ephemeral;   // tests with published vectors only; otherwise drawn
+  PublicKey remote_static{};         // initiator only
+  std::optional<Key> psk;            // a responder may give it later with set_psk(), before message 2
+  std::optional<KeyPair> ephemeral;  // tests with published vectors only; otherwise drawn
 };
 
 // The two transport keys of split() (5.2) and the handshake hash (11.2).
@@ -44,6 +41,7 @@ struct TransportKeys {
   Digest handshake_hash{};
 };
 
+// Not thread-safe; may be moved, and a moved-from one only destroyed or assigned to.
 class HandshakeState {
  public:
   explicit HandshakeState(HandshakeOptions options);
@@ -53,17 +51,17 @@ class HandshakeState {
 
   void set_psk(Key psk);
 
-  // The next message of the pattern with `payload` in it; kProtocol out of turn. Message 1 is 96 bytes more than
-  // its payload, message 2 is 48 more.
+  // The next message of the pattern with `payload` in it; kProtocol out of turn, without the psk that the
+  // pattern needs, or when the peer's key is of low order; kLimit over kNoiseMessageMax.
   Result<Bytes> write_message(ByteView payload);
-  // The payload of the next message. kProtocol when it is out of turn, malformed or not authentic. State changes
-  // only after verification.
+  // The payload of the next message. kProtocol when it is out of turn, malformed or not authentic, and
+  // then nothing of it is kept.
   Result<Bytes> read_message(ByteView message);
 
-  bool finished() const;
-  const PublicKey& remote_static() const;  // responder: after message 1
+  bool finished() const;                   // both messages went through and no call failed
+  const PublicKey& remote_static() const;  // responder: after message 1, zeros before and after a failure
   const Digest& handshake_hash() const;
-  // After both messages; once. Ephemeral and chaining keys are wiped.
+  // After both messages; once. Ephemeral, static and chaining keys and the psk are wiped here.
   Result<TransportKeys> split();
 
  private:
