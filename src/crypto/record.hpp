@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The double-key record cipher (PROTOCOL.md, "Records"), on OpenSSL. Sans-IO, in place.
+// The double-key record cipher (PROTOCOL.md, "Records"), on OpenSSL. Sans-IO, in place: the keys come from
+// the handshake (noise.hpp) and the relay, frames from and to the session.
 //
 //   record     = epoch mod 256 (1) || body || tag (16)
 //   (c, tag')  = ChaCha20-Poly1305(Key_local[dir], nonce = 0x00000000 || LE64(n), aad = epoch byte, frames)
@@ -8,8 +9,12 @@
 //   Key_remote[dir, epoch] = HKDF-SHA256(salt = handshake hash, ikm = the relay's key,
 //                                        info = "zks/1 remote" || dir || BE64(epoch), length 32)
 //
-// n counts the records of one direction of one lane and never wraps. Key_local is ratcheted before record n when
-// n > 0 and n mod 65,536 = 0; n goes on.
+// n counts the records of one direction of one lane and never wraps. Key_local is ratcheted before record n
+// when n > 0 and n mod 65,536 = 0; n goes on.
+//
+// Any error ends a sealer or an opener: its keys are wiped, every later call fails, and the lane has to go.
+// Neither is thread-safe; a moved-from one may only be destroyed or assigned to. The constructors and
+// set_epoch() throw when OpenSSL lacks a cipher or memory.
 #pragma once
 
 #include <memory>
@@ -32,6 +37,7 @@ class RecordSealer {
   // `epoch_key` is the relay's key of epoch 0.
   RecordSealer(Key key_local, Direction direction, const Digest& handshake_hash, const Key& epoch_key);
   RecordSealer(RecordSealer&&) noexcept;
+  RecordSealer& operator=(RecordSealer&&) noexcept;
   ~RecordSealer();
 
   // Moves to the next epoch. kProtocol unless `epoch` is exactly one more than the present one.
@@ -53,17 +59,19 @@ class RecordOpener {
  public:
   RecordOpener(Key key_local, Direction direction, const Digest& handshake_hash, const Key& epoch_key);
   RecordOpener(RecordOpener&&) noexcept;
+  RecordOpener& operator=(RecordOpener&&) noexcept;
   ~RecordOpener();
 
-  // Makes the next epoch's key known. Two epochs are kept; the older one is wiped at the first record of the newer.
+  // Makes the next epoch's key known; kProtocol unless `epoch` is exactly one more than the newest known. Two
+  // epochs are kept: the older one is wiped at the first record of the newer, or when a third becomes known.
   Result<> set_epoch(std::uint64_t epoch, const Key& relay_key);
 
-  // Opens the next record in place and returns the frames within it. Any failure is kProtocol, kills this opener
-  // and reveals nothing decrypted.
+  // Opens the next record in place and returns the frames within it. Any failure is kProtocol, kills this
+  // opener and reveals nothing decrypted.
   Result<MutableBytes> open(MutableBytes record);
 
   std::uint64_t records() const;
-  std::uint64_t epoch() const;  // newest epoch seen in a record
+  std::uint64_t epoch() const;  // the oldest epoch that a record may still have; never goes back
 
  private:
   struct State;
