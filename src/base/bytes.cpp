@@ -109,16 +109,22 @@ std::string to_base64url(ByteView bytes) {
 }
 
 std::optional<Bytes> from_base64url(std::string_view text) {
-  Bytes out(text.size() / 4 * 3 + 3);
+  Bytes out(text.size() * 3 / 4);
+  if (!decode_base64url(text, out)) return std::nullopt;
+  return out;
+}
+
+bool decode_base64url(std::string_view text, MutableBytes out) {
+  // libsodium 1.0.18 takes any byte above 0x7f for '_' where char is signed.
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) > 0x7f) return false;
+  }
+  if (out.empty()) return text.empty();
   std::size_t size = 0;
   const char* end = nullptr;
-  if (sodium_base642bin(out.data(), out.size(), text.data(), text.size(), nullptr, &size, &end,
-                        sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0 ||
-      end != text.data() + text.size()) {
-    return std::nullopt;
-  }
-  out.resize(size);
-  return out;
+  const int failed = sodium_base642bin(out.data(), out.size(), text.data(), text.size(), nullptr, &size, &end,
+                                       sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+  return failed == 0 && size == out.size() && end == text.data() + text.size();
 }
 
 namespace {

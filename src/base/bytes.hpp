@@ -103,6 +103,8 @@ std::optional<Bytes> from_hex(std::string_view text);
 // base64url without padding (RFC 4648, section 5). Decoding is strict: any other character is refused.
 std::string to_base64url(ByteView bytes);
 std::optional<Bytes> from_base64url(std::string_view text);
+// Decodes into `out`, which `text` has to fill exactly: for secrets, of which no copy shall stay on the heap.
+bool decode_base64url(std::string_view text, MutableBytes out);
 
 // Lower-case base32 without padding (RFC 4648, section 6). Decoding is strict, trailing bits must be zero.
 std::string to_base32(ByteView bytes);
