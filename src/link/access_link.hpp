@@ -2,9 +2,11 @@
 //
 // Access links (PROTOCOL.md, "Names and keys"): everything a client needs to reach one exit.
 //
-//   zks://HOST[:PORT][,HOST[:PORT]...][/PREFIX]/ROOM[?pin=PIN]#KEY       wss; zks+ws:// is plaintext WebSocket
+//   zks://HOST[:PORT][,HOST[:PORT]...][/PREFIX]/ROOM[?pin=PIN]#KEY
+//
+//   zks:// means wss, zks+ws:// plaintext WebSocket
 //   KEY = base64url(version 0x01 || exit public key (32) || invite id (8) || psk (32) || checksum (4))
-//   checksum = first 4 bytes of SHA-256 of all before it
+//   checksum = the first 4 bytes of SHA-256 of all before it
 #pragma once
 
 #include <optional>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The state directory (0700) and its files (0600): the exit's identity and invites, the client's identity. Every
-// file is replaced atomically (temporary file, fsync, rename, fsync of the directory), under a lock where more
-// than one process writes: a crash leaves the old file or the new one, never half of one.
+// The state directory (0700) and its files (0600): the exit's identity and invites, the client's identity.
+// Every file is replaced atomically (temporary file, fsync, rename, fsync of the directory), under a lock
+// where more than one process writes: a crash leaves the old file or the new one, never half of one.
 #pragma once
 
 #include <chrono>
@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/atomic_file.hpp"
 #include "base/names.hpp"
 #include "base/relay_url.hpp"
 #include "base/result.hpp"
@@ -19,45 +20,53 @@
 
 namespace zks::link {
 
-// Writes `content` to `path` atomically with mode 0600.
-Result<> write_file_atomically(const std::filesystem::path& path, std::string_view content);
+using zks::write_file_atomically;  // for the exit's link file, which is as secret as the files here
+
+inline constexpr std::size_t kMaxInvites = 1024;
+inline constexpr std::uint32_t kDefaultDevices = 5;
+inline constexpr std::uint32_t kMaxDevices = 64;
 
 struct ExitIdentity {
-  Secret<64> room_secret;         // Ed25519 secret key in libsodium's form (seed || public key)
+  Secret<64> room_secret;  // Ed25519 secret key in libsodium's form (seed || public key)
   PublicKey room_public{};
-  Key static_secret;              // X25519
+  Key static_secret;  // X25519
   PublicKey static_public{};
   RoomId room{};
 };
 
 struct Invite {
   InviteId id{};
-  std::string name;               // 1 to 64 of [A-Za-z0-9._-], unique
+  std::string name;  // 1 to 64 of [A-Za-z0-9._-], unique
   Key psk;
-  std::int64_t created = 0;       // seconds since 1970
-  std::int64_t expires = 0;       // 0: never
-  std::uint32_t max_devices = 5;
-  std::vector<PublicKey> devices; // client static keys, pinned at their first authentic record
+  std::int64_t created = 0;  // seconds since 1970
+  std::int64_t expires = 0;  // 0: never
+  std::uint32_t max_devices = kDefaultDevices;
+  std::vector<PublicKey> devices;  // client static keys, pinned at their first authentic record
 
   Invite clone() const;
+  bool expired(std::int64_t now) const { return expires != 0 && now >= expires; }
+};
+
+// The relays an exit uses, kept so that `invite` can write links.
+struct RelayList {
+  std::vector<RelayUrl> relays;
+  std::optional<Digest> pin;
 };
 
 class StateDirectory {
  public:
   // Makes the directory (0700) when it is not there; kUsage when it is not ours or open to others.
   static Result<StateDirectory> open(const std::filesystem::path& path);
-  static std::filesystem::path default_path();  // $XDG_STATE_HOME/zks, ~/.local/state/zks, as root /var/lib/zks
+  // As root /var/lib/zks, otherwise $XDG_STATE_HOME/zks or ~/.local/state/zks.
+  static std::filesystem::path default_path();
 
   const std::filesystem::path& path() const { return path_; }
 
   Result<ExitIdentity> load_or_create_exit_identity();
   Result<Key> load_or_create_client_key();  // X25519 secret key
 
-  // The relays an exit uses, kept so that `invite` can write links.
-  struct RelayList {
-    std::vector<RelayUrl> relays;
-    std::optional<Digest> pin;
-  };
+  using RelayList = link::RelayList;
+  // kUsage unless there are 1 to kMaxRelays, all of one scheme and prefix: a link can't say more.
   Result<> save_relays(const RelayList& relays);
   Result<RelayList> load_relays();  // kUsage when the exit has not been started yet
 
