@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "base/names.hpp"
 
+#include <algorithm>
+
 #include <sodium.h>
 
 namespace zks {

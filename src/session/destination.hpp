@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Where a stream goes, as OPEN carries it: a name for the exit to resolve, or an address; and the codes that end
-// a stream early, with what they mean to SOCKS5 (RFC 1928, section 6) and to TCP.
+// Where a stream goes, as OPEN carries it: a name for the exit to resolve, or an address; and the codes that
+// end a stream early, with what they mean to SOCKS5 (RFC 1928, section 6) and to TCP.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@ struct Destination {
   enum class Kind : std::uint8_t { kIpv4 = 1, kName = 3, kIpv6 = 4 };  // the numbers of RFC 1928, ATYP
 
   Kind kind = Kind::kName;
-  std::string name;                      // kName: 1 to 255 bytes, no NUL, as the client sent it
+  std::string name;                        // kName: 1 to 255 bytes, no NUL, as the client sent it
   std::array<std::uint8_t, 16> address{};  // kIpv4: the first 4 bytes; kIpv6: all
   std::uint16_t port = 0;
 
@@ -23,19 +23,19 @@ struct Destination {
 
 // RESET codes. 1 to 8 are SOCKS5 reply codes; the rest map to one of them.
 enum class ResetCode : std::uint64_t {
-  kCancelled = 0,             // the application went away: TCP RST
+  kCancelled = 0,  // the application went away: TCP RST
   kGeneralFailure = 1,
-  kNotAllowed = 2,            // the exit's policy
+  kNotAllowed = 2,  // the exit's policy
   kNetworkUnreachable = 3,
   kHostUnreachable = 4,
   kConnectionRefused = 5,
-  kTimedOut = 6,              // SOCKS5 "TTL expired", which is what clients show for a timeout
+  kTimedOut = 6,  // SOCKS5 "TTL expired", which is what clients show for a timeout
   kCommandNotSupported = 7,
   kAddressNotSupported = 8,
-  kNameNotFound = 9,          // SOCKS5 4
-  kConnectionReset = 10,      // the target sent RST
-  kLimit = 11,                // too many streams; SOCKS5 1
-  kSessionLost = 12,          // the session ended; SOCKS5 1
+  kNameNotFound = 9,      // SOCKS5 4
+  kConnectionReset = 10,  // the target sent RST
+  kLimit = 11,            // too many streams; SOCKS5 1
+  kSessionLost = 12,      // the session ended; SOCKS5 1
 };
 
 std::uint8_t socks5_reply(ResetCode code);

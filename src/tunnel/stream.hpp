@@ -1,35 +1,74 @@
 // SPDX-License-Identifier: MIT
 //
-// What front doors and the exit see of a session: streams as objects to await. Below is session/session.hpp, which
-// knows no clock and no socket; beside it tunnel.hpp, which drives it over lanes.
+// What front doors and the exit see of a session: streams as objects to await. Below is session/session.hpp,
+// which knows no clock and no socket; beside it tunnel.hpp, which drives it over lanes.
 //
-// Executor: everything runs on the session's executor, one thread at a time. Lifetime: a Stream stays usable after
-// its session ended; every call then fails with ResetCode::kSessionLost.
+// Executor: everything runs on the session's executor, one thread at a time. Lifetime: a Stream stays usable
+// after its session ended; it is then reset with ResetCode::kSessionLost.
 #pragma once
 
 #include <memory>
-#include <span>
-#include <vector>
+#include <optional>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
-#include "base/bytes.hpp"
-#include "session/destination.hpp"
+#include "session/session.hpp"
+#include "tunnel/wakeup.hpp"
 
 namespace zks::tunnel {
 
-namespace asio = boost::asio;
+class Tunnel;
 
-class Stream;
+class Stream {
+ public:
+  Stream(std::shared_ptr<Tunnel> tunnel, session::StreamId id);
+  // Resets the stream with kCancelled unless both directions came to their end.
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  session::StreamId id() const { return id_; }
+  asio::any_io_executor executor() const;
+
+  // The exit's answer to OPEN. Accepting is the exit's.
+  void accept(session::Destination bound);
+  void reset(session::ResetCode code);
+  std::optional<session::ResetCode> reset_code() const { return reset_code_; }
+
+  // Sending: prepare() gives free space in up to four pieces, 0 when there is no credit: wait on room().
+  std::size_t prepare(std::uint64_t max_bytes, std::array<MutableBytes, 4>& pieces);
+  void commit(std::size_t count);
+  void finish();
+  Wakeup& room() { return room_; }
+
+  // Receiving: peek() gives what arrived, 0 when there is nothing: at_end(), or wait on readable().
+  std::size_t peek(std::array<ByteView, 8>& pieces);
+  void consume(std::uint64_t count);
+  bool at_end() const;
+  void consume_end();
+  Wakeup& readable() { return readable_; }  // also woken by a reset
+
+ private:
+  friend class Tunnel;
+
+  std::shared_ptr<Tunnel> tunnel_;
+  session::StreamId id_;
+  Wakeup room_;
+  Wakeup readable_;
+  std::optional<session::Destination> bound_;  // client: once the exit has connected
+  std::optional<session::ResetCode> reset_code_;
+  bool finished_ = false;
+  bool end_consumed_ = false;
+};
+
 using StreamPtr = std::shared_ptr<Stream>;
 
 struct OpenOutcome {
-  StreamPtr stream;             // null when it failed
-  session::ResetCode code{};    // why, when it failed
-  session::Destination bound;   // the exit's local address and port, when it worked
+  StreamPtr stream;              // null when it failed
+  session::ResetCode code{};     // why, when it failed
+  session::Destination bound{};  // the exit's local address and port, when it worked
 };
 
 // What a front door needs of a session; Client implements it, tests fake it.
@@ -37,15 +76,18 @@ class StreamOpener {
  public:
   virtual ~StreamOpener() = default;
   virtual asio::any_io_executor executor() = 0;
-  // Asks the exit to connect and waits for its answer, or for `kTimedOut` (no lane within 10 s).
+  // Asks the exit to connect and waits for its answer; kTimedOut when there is no session for 10 s.
   virtual asio::awaitable<OpenOutcome> open(session::Destination destination) = 0;
 };
 
-// Copies between a TCP socket and a stream until both directions are over: half-close becomes FIN and back, RST
-// becomes RESET and back (SO_LINGER {1,0}). `early` are bytes already read from the socket. Owns the socket.
+// Copies between a TCP socket and a stream until both directions are over: half-close becomes FIN and back,
+// RST becomes RESET and back (SO_LINGER {1,0}). `early` are bytes already read from the socket. Owns the
+// socket.
 asio::awaitable<void> splice(asio::ip::tcp::socket socket, StreamPtr stream, Bytes early);
 
 // Ends a stream that was opened and is not wanted after all.
-void cancel(const StreamPtr& stream, session::ResetCode code);
+inline void cancel(const StreamPtr& stream, session::ResetCode code) {
+  stream->reset(code);
+}
 
 }  // namespace zks::tunnel

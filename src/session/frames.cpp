@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+#include "session/frames.hpp"
+
+namespace zks::session {
+namespace {
+
+template <class T>
+using Maybe = std::optional<T>;
+
+Maybe<Destination> read_address(ByteReader& in) {
+  const auto kind = in.u8();
+  if (!kind) return std::nullopt;
+  Destination out;
+  switch (*kind) {
+    case 1:
+    case 4: {
+      out.kind = static_cast<Destination::Kind>(*kind);
+      const auto bytes = in.take(*kind == 1 ? 4 : 16);
+      if (!bytes) return std::nullopt;
+      std::copy(bytes->begin(), bytes->end(), out.address.begin());
+      break;
+    }
+    case 3: {
+      out.kind = Destination::Kind::kName;
+      const auto name = in.sized(kMaxNameBytes);
+      if (!name || name->empty()) return std::nullopt;
+      out.name = std::string(as_text(*name));
+      if (out.name.find('\0') != std::string::npos) return std::nullopt;
+      break;
+    }
+    default:
+      return std::nullopt;
+  }
+  const auto port = in.u16();
+  if (!port) return std::nullopt;
+  out.port = *port;
+  return out;
+}
+
+bool write_address(ByteWriter& out, const Destination& address) {
+  if (!out.u8(static_cast<std::uint8_t>(address.kind))) return false;
+  switch (address.kind) {
+    case Destination::Kind::kIpv4:
+      return out.bytes(ByteView(address.address).first(4)) && out.u16(address.port);
+    case Destination::Kind::kIpv6:
+      return out.bytes(address.address) && out.u16(address.port);
+    case Destination::Kind::kName:
+      return out.sized(as_bytes(address.name)) && out.u16(address.port);
+  }
+  return false;
+}
+
+Maybe<Frame> read_hello(ByteReader& in, bool welcome) {
+  HelloFrame frame;
+  frame.welcome = welcome;
+  const auto session = in.array<16>();
+  const auto lane = in.varint();
+  const auto mode = in.u8();
+  const auto instance = in.array<8>();
+  const auto count = in.varint();
+  if (!session || !lane || !mode || *mode > 2 || !instance || !count || *count > kMaxParameters) {
+    return std::nullopt;
+  }
+  for (std::uint64_t i = 0; i < *count; ++i) {
+    const auto id = in.varint();
+    const auto value = in.varint();
+    if (!id || !value) return std::nullopt;
+    if (*id == 1) frame.parameters.max_streams = *value;
+  }
+  frame.session = *session;
+  frame.lane = *lane;
+  frame.mode = static_cast<HelloMode>(*mode);
+  frame.instance = *instance;
+  return frame;
+}
+
+Maybe<Frame> read_open(ByteReader& in) {
+  const auto stream = in.varint();
+  if (!stream) return std::nullopt;
+  const auto destination = read_address(in);
+  if (!destination) return std::nullopt;
+  const auto limit = in.varint();
+  if (!limit) return std::nullopt;
+  return OpenFrame{*stream, *destination, *limit};
+}
+
+Maybe<Frame> read_opened(ByteReader& in) {
+  const auto stream = in.varint();
+  const auto limit = in.varint();
+  if (!stream || !limit) return std::nullopt;
+  const auto bound = read_address(in);
+  if (!bound) return std::nullopt;
+  return OpenedFrame{*stream, *limit, *bound};
+}
+
+Maybe<Frame> read_data(ByteReader& in) {
+  const auto stream = in.varint();
+  const auto offset = in.varint();
+  if (!stream || !offset) return std::nullopt;
+  const auto bytes = in.sized(in.remaining());
+  if (!bytes || bytes->empty() || *offset > kVarintMax - bytes->size()) return std::nullopt;
+  return DataFrame{*stream, *offset, *bytes};
+}
+
+Maybe<Frame> read_goaway(ByteReader& in) {
+  const auto scope = in.u8();
+  const auto code = in.varint();
+  const auto text = in.sized(kMaxGoawayText);
+  if (!scope || *scope > 1 || !code || *code > 2 || !text) return std::nullopt;
+  return GoawayFrame{static_cast<GoawayScope>(*scope), static_cast<GoawayCode>(*code),
+                     std::string(as_text(*text))};
+}
+
+// Frames of varints only, one to three of them.
+template <std::size_t N>
+Maybe<std::array<std::uint64_t, N>> read_varints(ByteReader& in) {
+  std::array<std::uint64_t, N> out;
+  for (auto& value : out) {
+    const auto read = in.varint();
+    if (!read) return std::nullopt;
+    value = *read;
+  }
+  return out;
+}
+
+Maybe<Frame> read_stream_frame(ByteReader& in, FrameType type) {
+  if (type == FrameType::kDone) {
+    const auto v = read_varints<1>(in);
+    return v ? Maybe<Frame>(DoneFrame{(*v)[0]}) : std::nullopt;
+  }
+  if (type == FrameType::kCredit) {
+    const auto v = read_varints<3>(in);
+    return v ? Maybe<Frame>(CreditFrame{(*v)[0], (*v)[1], (*v)[2]}) : std::nullopt;
+  }
+  const auto v = read_varints<2>(in);
+  if (!v) return std::nullopt;
+  if (type == FrameType::kReset) return ResetFrame{(*v)[0], static_cast<ResetCode>((*v)[1])};
+  if ((*v)[1] == kVarintMax) return std::nullopt;  // final offset + 1 must stay a varint
+  return FinFrame{(*v)[0], (*v)[1]};
+}
+
+Maybe<Frame> read_frame(ByteReader& in) {
+  const auto type = in.u8();
+  if (!type) return std::nullopt;
+  switch (static_cast<FrameType>(*type)) {
+    case FrameType::kPadding:
+      in.take(in.remaining());
+      return PaddingFrame{};
+    case FrameType::kHello:
+    case FrameType::kWelcome:
+      return read_hello(in, *type == static_cast<std::uint8_t>(FrameType::kWelcome));
+    case FrameType::kLaneAck: {
+      const auto bytes = in.varint();
+      return bytes ? Maybe<Frame>(LaneAckFrame{*bytes}) : std::nullopt;
+    }
+    case FrameType::kPing:
+    case FrameType::kPong: {
+      const auto token = in.array<8>();
+      const bool pong = *type == static_cast<std::uint8_t>(FrameType::kPong);
+      return token ? Maybe<Frame>(PingFrame{pong, *token}) : std::nullopt;
+    }
+    case FrameType::kOpen:
+      return read_open(in);
+    case FrameType::kOpened:
+      return read_opened(in);
+    case FrameType::kData:
+      return read_data(in);
+    case FrameType::kFin:
+    case FrameType::kCredit:
+    case FrameType::kReset:
+    case FrameType::kDone:
+      return read_stream_frame(in, static_cast<FrameType>(*type));
+    case FrameType::kGoaway:
+      return read_goaway(in);
+  }
+  return std::nullopt;
+}
+
+bool put(ByteWriter& out, FrameType type) {
+  return out.u8(static_cast<std::uint8_t>(type));
+}
+
+struct Encoder {
+  ByteWriter& out;
+
+  bool operator()(const PaddingFrame&) const { return put(out, FrameType::kPadding); }
+  bool operator()(const HelloFrame& f) const {
+    return put(out, f.welcome ? FrameType::kWelcome : FrameType::kHello) && out.bytes(f.session) &&
+           out.varint(f.lane) && out.u8(static_cast<std::uint8_t>(f.mode)) && out.bytes(f.instance) &&
+           out.varint(1) && out.varint(1) && out.varint(f.parameters.max_streams);
+  }
+  bool operator()(const LaneAckFrame& f) const {
+    return put(out, FrameType::kLaneAck) && out.varint(f.received_bytes);
+  }
+  bool operator()(const PingFrame& f) const {
+    return put(out, f.pong ? FrameType::kPong : FrameType::kPing) && out.bytes(f.token);
+  }
+  bool operator()(const OpenFrame& f) const {
+    return put(out, FrameType::kOpen) && out.varint(f.stream) && write_address(out, f.destination) &&
+           out.varint(f.limit);
+  }
+  bool operator()(const OpenedFrame& f) const {
+    return put(out, FrameType::kOpened) && out.varint(f.stream) && out.varint(f.limit) &&
+           write_address(out, f.bound);
+  }
+  bool operator()(const DataFrame& f) const {
+    return put(out, FrameType::kData) && out.varint(f.stream) && out.varint(f.offset) && out.sized(f.bytes);
+  }
+  bool operator()(const FinFrame& f) const {
+    return put(out, FrameType::kFin) && out.varint(f.stream) && out.varint(f.final_offset);
+  }
+  bool operator()(const CreditFrame& f) const {
+    return put(out, FrameType::kCredit) && out.varint(f.stream) && out.varint(f.consumed) &&
+           out.varint(f.limit);
+  }
+  bool operator()(const ResetFrame& f) const {
+    return put(out, FrameType::kReset) && out.varint(f.stream) &&
+           out.varint(static_cast<std::uint64_t>(f.code));
+  }
+  bool operator()(const DoneFrame& f) const { return put(out, FrameType::kDone) && out.varint(f.stream); }
+  bool operator()(const GoawayFrame& f) const {
+    return put(out, FrameType::kGoaway) && out.u8(static_cast<std::uint8_t>(f.scope)) &&
+           out.varint(static_cast<std::uint64_t>(f.code)) && out.sized(as_bytes(f.text));
+  }
+};
+
+}  // namespace
+
+Result<Frame> decode_frame(ByteReader& in) {
+  ByteReader attempt = in;
+  auto frame = read_frame(attempt);
+  if (!frame) return make_error(ErrorKind::kProtocol, "malformed frame");
+  in = attempt;
+  return std::move(*frame);
+}
+
+bool encode_frame(ByteWriter& out, const Frame& frame) {
+  ByteWriter attempt = out;
+  if (!std::visit(Encoder{attempt}, frame)) return false;
+  out = attempt;
+  return true;
+}
+
+}  // namespace zks::session

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+//
+// The frames inside a record: type (1) || fields, one after another until the record ends. Pure codec: bytes
+// to structs and back, every length bounded. What the frames mean is in session.hpp. Decoded views point into
+// the record; a failed decode or encode leaves the cursor where it was.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "base/bytes.hpp"
+#include "base/names.hpp"
+#include "base/result.hpp"
+#include "session/destination.hpp"
+
+namespace zks::session {
+
+using StreamId = std::uint64_t;    // even: opened by the client; odd: by the exit
+using LaneNumber = std::uint64_t;  // counts up within a session
+using Token = std::array<std::uint8_t, 8>;
+
+enum class FrameType : std::uint8_t {
+  kPadding = 0x00,
+  kHello = 0x01,
+  kWelcome = 0x02,
+  kLaneAck = 0x05,
+  kPing = 0x06,
+  kPong = 0x07,
+  kOpen = 0x08,
+  kOpened = 0x09,
+  kData = 0x0a,
+  kFin = 0x0b,
+  kCredit = 0x0c,
+  kReset = 0x0d,
+  kDone = 0x0e,
+  kGoaway = 0x1f,
+};
+
+inline constexpr std::size_t kMaxNameBytes = 255;
+inline constexpr std::size_t kMaxGoawayText = 256;
+inline constexpr std::size_t kMaxParameters = 16;
+
+enum class HelloMode : std::uint8_t { kNew = 0, kJoin = 1, kResume = 2 };
+enum class GoawayScope : std::uint8_t { kLane = 0, kSession = 1 };
+enum class GoawayCode : std::uint64_t { kShutdown = 0, kRevoked = 1, kProtocolError = 2 };
+
+// Each as (id varint, value varint); ids that are not known are ignored.
+struct Parameters {
+  std::uint64_t max_streams = 0;  // id 1: how many streams the sender of this keeps in its table at once
+};
+
+// PADDING: type, then zero or more bytes to the end of the record, ignored.
+struct PaddingFrame {};
+
+// HELLO (client) and WELCOME (exit): session id (16) || lane varint || mode (1) || instance (8) ||
+// count varint || count parameters. First frame of each side on a lane.
+struct HelloFrame {
+  bool welcome = false;
+  SessionId session{};
+  LaneNumber lane = 0;
+  HelloMode mode = HelloMode::kNew;
+  InstanceId instance{};  // HELLO: the exit the session lives at, zero when new; WELCOME: this exit
+  Parameters parameters;
+};
+
+// LANE_ACK: record bytes received on this lane so far, varint.
+struct LaneAckFrame {
+  std::uint64_t received_bytes = 0;
+};
+
+// PING, PONG: token (8).
+struct PingFrame {
+  bool pong = false;
+  Token token{};
+};
+
+// OPEN: stream varint || address || limit varint. OPENED: stream varint || limit varint || address.
+// address = kind (1: 1 IPv4, 3 name, 4 IPv6) || 4 bytes, length varint and name, or 16 bytes || port (2)
+struct OpenFrame {
+  StreamId stream = 0;
+  Destination destination;
+  std::uint64_t limit = 0;
+};
+struct OpenedFrame {
+  StreamId stream = 0;
+  std::uint64_t limit = 0;
+  Destination bound;
+};
+
+// DATA: stream varint || offset varint || length varint || bytes. Never empty.
+struct DataFrame {
+  StreamId stream = 0;
+  std::uint64_t offset = 0;
+  ByteView bytes;
+};
+
+// FIN: stream varint || final offset varint.
+struct FinFrame {
+  StreamId stream = 0;
+  std::uint64_t final_offset = 0;
+};
+
+// CREDIT: stream varint || consumed varint || limit varint.
+struct CreditFrame {
+  StreamId stream = 0;
+  std::uint64_t consumed = 0;
+  std::uint64_t limit = 0;
+};
+
+// RESET: stream varint || code varint.
+struct ResetFrame {
+  StreamId stream = 0;
+  ResetCode code = ResetCode::kCancelled;
+};
+
+// DONE: stream varint.
+struct DoneFrame {
+  StreamId stream = 0;
+};
+
+// GOAWAY: scope (1) || code varint || length varint || text.
+struct GoawayFrame {
+  GoawayScope scope = GoawayScope::kSession;
+  GoawayCode code = GoawayCode::kShutdown;
+  std::string text;
+};
+
+using Frame = std::variant<PaddingFrame, HelloFrame, LaneAckFrame, PingFrame, OpenFrame, OpenedFrame,
+                           DataFrame, FinFrame, CreditFrame, ResetFrame, DoneFrame, GoawayFrame>;
+
+// The next frame of a record. kProtocol when it is unknown, cut short or out of range.
+Result<Frame> decode_frame(ByteReader& in);
+
+// Appends a frame; false when it does not fit, and nothing is written then.
+bool encode_frame(ByteWriter& out, const Frame& frame);
+
+// The most that a DATA frame's own fields take: type, stream, offset and a length below 2^30.
+inline constexpr std::size_t kMaxDataHeader = 1 + 8 + 8 + 4;
+
+}  // namespace zks::session

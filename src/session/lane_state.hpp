@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+//
+// What a session keeps for its lane: how much of what was sent has arrived, what must go out before any
+// stream's bytes, whether the other end is alive, and which stream is next.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <optional>
+
+#include "session/frames.hpp"
+#include "session/receive_side.hpp"
+
+namespace zks::session {
+
+inline constexpr std::uint64_t kLaneAckEvery = 256 * 1024;
+inline constexpr std::uint64_t kMaxLaneBytes = 12 * 1024 * 1024;
+inline constexpr std::uint64_t kUrgentBytes = 1024 * 1024;  // PING, PONG, LANE_ACK, CREDIT may exceed by this
+inline constexpr std::size_t kMaxPongsOwed = 16;
+
+struct LaneOptions {
+  LaneNumber number = 1;
+  std::uint64_t relay_window_bytes = 16 * 1024 * 1024;  // as `paired` announced it
+  std::size_t record_overhead = 17;                     // bytes that a record is longer than its frames
+};
+
+struct LaneState {
+  LaneOptions options;
+  TimePoint checked_at{};  // when tick() last looked at it
+
+  // Sent and not acknowledged stays within limit(), in record bytes.
+  std::uint64_t sent_bytes = 0;
+  std::uint64_t acknowledged_bytes = 0;
+  std::uint64_t received_bytes = 0;
+  std::uint64_t acknowledged_to_peer = 0;
+
+  bool hello_sent = false;
+  bool hello_received = false;
+  bool owe_ack = false;
+  std::deque<Token> pongs;  // at most kMaxPongsOwed; older ones are dropped
+
+  struct Ping {
+    Token token{};
+    bool sent = false;
+    TimePoint requested{};
+    TimePoint sent_at{};
+    TimePoint deadline{};
+    std::size_t undrained = 0;  // bytes in the kernel when last looked at
+  };
+  std::optional<Ping> ping;
+  TimePoint last_received{};
+  TimePoint last_rtt_sample{};
+  std::chrono::nanoseconds round_trip =
+      std::chrono::milliseconds(100);  // smoothed; a guess until the first PONG
+  bool round_trip_known = false;
+
+  // Streams that owe frames (each at most once a queue), and streams with bytes to send: young and small ones
+  // first (`fresh`), the others in turn (`busy`).
+  std::deque<StreamId> credits;
+  std::deque<StreamId> control;
+  std::deque<StreamId> fresh;
+  std::deque<StreamId> busy;
+
+  std::uint64_t limit() const { return std::min(options.relay_window_bytes / 4 * 3, kMaxLaneBytes); }
+  std::uint64_t unacknowledged() const { return sent_bytes - acknowledged_bytes; }
+};
+
+}  // namespace zks::session

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+//
+// A session: the streams that one client and one exit share, and the rules of PROTOCOL.md ("Frames",
+// "Streams"). Sans-IO: bytes and a time point in, bytes and events out; no sockets and no clock of its own.
+// Above it are the application's streams (front doors, the exit's sockets), below it a lane that seals what
+// fill() composes.
+//
+//   session.cpp          lane, HELLO, liveness, GOAWAY
+//   session_receive.cpp  frames from the peer
+//   session_fill.cpp     frames to the peer: urgent ones, control, then data in fair turns
+//   session_streams.cpp  the application's side
+//
+// Memory for a peer: receive_memory_bytes of stream data it may send us, send_memory_bytes of data that waits
+// for it, and 2 x max_streams table entries. Not thread safe: one strand.
+#pragma once
+
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "session/credit_pool.hpp"
+#include "session/lane_state.hpp"
+#include "session/stream_state.hpp"
+
+namespace zks::session {
+
+enum class Role : std::uint8_t { kClient, kExit };
+
+struct Options {
+  Role role = Role::kClient;
+  SessionId id{};
+  InstanceId instance{};  // exit: its own
+  std::uint64_t max_streams = 2048;
+  std::uint64_t receive_memory_bytes = 64 * 1024 * 1024;
+  std::uint64_t send_memory_bytes = 64 * 1024 * 1024;
+};
+
+struct Event {
+  enum class Kind : std::uint8_t {
+    kWelcome,   // client: the exit answered HELLO; the session is up
+    kOpen,      // exit: the client asks for `address`; answer with accept() or reset()
+    kOpened,    // client: connected; `address` is the exit's local one
+    kReadable,  // bytes or the end can be read
+    kRoom,      // bytes can be written again
+    kReset,     // the stream is over, `code` says why
+    kGoaway,    // the peer ends the session: `goaway`, `text`
+  };
+  Kind kind{};
+  StreamId stream = 0;
+  Destination address{};
+  ResetCode code{};
+  GoawayCode goaway{};
+  std::string text{};
+};
+
+class Session {
+ public:
+  explicit Session(Options options);
+
+  const SessionId& id() const { return options_.id; }
+
+  // --- the lane
+  void attach_lane(LaneOptions options, TimePoint now);
+  // The frames of one record, `record_bytes` long. kProtocol: the session must end (call go_away() and let
+  // the GOAWAY out).
+  Result<> receive(ByteView frames, std::size_t record_bytes, TimePoint now);
+  // Composes the frames of the next record into `out`, at least 512 bytes long; 0 when nothing may be sent
+  // now.
+  std::size_t fill(MutableBytes out, TimePoint now);
+  // Liveness and late credits. `undrained_bytes`: what the kernel still holds for the lane. False: the lane
+  // is dead.
+  bool tick(TimePoint now, std::size_t undrained_bytes);
+  TimePoint next_deadline() const;  // when tick() is due; TimePoint::max() for never
+  // What happened since the last call.
+  std::vector<Event> take_events() { return std::exchange(events_, {}); }
+  std::chrono::nanoseconds round_trip() const {
+    return lane_ ? lane_->round_trip : std::chrono::nanoseconds{};
+  }
+
+  // Ends the session: no new streams from either side; GOAWAY goes out.
+  void go_away(GoawayCode code, std::string text);
+  // The lane is gone and will not be replaced: every stream is reset with kSessionLost.
+  void end();
+  bool goaway_sent() const { return goaway_sent_; }
+
+  // --- the application's streams; ids that are not known (any more) are ignored or answered with nothing
+  Result<StreamId> open(Destination destination,
+                        TimePoint now);  // kLimit: table full; kClosed: session is leaving
+  void accept(StreamId id, Destination bound);
+  void reset(StreamId id, ResetCode code);
+
+  // Free space for up to `max_bytes`; 0 pieces: wait for kRoom.
+  std::size_t prepare(StreamId id, std::uint64_t max_bytes, std::array<MutableBytes, 4>& pieces);
+  void commit(StreamId id, std::size_t count);
+  void finish(StreamId id);  // half-close: FIN after what was written
+  // Bytes to read; 0 pieces and not at_end(): wait for kReadable.
+  std::size_t peek(StreamId id, std::array<ByteView, 8>& pieces);
+  void consume(StreamId id, std::uint64_t count, TimePoint now);
+  bool at_end(StreamId id) const;
+  void consume_end(StreamId id);
+
+  std::size_t streams() const { return streams_.size(); }  // tombstones included
+  std::size_t open_streams() const;                        // not counting those that are over
+  std::uint64_t buffered_to_send() const { return send_buffered_; }
+  std::uint64_t spare_credit() const { return pool_.spare(); }
+
+ private:
+  StreamState* find(StreamId id);
+  const StreamState* find(StreamId id) const;
+  StreamState& make_stream(StreamId id, bool ours, TimePoint now);
+  void owe(StreamState& stream);         // puts it on the control queue
+  void owe_credit(StreamState& stream);  // puts it on the credit queue
+  void schedule(StreamState& stream);    // it has bytes or a FIN to send
+  void settle(StreamState& stream);      // DONE when both directions are over; forgets it after both DONEs
+  void drop_buffers(StreamState& stream);
+  void push(Event event) { events_.push_back(std::move(event)); }
+  void note_sent_freed();
+
+  // session_receive.cpp
+  Result<> on_frame(const Frame& frame, TimePoint now);
+  Result<> on(const PaddingFrame&, TimePoint) { return {}; }
+  Result<> on(const HelloFrame& frame, TimePoint now);
+  Result<> on(const LaneAckFrame& frame, TimePoint now);
+  Result<> on(const PingFrame& frame, TimePoint now);
+  Result<> on(const OpenFrame& frame, TimePoint now);
+  Result<> on(const OpenedFrame& frame, TimePoint now);
+  Result<> on(const DataFrame& frame, TimePoint now);
+  Result<> on(const FinFrame& frame, TimePoint now);
+  Result<> on(const CreditFrame& frame, TimePoint now);
+  Result<> on(const ResetFrame& frame, TimePoint now);
+  Result<> on(const DoneFrame& frame, TimePoint now);
+  Result<> on(const GoawayFrame& frame, TimePoint now);
+  Result<> check_known_parity(StreamId id) const;
+
+  // session_fill.cpp
+  void fill_urgent(ByteWriter& out, TimePoint now);
+  void fill_credits(ByteWriter& out, TimePoint now);
+  void fill_control(ByteWriter& out);
+  bool fill_control_of(ByteWriter& out, StreamState& stream);
+  void fill_data(ByteWriter& out);
+  bool fill_data_of(ByteWriter& out, StreamState& stream);
+  bool write_data(ByteWriter& out, StreamState& stream);
+
+  bool owed() const;  // something the peer must still answer
+  void request_ping(TimePoint now);
+
+  Options options_;
+  std::unique_ptr<LaneState> lane_;
+  std::unordered_map<StreamId, std::unique_ptr<StreamState>> streams_;
+  StreamId next_id_;
+  std::uint64_t peer_max_streams_ = 2048;
+  CreditPool pool_;
+  std::uint64_t send_buffered_ = 0;
+  bool send_memory_full_ = false;  // some prepare() got nothing for lack of send memory
+  std::vector<StreamId> lazy_credits_;
+  TimePoint lazy_deadline_ = TimePoint::max();
+  std::vector<Event> events_;
+  std::optional<GoawayFrame> goaway_;
+  bool goaway_sent_ = false;
+  bool leaving_ = false;  // GOAWAY was sent, received or is due
+};
+
+}  // namespace zks::session

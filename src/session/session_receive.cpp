@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+//
+// Frames from the peer. They are authentic, which makes them attributable, not true: every field is checked
+// against what this side knows. A kProtocol result ends the session.
+#include "session/session.hpp"
+
+namespace zks::session {
+namespace {
+
+Error violation(const char* what) {
+  return make_error(ErrorKind::kProtocol, what);
+}
+
+using Phase = StreamState::Phase;
+
+}  // namespace
+
+Result<> Session::receive(ByteView frames, std::size_t record_bytes, TimePoint now) {
+  if (!lane_) return {};
+  lane_->last_received = now;
+  lane_->received_bytes += record_bytes;
+  if (lane_->received_bytes - lane_->acknowledged_to_peer >= kLaneAckEvery) lane_->owe_ack = true;
+  ByteReader in(frames);
+  while (!in.empty()) {
+    const auto frame = decode_frame(in);
+    if (!frame) return frame.error();
+    if (auto done = on_frame(*frame, now); !done) return done;
+  }
+  return {};
+}
+
+Result<> Session::on_frame(const Frame& frame, TimePoint now) {
+  const bool hello = std::holds_alternative<HelloFrame>(frame);
+  if (hello == lane_->hello_received) return violation("HELLO or WELCOME must come first, and once");
+  return std::visit([&](const auto& f) { return on(f, now); }, frame);
+}
+
+Result<> Session::on(const HelloFrame& frame, TimePoint) {
+  const bool from_exit = options_.role == Role::kClient;
+  if (frame.welcome != from_exit) return violation("HELLO from the wrong side");
+  if (frame.session != options_.id || frame.lane != lane_->options.number) {
+    return violation("HELLO for another session or lane");
+  }
+  lane_->hello_received = true;
+  peer_max_streams_ = frame.parameters.max_streams;
+  if (from_exit) push({.kind = Event::Kind::kWelcome});
+  return {};
+}
+
+Result<> Session::on(const LaneAckFrame& frame, TimePoint) {
+  if (frame.received_bytes > lane_->sent_bytes) return violation("LANE_ACK for bytes that were not sent");
+  lane_->acknowledged_bytes = std::max(lane_->acknowledged_bytes, frame.received_bytes);
+  return {};
+}
+
+Result<> Session::on(const PingFrame& frame, TimePoint now) {
+  if (!frame.pong) {
+    if (lane_->pongs.size() >= kMaxPongsOwed) lane_->pongs.pop_front();
+    lane_->pongs.push_back(frame.token);
+    return {};
+  }
+  if (!lane_->ping || !lane_->ping->sent || lane_->ping->token != frame.token) return {};
+  const std::chrono::nanoseconds sample = now - lane_->ping->sent_at;
+  lane_->round_trip = lane_->round_trip_known ? (lane_->round_trip * 7 + sample) / 8 : sample;
+  lane_->round_trip_known = true;
+  lane_->last_rtt_sample = now;
+  lane_->ping.reset();
+  return {};
+}
+
+Result<> Session::on(const OpenFrame& frame, TimePoint now) {
+  const bool from_client = options_.role == Role::kExit;
+  if ((frame.stream % 2 == 0) != from_client) return violation("OPEN with an id of the other side");
+  if (!from_client) return violation("OPEN from an exit without a LISTEN");
+  if (StreamState* known = find(frame.stream)) {
+    if (known->phase == Phase::kOpen) known->owe_opened = true;
+    if (known->phase == Phase::kReset) known->owe_reset = true;
+    owe(*known);
+    return {};
+  }
+  if (streams_.size() >= 2 * options_.max_streams) return violation("more streams than twice max-streams");
+  const bool refuse = leaving_ || streams_.size() >= options_.max_streams;
+  StreamState& stream = make_stream(frame.stream, false, now);
+  if (auto credited = stream.send.credit(0, frame.limit); !credited) return credited;
+  if (refuse) {
+    reset(stream.id, leaving_ ? ResetCode::kSessionLost : ResetCode::kLimit);
+    return {};
+  }
+  push({.kind = Event::Kind::kOpen, .stream = frame.stream, .address = frame.destination});
+  return {};
+}
+
+// A frame for a stream that we would have opened, but never did, is a lie; for one that was forgotten it is
+// late.
+Result<> Session::check_known_parity(StreamId id) const {
+  const bool ours = (id % 2 == 0) == (options_.role == Role::kClient);
+  if (ours && id >= next_id_) return violation("frame for a stream that was never opened");
+  return {};
+}
+
+Result<> Session::on(const OpenedFrame& frame, TimePoint) {
+  StreamState* stream = find(frame.stream);
+  if (stream == nullptr) return check_known_parity(frame.stream);
+  if (!stream->ours) return violation("OPENED for a stream of the other side");
+  if (stream->phase != Phase::kOpening) return {};
+  if (frame.bound.kind == Destination::Kind::kName) return violation("OPENED bound to a name");
+  if (auto credited = stream->send.credit(0, frame.limit); !credited) return credited;
+  stream->phase = Phase::kOpen;
+  push({.kind = Event::Kind::kOpened, .stream = frame.stream, .address = frame.bound});
+  return {};
+}
+
+Result<> Session::on(const DataFrame& frame, TimePoint) {
+  StreamState* stream = find(frame.stream);
+  if (stream == nullptr) return check_known_parity(frame.stream);
+  if (stream->phase == Phase::kReset) return {};
+  if (stream->phase == Phase::kOpening) return violation("DATA before OPENED");
+  const std::uint64_t before = stream->receive.readable();
+  if (auto taken = stream->receive.data(frame.offset, frame.bytes); !taken) return taken;
+  if (stream->wants_bytes && stream->receive.readable() > before) {
+    stream->wants_bytes = false;
+    push({.kind = Event::Kind::kReadable, .stream = frame.stream});
+  }
+  return {};
+}
+
+Result<> Session::on(const FinFrame& frame, TimePoint) {
+  StreamState* stream = find(frame.stream);
+  if (stream == nullptr) return check_known_parity(frame.stream);
+  if (stream->phase == Phase::kReset) return {};
+  if (stream->phase == Phase::kOpening) return violation("FIN before OPENED");
+  if (auto taken = stream->receive.fin(frame.final_offset); !taken) return taken;
+  if (stream->wants_bytes) {
+    stream->wants_bytes = false;
+    push({.kind = Event::Kind::kReadable, .stream = frame.stream});
+  }
+  return {};
+}
+
+Result<> Session::on(const CreditFrame& frame, TimePoint) {
+  StreamState* stream = find(frame.stream);
+  if (stream == nullptr) return check_known_parity(frame.stream);
+  if (stream->phase == Phase::kReset) return {};
+  if (stream->phase == Phase::kOpening) return violation("CREDIT before OPENED");
+  const std::uint64_t before = stream->send.buffered();
+  if (auto taken = stream->send.credit(frame.consumed, frame.limit); !taken) return taken;
+  send_buffered_ -= before - stream->send.buffered();
+  note_sent_freed();
+  if (stream->wants_room && stream->send.room() > 0 && send_buffered_ < options_.send_memory_bytes) {
+    stream->wants_room = false;
+    push({.kind = Event::Kind::kRoom, .stream = frame.stream});
+  }
+  schedule(*stream);
+  settle(*stream);
+  return {};
+}
+
+Result<> Session::on(const ResetFrame& frame, TimePoint) {
+  StreamState* stream = find(frame.stream);
+  if (stream == nullptr) return check_known_parity(frame.stream);
+  if (stream->over()) return {};
+  stream->phase = Phase::kReset;
+  stream->reset_code = frame.code;
+  drop_buffers(*stream);
+  push({.kind = Event::Kind::kReset, .stream = frame.stream, .code = frame.code});
+  settle(*stream);
+  return {};
+}
+
+Result<> Session::on(const DoneFrame& frame, TimePoint) {
+  StreamState* stream = find(frame.stream);
+  if (stream == nullptr) return check_known_parity(frame.stream);
+  if (!stream->over()) return violation("DONE for a stream that is not over");
+  stream->done_received = true;
+  settle(*stream);
+  return {};
+}
+
+Result<> Session::on(const GoawayFrame& frame, TimePoint) {
+  leaving_ = true;
+  push({.kind = Event::Kind::kGoaway, .goaway = frame.code, .text = frame.text});
+  return {};
+}
+
+}  // namespace zks::session

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+//
+// The application's side of a session: opening, writing, reading and ending streams.
+#include "session/session.hpp"
+
+namespace zks::session {
+namespace {
+
+constexpr auto kLazyCredit =
+    std::chrono::milliseconds(100);  // consumed bytes are told at the latest after this
+
+using Phase = StreamState::Phase;
+
+}  // namespace
+
+Result<StreamId> Session::open(Destination destination, TimePoint now) {
+  if (leaving_) return make_error(ErrorKind::kClosed, "the session is ending");
+  if (streams_.size() >= std::min(options_.max_streams, peer_max_streams_)) {
+    return make_error(ErrorKind::kLimit, "too many streams in this session");
+  }
+  const StreamId id = next_id_;
+  next_id_ += 2;
+  StreamState& stream = make_stream(id, true, now);
+  stream.address = std::move(destination);
+  stream.owe_open = true;
+  owe(stream);
+  return id;
+}
+
+void Session::accept(StreamId id, Destination bound) {
+  StreamState* stream = find(id);
+  if (stream == nullptr || stream->phase != Phase::kOpening) return;
+  stream->phase = Phase::kOpen;
+  stream->address = std::move(bound);
+  stream->owe_opened = true;
+  owe(*stream);
+}
+
+void Session::reset(StreamId id, ResetCode code) {
+  StreamState* stream = find(id);
+  if (stream == nullptr || stream->over()) return;
+  stream->phase = Phase::kReset;
+  stream->reset_code = code;
+  drop_buffers(*stream);
+  stream->owe_reset = true;
+  owe(*stream);
+  settle(*stream);
+}
+
+std::size_t Session::prepare(StreamId id, std::uint64_t max_bytes, std::array<MutableBytes, 4>& pieces) {
+  StreamState* stream = find(id);
+  if (stream == nullptr || stream->phase != Phase::kOpen) return 0;
+  if (stream->send.room() == 0) {
+    stream->wants_room = true;
+    return 0;
+  }
+  if (send_buffered_ >= options_.send_memory_bytes) {
+    stream->wants_room = true;
+    send_memory_full_ = true;
+    return 0;
+  }
+  return stream->send.prepare(max_bytes, pieces);
+}
+
+void Session::commit(StreamId id, std::size_t count) {
+  StreamState* stream = find(id);
+  if (stream == nullptr || stream->phase != Phase::kOpen) return;
+  stream->send.commit(count);
+  send_buffered_ += count;
+  schedule(*stream);
+}
+
+void Session::finish(StreamId id) {
+  StreamState* stream = find(id);
+  if (stream == nullptr || stream->phase != Phase::kOpen || stream->send.finished()) return;
+  stream->send.finish();
+  schedule(*stream);
+}
+
+std::size_t Session::peek(StreamId id, std::array<ByteView, 8>& pieces) {
+  StreamState* stream = find(id);
+  if (stream == nullptr || stream->phase != Phase::kOpen) return 0;
+  const std::size_t count = stream->receive.peek(pieces);
+  if (count == 0 && !stream->receive.at_end()) stream->wants_bytes = true;
+  return count;
+}
+
+void Session::consume(StreamId id, std::uint64_t count, TimePoint now) {
+  StreamState* stream = find(id);
+  if (stream == nullptr || stream->phase != Phase::kOpen) return;
+  auto& receive = stream->receive;
+  receive.consume(count);
+  if (lane_ && receive.wants_larger_window(now, lane_->round_trip)) {
+    const std::uint64_t larger = std::min(receive.window() * 2, kMaxWindow);
+    if (larger > receive.window() && pool_.grow(larger - receive.window())) receive.set_window(larger);
+  }
+  if (receive.credit_urgent()) {
+    owe_credit(*stream);
+  } else if (!stream->lazy_credit) {
+    stream->lazy_credit = true;
+    lazy_credits_.push_back(id);
+    if (lazy_deadline_ == TimePoint::max()) lazy_deadline_ = now + kLazyCredit;
+  }
+}
+
+bool Session::at_end(StreamId id) const {
+  const StreamState* stream = find(id);
+  return stream != nullptr && stream->phase == Phase::kOpen && stream->receive.at_end();
+}
+
+void Session::consume_end(StreamId id) {
+  StreamState* stream = find(id);
+  if (stream == nullptr || stream->phase != Phase::kOpen || stream->receive.ended()) return;
+  stream->receive.consume_end();
+  owe_credit(*stream);
+  settle(*stream);
+}
+
+}  // namespace zks::session

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+//
+// One stream in the session's table, from OPEN until DONE went both ways. After a reset, or when all is said,
+// it stays as a tombstone with empty buffers.
+#pragma once
+
+#include <cstdint>
+
+#include "session/frames.hpp"
+#include "session/receive_side.hpp"
+#include "session/send_side.hpp"
+
+namespace zks::session {
+
+struct StreamState {
+  enum class Phase : std::uint8_t { kOpening, kOpen, kReset };
+  enum class Turn : std::uint8_t { kNone, kFresh, kBusy };
+
+  StreamId id = 0;
+  Phase phase = Phase::kOpening;
+  bool ours = false;    // we sent OPEN
+  Destination address;  // ours: the destination; theirs, once open: the bound address
+  ResetCode reset_code = ResetCode::kCancelled;
+
+  SendSide send;
+  ReceiveSide receive;
+
+  // Frames owed to the peer.
+  bool owe_open = false;
+  bool owe_opened = false;
+  bool owe_reset = false;
+  bool owe_done = false;
+  bool in_control = false;   // stands in LaneState::control
+  bool in_credits = false;   // stands in LaneState::credits
+  bool lazy_credit = false;  // consumed bytes to tell with the next record, or soon
+
+  bool done_sent = false;
+  bool done_received = false;
+
+  // Deficit round robin.
+  Turn turn = Turn::kNone;
+  std::int64_t deficit = 0;
+
+  // What the application waits for.
+  bool wants_room = false;
+  bool wants_bytes = true;
+
+  bool over() const { return phase == Phase::kReset || (send.acknowledged() && receive.ended()); }
+};
+
+}  // namespace zks::session

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+#include "tunnel/client.hpp"
+
+#include <algorithm>
+
+#include <boost/asio/co_spawn.hpp>
+
+#include "base/log.hpp"
+#include "tunnel/backoff.hpp"
+#include "tunnel/deadline.hpp"
+
+namespace zks::tunnel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kPairTimeout = 15s;  // the relay waits 10 s for the exit's half
+constexpr auto kHandshakeTimeout = 10s;
+constexpr auto kWaitForSession = 10s;  // a new stream waits this long for a session
+constexpr auto kStopWithin = 5s;
+
+Error goaway_error(session::GoawayCode code, const std::string& text) {
+  switch (code) {
+    case session::GoawayCode::kRevoked:
+      return make_error(ErrorKind::kRefused,
+                        "the exit ended the session: this link was revoked or has expired");
+    case session::GoawayCode::kProtocolError:
+      return make_error(ErrorKind::kProtocol, "the exit ended the session: " + text);
+    case session::GoawayCode::kShutdown:
+      break;
+  }
+  return make_error(ErrorKind::kClosed, "the exit is shutting down");
+}
+
+Error refused_by_exit() {
+  return make_error(ErrorKind::kRefused,
+                    "refused by the exit: the link is revoked, expired or wrong, or not this exit's",
+                    carrier::close_code::kForbidden);
+}
+
+}  // namespace
+
+bool is_final(const Error& error) {
+  constexpr int kTooManyRequests = 429;
+  switch (error.kind) {
+    case ErrorKind::kUsage:
+    case ErrorKind::kUntrusted:
+      return true;
+    case ErrorKind::kRefused:
+      return error.detail != kTooManyRequests && (error.detail < 500 || error.detail > 599);
+    default:
+      return false;
+  }
+}
+
+Client::Client(asio::any_io_executor executor, ClientOptions options, Handlers handlers)
+    : executor_(std::move(executor)),
+      options_(std::move(options)),
+      handlers_(std::move(handlers)),
+      changed_(executor_),
+      pause_(executor_),
+      stop_timer_(executor_) {}
+
+Client::~Client() = default;
+
+void Client::start() {
+  asio::co_spawn(executor_, run(shared_from_this()), [self = shared_from_this()](std::exception_ptr failure) {
+    if (failure) {
+      try {
+        std::rethrow_exception(failure);
+      } catch (const std::exception& e) {
+        self->final_ = make_error(ErrorKind::kIo, e.what());
+      }
+    }
+    self->stop_timer_.cancel();
+    self->wake_waiters();
+    if (self->handlers_.on_stopped) self->handlers_.on_stopped(self->final_);
+  });
+}
+
+asio::awaitable<void> Client::run(std::shared_ptr<Client> self) {
+  while (!self->stopping_ && !self->final_) {
+    const auto connected = co_await self->connect_once();
+    if (!connected) {
+      self->report_failure(connected.error());
+      if (!self->final_ && !self->stopping_) co_await self->back_off();
+      continue;
+    }
+    while (self->tunnel_) co_await self->changed_.wait();
+    if (!self->stopping_ && !self->final_) co_await self->back_off();
+  }
+}
+
+// Tries the relays in the link's order, the last good one first. The error is the last one; a final error
+// counts only when no relay gave hope.
+carrier::Task<> Client::connect_once() {
+  std::optional<Error> worst;
+  const std::size_t count = options_.link.relays.size();
+  for (std::size_t i = 0; i < count && !stopping_; ++i) {
+    const std::size_t relay = (relay_ + i) % count;
+    const auto connected = co_await connect_to(relay);
+    if (connected) {
+      relay_ = relay;
+      co_return Result<>();
+    }
+    if (!worst || !is_final(connected.error())) worst = connected.error();
+  }
+  co_return worst.value_or(make_error(ErrorKind::kClosed, "stopping"));
+}
+
+// Dials and shakes hands: what there is before a session.
+carrier::Task<Client::Fresh> Client::make_lane(std::size_t relay) {
+  const RelayUrl& url = options_.link.relays[relay];
+  log::debug("dialling {}", url.text());
+  const std::string target = "/v1/rooms/" + format_room(options_.link.room) + "/client";
+  auto dialled = co_await carrier::dial(executor_, url, target, options_.dial);
+  if (!dialled) co_return dialled.error();
+  carrier::CarrierPtr carrier = std::move(*dialled);
+  Deadline pair_deadline(*carrier, kPairTimeout);
+  auto paired = co_await read_paired(*carrier);
+  if (pair_deadline.expired())
+    co_return make_error(ErrorKind::kTimeout, "the exit peer did not come in time");
+  if (!paired) co_return paired.error();
+  Deadline deadline(*carrier, kHandshakeTimeout);
+  auto keys = co_await initiate(*carrier, std::move(*paired), options_.link, options_.key);
+  if (deadline.expired()) co_return make_error(ErrorKind::kTimeout, "the exit did not answer the handshake");
+  if (!keys) co_return keys.error();
+  co_return Fresh{std::move(carrier), std::move(*keys)};
+}
+
+carrier::Task<> Client::connect_to(std::size_t relay) {
+  auto fresh = co_await make_lane(relay);
+  if (!fresh) co_return fresh.error();
+  if (stopping_) co_return make_error(ErrorKind::kClosed, "stopping");
+  session::Options session;
+  session.role = session::Role::kClient;
+  session.id = random_array<16>();
+  tunnel_ = std::make_shared<Tunnel>(executor_, std::move(session), make_handlers());
+  tunnel_->start(std::move(fresh->carrier), std::move(fresh->keys), 1);
+  while (tunnel_ && !up_) co_await changed_.wait();
+  if (up_) co_return Result<>();
+  if (ended_because_.detail == carrier::close_code::kForbidden) co_return refused_by_exit();
+  co_return ended_because_;
+}
+
+Tunnel::Handlers Client::make_handlers() {
+  Tunnel::Handlers handlers;
+  handlers.on_up = [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->on_up();
+  };
+  handlers.on_goaway = [weak = weak_from_this()](session::GoawayCode code, const std::string& text) {
+    if (const auto self = weak.lock()) self->on_goaway(code, text);
+  };
+  handlers.on_end = [weak = weak_from_this()](const Error& why) {
+    if (const auto self = weak.lock()) self->on_end(why);
+  };
+  return handlers;
+}
+
+void Client::on_up() {
+  up_ = had_session_ = true;
+  failures_ = 0;
+  log::info("session with the exit is up");
+  changed_.notify();
+  wake_waiters();
+  if (handlers_.on_up) handlers_.on_up();
+}
+
+void Client::on_goaway(session::GoawayCode code, const std::string& text) {
+  const Error error = goaway_error(code, text);
+  if (code == session::GoawayCode::kRevoked) {
+    final_ = error;
+  } else {
+    log::warn("{}", error.text);
+  }
+}
+
+void Client::on_end(const Error& why) {
+  if (up_ && !stopping_ && !final_) log::warn("session lost: {}; its streams are reset", why.text);
+  up_ = false;
+  ended_because_ = why;
+  tunnel_.reset();
+  changed_.notify();
+}
+
+void Client::report_failure(const Error& error) {
+  if (stopping_) return;
+  if (is_final(error) && !had_session_) {
+    final_ = error;
+    return;
+  }
+  ++failures_;
+  log::warn("{}; trying again", error.text);
+}
+
+asio::awaitable<void> Client::back_off() {
+  pause_.expires_after(jittered_pause(failures_, options_.reconnect_max));
+  co_await pause_.async_wait(asio::as_tuple(asio::use_awaitable));
+}
+
+void Client::wake_waiters() {
+  for (asio::steady_timer* waiter : waiters_) waiter->cancel();
+}
+
+asio::awaitable<OpenOutcome> Client::open(session::Destination destination) {
+  const auto self = shared_from_this();
+  asio::steady_timer patience(executor_, kWaitForSession);
+  while (!up_) {
+    if (stopping_ || final_) co_return OpenOutcome{nullptr, session::ResetCode::kSessionLost, {}};
+    if (patience.expiry() <= std::chrono::steady_clock::now()) {
+      co_return OpenOutcome{nullptr, session::ResetCode::kTimedOut, {}};
+    }
+    waiters_.push_back(&patience);
+    co_await patience.async_wait(asio::as_tuple(asio::use_awaitable));
+    std::erase(waiters_, &patience);
+  }
+  const auto tunnel = tunnel_;
+  auto outcome = co_await tunnel->open(std::move(destination));
+  co_return outcome;
+}
+
+void Client::stop() {
+  if (stopping_) return;
+  stopping_ = true;
+  pause_.cancel();
+  wake_waiters();
+  if (!tunnel_) return;
+  tunnel_->leave(session::GoawayCode::kShutdown, "");
+  stop_timer_.expires_after(kStopWithin);
+  stop_timer_.async_wait([weak = std::weak_ptr(tunnel_)](const boost::system::error_code& ec) {
+    const auto tunnel = weak.lock();
+    if (!ec && tunnel) tunnel->end(make_error(ErrorKind::kClosed, "stopped"));
+  });
+}
+
+}  // namespace zks::tunnel

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+//
+// The client's end of a tunnel: dials the link's relays, makes a session with the exit, and makes a new one
+// when it is lost. Front doors open streams here. Below: tunnel.hpp for a session that is up.
+//
+// Executor: one, given at construction. Lifetime: shared; stop() ends its coroutine.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "carrier/dial.hpp"
+#include "crypto/noise.hpp"
+#include "link/access_link.hpp"
+#include "tunnel/tunnel.hpp"
+
+namespace zks::tunnel {
+
+struct ClientOptions {
+  link::AccessLink link;
+  crypto::KeyPair key;
+  carrier::DialOptions dial;
+  std::chrono::milliseconds reconnect_max{15'000};
+};
+
+class Client final : public StreamOpener, public std::enable_shared_from_this<Client> {
+ public:
+  // `on_up`: a session is up (again). `on_stopped`: once, when nothing more will happen; with an error when
+  // that is final, so that trying again makes no sense.
+  struct Handlers {
+    std::function<void()> on_up;
+    std::function<void(const std::optional<Error>&)> on_stopped;
+  };
+
+  Client(asio::any_io_executor executor, ClientOptions options, Handlers handlers);
+  ~Client() override;
+
+  void start();
+  // No new streams; the session ends when its streams are over, or after 5 s.
+  void stop();
+
+  asio::any_io_executor executor() override { return executor_; }
+  asio::awaitable<OpenOutcome> open(session::Destination destination) override;
+
+ private:
+  struct Fresh {
+    carrier::CarrierPtr carrier;
+    LaneKeys keys;
+  };
+
+  static asio::awaitable<void> run(std::shared_ptr<Client> self);
+  carrier::Task<> connect_once();
+  carrier::Task<> connect_to(std::size_t relay);
+  carrier::Task<Fresh> make_lane(std::size_t relay);
+  Tunnel::Handlers make_handlers();
+  void on_up();
+  void on_goaway(session::GoawayCode code, const std::string& text);
+  void on_end(const Error& why);
+  asio::awaitable<void> back_off();
+  void report_failure(const Error& error);
+  void wake_waiters();
+
+  asio::any_io_executor executor_;
+  ClientOptions options_;
+  Handlers handlers_;
+  std::shared_ptr<Tunnel> tunnel_;  // while a session is up or waits for its welcome
+  std::size_t relay_ = 0;           // the last that worked
+  int failures_ = 0;
+  bool had_session_ = false;
+  bool up_ = false;
+  bool stopping_ = false;
+  Error ended_because_;
+  std::optional<Error> final_;
+  Wakeup changed_;                            // wakes run()
+  std::vector<asio::steady_timer*> waiters_;  // open() calls that wait for a session
+  asio::steady_timer pause_;
+  asio::steady_timer stop_timer_;
+};
+
+// Before the first session: whether a failure ends the client (true) or is worth a retry.
+bool is_final(const Error& error);
+
+}  // namespace zks::tunnel

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+//
+// From a fresh carrier to lane keys (PROTOCOL.md, "The handshake"): the relay's `paired`, then Noise IKpsk2
+// with a prologue that binds the room and the relay's key. Above: Lane. Below: crypto/noise.hpp,
+// carrier/relay_control.hpp.
+#pragma once
+
+#include <functional>
+
+#include "base/names.hpp"
+#include "carrier/carrier.hpp"
+#include "carrier/relay_control.hpp"
+#include "crypto/noise.hpp"
+#include "crypto/record.hpp"
+#include "link/access_link.hpp"
+
+namespace zks::tunnel {
+
+inline constexpr std::uint8_t kProtocolVersion = 1;
+
+struct LaneKeys {
+  crypto::RecordSealer sealer;
+  crypto::RecordOpener opener;
+  std::uint64_t relay_window_bytes = 0;
+};
+
+// The relay's first message to both halves. kRefused for a close 4404 or 4410, kProtocol for anything else.
+carrier::Task<carrier::Paired> read_paired(carrier::Carrier& carrier);
+
+// The next binary message; relay marks are echoed and pongs ignored on the way.
+carrier::Task<> read_binary(carrier::Carrier& carrier, carrier::Buffer& buffer);
+
+// The client's side: both messages. kRefused when the exit's answer is not authentic: the link is revoked,
+// expired or wrong, or not this exit's; nothing tells which.
+carrier::Task<LaneKeys> initiate(carrier::Carrier& carrier, carrier::Paired paired,
+                                 const link::AccessLink& link, const crypto::KeyPair& client_key);
+
+// What the exit learns from message 1. The psk is proven only by the first record.
+struct Claim {
+  InviteId invite{};
+  PublicKey client_key{};
+};
+
+// The psk to answer a claim with; nothing to refuse it.
+using Authorize = std::function<std::optional<Key>(const Claim&)>;
+
+struct Accepted {
+  LaneKeys keys;
+  Claim claim;
+};
+
+// The exit's side. A refusal sends random bytes of message 2's length, closes with 4403 and returns kRefused.
+carrier::Task<Accepted> respond(carrier::Carrier& carrier, carrier::Paired paired, const RoomId& room,
+                                const crypto::KeyPair& exit_key, Authorize authorize);
+
+}  // namespace zks::tunnel

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+#include "tunnel/lane.hpp"
+
+#include <chrono>
+
+#include <boost/asio/co_spawn.hpp>
+
+#include "base/log.hpp"
+
+namespace zks::tunnel {
+namespace {
+
+using namespace std::chrono_literals;
+using carrier::MessageType;
+
+// A message of 64 KiB less the WebSocket header: four full TLS records, and large enough that the cost of a
+// record (one AEAD setup, one wake-up at the relay) does not count.
+constexpr std::size_t kRecordBytes = 64 * 1024 - 16;
+constexpr std::size_t kMaxTexts = 64;
+constexpr auto kRelayPingEvery = 25s;
+constexpr auto kCloseWithin = 5s;
+
+}  // namespace
+
+Lane::Lane(carrier::CarrierPtr carrier, LaneKeys keys, LaneOwner& owner)
+    : carrier_(std::move(carrier)),
+      keys_(std::move(keys)),
+      owner_(&owner),
+      wakeup_(carrier_->executor()),
+      relay_ping_(carrier_->executor()) {}
+
+void Lane::start() {
+  running_ = 2;
+  const auto done = [self = shared_from_this()](std::exception_ptr failure) { self->finished(failure); };
+  boost::asio::co_spawn(carrier_->executor(), read_loop(shared_from_this()), done);
+  boost::asio::co_spawn(carrier_->executor(), write_loop(shared_from_this()), done);
+  schedule_relay_ping();
+}
+
+void Lane::close(std::uint16_t code) {
+  if (closing_) return;
+  closing_ = code;
+  relay_ping_.expires_after(kCloseWithin);  // a peer that does not read can't keep the lane
+  relay_ping_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
+    if (const auto self = weak.lock(); self && !ec) self->abort();
+  });
+  wake();
+}
+
+void Lane::abort() {
+  fail(make_error(ErrorKind::kClosed, "dropped by this side"));
+}
+
+void Lane::fail(Error error) {
+  if (!error_ || (error_->detail == 0 && error.detail != 0))
+    error_ = std::move(error);  // a close code says more
+  relay_ping_.cancel();
+  carrier_->abort();
+  wake();
+}
+
+void Lane::finished(std::exception_ptr failure) {
+  if (failure) {
+    try {
+      std::rethrow_exception(failure);
+    } catch (const std::exception& e) {
+      log::error("a lane failed: {}", e.what());
+      fail(make_error(ErrorKind::kIo, e.what()));
+    }
+  }
+  if (--running_ > 0) return;
+  if (owner_ != nullptr) std::exchange(owner_, nullptr)->on_lane_end(*error_);
+}
+
+asio::awaitable<void> Lane::read_loop(std::shared_ptr<Lane> self) {
+  Error error = co_await self->read_until_error();
+  self->fail(std::move(error));
+}
+
+asio::awaitable<void> Lane::write_loop(std::shared_ptr<Lane> self) {
+  Error error = co_await self->write_until_error();
+  self->fail(std::move(error));
+}
+
+asio::awaitable<Error> Lane::read_until_error() {
+  carrier::Buffer buffer;
+  for (;;) {
+    const auto type = co_await carrier_->read(buffer);
+    if (!type) co_return type.error();
+    const auto data = buffer.data();
+    const MutableBytes message(static_cast<std::uint8_t*>(data.data()), data.size());
+    if (*type == MessageType::kText) {
+      const auto handled = on_text(as_text(message));
+      if (!handled) co_return handled.error();
+      continue;
+    }
+    const std::size_t record_bytes = message.size();
+    const auto frames = keys_.opener.open(message);
+    if (!frames) co_return frames.error();
+    if (owner_ == nullptr) co_return make_error(ErrorKind::kClosed, "the session is gone");
+    owner_->on_record(*frames, record_bytes);
+  }
+}
+
+asio::awaitable<Error> Lane::write_until_error() {
+  Bytes buffer(kRecordBytes);
+  while (!error_) {
+    if (!texts_.empty()) {
+      const std::string text = std::move(texts_.front());
+      texts_.pop_front();
+      const auto sent = co_await carrier_->write(MessageType::kText, as_bytes(text));
+      if (!sent) co_return sent.error();
+      continue;
+    }
+    const MutableBytes room =
+        MutableBytes(buffer).subspan(crypto::kRecordHeader, buffer.size() - crypto::kRecordOverhead);
+    const std::size_t size = owner_ == nullptr ? 0 : owner_->compose(room);
+    if (size > 0) {
+      const MutableBytes record = MutableBytes(buffer).first(size + crypto::kRecordOverhead);
+      const auto sealed = keys_.sealer.seal(record);
+      if (!sealed) co_return sealed.error();
+      const auto sent = co_await carrier_->write(MessageType::kBinary, record);
+      if (!sent) co_return sent.error();
+      continue;
+    }
+    if (closing_) {
+      const auto closed = co_await carrier_->close(*closing_);
+      (void)closed;  // gone either way
+      co_return make_error(ErrorKind::kClosed, "closed by this side", *closing_);
+    }
+    co_await wakeup_.wait();
+  }
+  co_return *error_;
+}
+
+// Relay control on a running lane. The relay's word is never taken as true, only bounded.
+Result<> Lane::on_text(std::string_view text) {
+  auto control = carrier::decode_control(text);
+  if (!control) return control.error();
+  if (std::holds_alternative<carrier::Pong>(*control)) return {};
+  const auto* mark = std::get_if<carrier::Mark>(&*control);
+  if (mark == nullptr) return make_error(ErrorKind::kProtocol, "unexpected message from the relay");
+  if (texts_.size() >= kMaxTexts) return make_error(ErrorKind::kLimit, "too many marks from the relay");
+  texts_.push_back(carrier::encode_control(*mark));
+  wake();
+  return {};
+}
+
+void Lane::schedule_relay_ping() {
+  relay_ping_.expires_after(kRelayPingEvery);
+  relay_ping_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
+    const auto self = weak.lock();
+    if (ec || !self || self->error_) return;
+    if (self->texts_.size() < kMaxTexts) self->texts_.push_back(carrier::encode_control(carrier::Ping{}));
+    self->wake();
+    self->schedule_relay_ping();
+  });
+}
+
+}  // namespace zks::tunnel

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+//
+// Joins a TCP socket and a stream: the client's last step before the session, and the exit's first after it.
+// Two coroutines, one a direction, share the socket. Bytes go from the socket into the session's memory and
+// from there into the socket; what is held for a slow reader is exactly the stream's credit.
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <sys/socket.h>
+
+#include "base/log.hpp"
+#include "tunnel/stream.hpp"
+
+namespace zks::tunnel {
+namespace {
+
+using asio::ip::tcp;
+using boost::system::error_code;
+using session::ResetCode;
+
+constexpr std::uint64_t kReadBytes = 64 * 1024;
+
+// Shared by both directions; the last to let go closes the socket.
+struct Joint {
+  Joint(tcp::socket s, StreamPtr st) : socket(std::move(s)), stream(std::move(st)) {}
+
+  // Ends both directions: the application sees RST, the peer RESET.
+  void abort(ResetCode code) {
+    stream->reset(code);
+    if (!socket.is_open()) return;
+    error_code ignored;
+    socket.set_option(asio::socket_base::linger(true, 0), ignored);
+    socket.close(ignored);
+  }
+
+  tcp::socket socket;
+  StreamPtr stream;
+  Wakeup upload_done{socket.get_executor()};
+  bool uploading = true;
+};
+
+using JointPtr = std::shared_ptr<Joint>;
+
+template <class Buffer, std::size_t N, class View>
+std::array<Buffer, N> to_buffers(const std::array<View, N>& pieces, std::size_t count) {
+  std::array<Buffer, N> out;
+  for (std::size_t i = 0; i < count; ++i) out[i] = Buffer(pieces[i].data(), pieces[i].size());
+  return out;
+}
+
+// Moves what the socket has into the stream. False at the end of the direction.
+bool read_some(Joint& joint, bool& drained) {
+  std::array<MutableBytes, 4> pieces;
+  const std::size_t count = joint.stream->prepare(kReadBytes, pieces);
+  if (count == 0) return true;  // no credit
+  error_code ec;
+  const auto buffers = to_buffers<asio::mutable_buffer>(pieces, count);
+  const std::size_t got = joint.socket.read_some(buffers, ec);
+  joint.stream->commit(got);
+  if (!ec) return true;
+  if (ec == asio::error::would_block) {
+    drained = true;
+    return true;
+  }
+  if (ec == asio::error::eof) {
+    joint.stream->finish();
+  } else {
+    joint.abort(ResetCode::kConnectionReset);
+  }
+  return false;
+}
+
+// While there is no credit nobody reads the socket, so an RST would go unnoticed.
+void watch_for_reset(const JointPtr& joint) {
+  joint->socket.async_wait(tcp::socket::wait_error, [weak = std::weak_ptr(joint)](const error_code& ec) {
+    const auto self = weak.lock();
+    if (ec || !self || !self->socket.is_open()) return;
+    int pending = 0;
+    socklen_t size = sizeof(pending);
+    ::getsockopt(self->socket.native_handle(), SOL_SOCKET, SO_ERROR, &pending, &size);
+    if (pending != 0) self->abort(ResetCode::kConnectionReset);
+  });
+}
+
+asio::awaitable<void> write_early(JointPtr joint, Bytes early) {
+  ByteView rest(early);
+  while (!rest.empty() && !joint->stream->reset_code()) {
+    std::array<MutableBytes, 4> pieces;
+    if (joint->stream->prepare(rest.size(), pieces) == 0) {
+      co_await joint->stream->room().wait();
+      continue;
+    }
+    const std::size_t size = std::min(rest.size(), pieces[0].size());
+    std::memcpy(pieces[0].data(), rest.data(), size);
+    joint->stream->commit(size);
+    rest = rest.subspan(size);
+  }
+}
+
+asio::awaitable<void> upload(JointPtr joint, Bytes early) {
+  co_await write_early(joint, std::move(early));
+  bool drained = false;
+  while (!joint->stream->reset_code() && joint->socket.is_open()) {
+    std::array<MutableBytes, 4> pieces;
+    if (drained) {
+      const auto [ec] =
+          co_await joint->socket.async_wait(tcp::socket::wait_read, asio::as_tuple(asio::use_awaitable));
+      drained = false;
+      if (ec) break;
+    } else if (joint->stream->prepare(1, pieces) == 0) {
+      co_await joint->stream->room().wait();
+      continue;
+    }
+    if (!read_some(*joint, drained)) break;
+    co_await asio::post(joint->socket.get_executor(), asio::use_awaitable);  // others have their turn
+  }
+}
+
+// Moves what the stream has into the socket. False when the socket failed.
+bool write_some(Joint& joint, const std::array<ByteView, 8>& pieces, std::size_t count, bool& full) {
+  error_code ec;
+  const auto buffers = to_buffers<asio::const_buffer>(pieces, count);
+  const std::size_t sent = joint.socket.write_some(buffers, ec);
+  if (sent > 0) joint.stream->consume(sent);
+  if (ec == asio::error::would_block) {
+    full = true;
+    return true;
+  }
+  if (!ec) return true;
+  joint.abort(ResetCode::kConnectionReset);
+  return false;
+}
+
+asio::awaitable<void> download(JointPtr joint) {
+  bool full = false;
+  while (!joint->stream->reset_code() && joint->socket.is_open()) {
+    if (full) {
+      const auto [ec] =
+          co_await joint->socket.async_wait(tcp::socket::wait_write, asio::as_tuple(asio::use_awaitable));
+      full = false;
+      if (ec) break;
+    }
+    std::array<ByteView, 8> pieces;
+    const std::size_t count = joint->stream->peek(pieces);
+    if (count > 0) {
+      if (!write_some(*joint, pieces, count, full)) break;
+    } else if (joint->stream->at_end()) {
+      error_code ignored;
+      joint->socket.shutdown(tcp::socket::shutdown_send, ignored);
+      joint->stream->consume_end();
+      break;
+    } else {
+      co_await joint->stream->readable().wait();
+    }
+  }
+  // The other direction may go on for long; a reset of the stream must still reach the socket.
+  while (joint->uploading && !joint->stream->reset_code()) co_await joint->stream->readable().wait();
+  if (joint->stream->reset_code()) joint->abort(*joint->stream->reset_code());
+}
+
+}  // namespace
+
+asio::awaitable<void> splice(tcp::socket socket, StreamPtr stream, Bytes early) {
+  error_code ignored;
+  socket.non_blocking(true, ignored);
+  socket.set_option(tcp::no_delay(true), ignored);
+  const auto joint = std::make_shared<Joint>(std::move(socket), std::move(stream));
+  watch_for_reset(joint);
+  asio::co_spawn(joint->socket.get_executor(), upload(joint, std::move(early)),
+                 [joint](std::exception_ptr failure) {
+                   if (failure) joint->abort(ResetCode::kGeneralFailure);
+                   joint->uploading = false;
+                   joint->stream->readable().notify();  // download() may be waiting for this direction's end
+                   joint->upload_done.notify();
+                 });
+  co_await download(joint);
+  while (joint->uploading) co_await joint->upload_done.wait();
+}
+
+}  // namespace zks::tunnel

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+#include "tunnel/tunnel.hpp"
+
+#include "base/log.hpp"
+
+namespace zks::tunnel {
+namespace {
+
+using namespace std::chrono_literals;
+using session::Event;
+
+constexpr auto kOpenTimeout = 30s;  // the exit's own limit for a connect is shorter
+
+}  // namespace
+
+Tunnel::Tunnel(asio::any_io_executor executor, session::Options options, Handlers handlers)
+    : executor_(std::move(executor)),
+      handlers_(std::move(handlers)),
+      session_(std::move(options)),
+      timer_(executor_) {}
+
+Tunnel::~Tunnel() {
+  if (!lane_) return;
+  lane_->detach();
+  lane_->abort();
+}
+
+void Tunnel::start(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNumber lane) {
+  session::LaneOptions options;
+  options.number = lane;
+  options.relay_window_bytes = keys.relay_window_bytes;
+  options.record_overhead = crypto::kRecordOverhead;
+  session_.attach_lane(options, now());
+  lane_ = std::make_shared<Lane>(std::move(carrier), std::move(keys), *this);
+  lane_->start();
+  changed();
+}
+
+void Tunnel::start(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNumber lane,
+                   ByteView first_frames, std::size_t record_bytes) {
+  start(std::move(carrier), std::move(keys), lane);
+  on_record(first_frames, record_bytes);
+}
+
+asio::awaitable<OpenOutcome> Tunnel::open(session::Destination destination) {
+  const auto self = shared_from_this();
+  const auto id = session_.open(std::move(destination), now());
+  if (!id) {
+    const bool full = id.error().kind == ErrorKind::kLimit;
+    co_return OpenOutcome{nullptr, full ? session::ResetCode::kLimit : session::ResetCode::kSessionLost, {}};
+  }
+  auto stream = std::make_shared<Stream>(self, *id);
+  changed();
+  asio::steady_timer deadline(executor_, kOpenTimeout);
+  deadline.async_wait([weak = std::weak_ptr(stream)](const boost::system::error_code& ec) {
+    const auto late = weak.lock();
+    if (!ec && late && !late->bound_) late->reset(session::ResetCode::kTimedOut);
+  });
+  while (!stream->bound_ && !stream->reset_code_) co_await stream->readable_.wait();
+  if (stream->reset_code_) co_return OpenOutcome{nullptr, *stream->reset_code_, {}};
+  stream->readable_.notify();  // data may have come with OPENED
+  session::Destination bound = *stream->bound_;
+  co_return OpenOutcome{std::move(stream), session::ResetCode::kCancelled, std::move(bound)};
+}
+
+void Tunnel::leave(session::GoawayCode code, const std::string& text) {
+  if (ended_) return;
+  leaving_ = true;
+  session_.go_away(code, text);
+  changed();
+}
+
+void Tunnel::dismiss(session::GoawayCode code, const std::string& text) {
+  if (ended_ || broken_) return;
+  broken_ = true;
+  session_.go_away(code, text);
+  lane_->close(carrier::close_code::kNormal);
+}
+
+void Tunnel::end(const Error& why) {
+  if (ended_) return;
+  ended_ = true;
+  const auto self = shared_from_this();
+  timer_.cancel();
+  if (lane_) {
+    lane_->detach();
+    lane_->abort();
+    lane_.reset();
+  }
+  session_.end();
+  deliver_events();
+  if (handlers_.on_end) std::exchange(handlers_.on_end, nullptr)(why);
+}
+
+void Tunnel::on_record(ByteView frames, std::size_t record_bytes) {
+  if (ended_ || broken_) return;
+  const auto taken = session_.receive(frames, record_bytes, now());
+  if (!taken) {
+    log::warn("the peer broke the protocol: {}", taken.error().text);
+    dismiss(session::GoawayCode::kProtocolError, taken.error().text);
+    return;
+  }
+  changed();
+}
+
+std::size_t Tunnel::compose(MutableBytes out) {
+  const std::size_t size = session_.fill(out, now());
+  deliver_events();
+  return size;
+}
+
+void Tunnel::on_lane_end(const Error& why) {
+  lane_.reset();
+  end(why);
+}
+
+void Tunnel::changed() {
+  deliver_events();
+  if (ended_ || !lane_) return;
+  if (leaving_ && session_.open_streams() == 0) lane_->close(carrier::close_code::kNormal);
+  lane_->wake();
+  arm_timer();
+}
+
+// Handlers may call back into the session, which makes new events: they wait for their turn in the outer
+// loop.
+void Tunnel::deliver_events() {
+  if (delivering_) return;
+  delivering_ = true;
+  for (auto events = session_.take_events(); !events.empty(); events = session_.take_events()) {
+    for (auto& event : events) deliver(std::move(event));
+  }
+  delivering_ = false;
+}
+
+void Tunnel::deliver(Event event) {
+  switch (event.kind) {
+    case Event::Kind::kWelcome:
+      if (handlers_.on_up) handlers_.on_up();
+      return;
+    case Event::Kind::kGoaway:
+      if (handlers_.on_goaway) handlers_.on_goaway(event.goaway, event.text);
+      return;
+    case Event::Kind::kOpen:
+      if (handlers_.on_open) {
+        handlers_.on_open(std::make_shared<Stream>(shared_from_this(), event.stream),
+                          std::move(event.address));
+      } else {
+        session_.reset(event.stream, session::ResetCode::kNotAllowed);
+      }
+      return;
+    default:
+      break;
+  }
+  const auto at = streams_.find(event.stream);
+  if (at == streams_.end()) return;
+  Stream& stream = *at->second;
+  switch (event.kind) {
+    case Event::Kind::kOpened:
+      stream.bound_ = std::move(event.address);
+      stream.readable_.notify();
+      return;
+    case Event::Kind::kReadable:
+      stream.readable_.notify();
+      return;
+    case Event::Kind::kRoom:
+      stream.room_.notify();
+      return;
+    case Event::Kind::kReset:
+      stream.reset_code_ = event.code;
+      stream.readable_.notify();
+      stream.room_.notify();
+      return;
+    default:
+      return;
+  }
+}
+
+// The timer is only ever moved closer; when it fires too early it is set anew.
+void Tunnel::arm_timer() {
+  const auto due = session_.next_deadline();
+  if (due >= timer_at_) return;
+  timer_at_ = due;
+  timer_.expires_at(due);
+  timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
+    if (const auto self = weak.lock(); self && !ec) self->on_timer();
+  });
+}
+
+void Tunnel::on_timer() {
+  timer_at_ = session::TimePoint::max();
+  if (ended_) return;
+  if (!session_.tick(now(), lane_ ? lane_->undrained_bytes() : 0)) {
+    end(make_error(ErrorKind::kTimeout, "the other end stopped answering"));
+    return;
+  }
+  changed();
+}
+
+}  // namespace zks::tunnel

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+//
+// A tunnel drives one session: it feeds records from its lane in, composes records for it, turns the
+// session's events into wake-ups of streams, and keeps the session's timer. The client and the exit peer each
+// own tunnels.
+//
+// Executor: one, given at construction. Lifetime: shared; streams hold it, so it outlives them.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <unordered_map>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "tunnel/lane.hpp"
+#include "tunnel/stream.hpp"
+
+namespace zks::tunnel {
+
+class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunnel> {
+ public:
+  struct Handlers {
+    std::function<void(StreamPtr, session::Destination)> on_open;  // exit: the client asks for a destination
+    std::function<void()> on_up;                                   // client: the exit welcomed us
+    std::function<void(session::GoawayCode, const std::string&)> on_goaway;
+    std::function<void(const Error&)> on_end;  // once; the tunnel is dead
+  };
+
+  Tunnel(asio::any_io_executor executor, session::Options options, Handlers handlers);
+  ~Tunnel() override;
+
+  asio::any_io_executor executor() const { return executor_; }
+
+  // Starts the session on its lane. Exit: `first_frames` are those of the record that began with HELLO.
+  void start(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNumber lane);
+  void start(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNumber lane, ByteView first_frames,
+             std::size_t record_bytes);
+
+  // Opens a stream and waits for the exit's answer, at most 30 s.
+  asio::awaitable<OpenOutcome> open(session::Destination destination);
+
+  // GOAWAY: no new streams. The lane is closed when the last stream is over, or by end().
+  void leave(session::GoawayCode code, const std::string& text);
+  // GOAWAY, then the lane is closed, whatever streams there are.
+  void dismiss(session::GoawayCode code, const std::string& text);
+  // Ends at once: streams are reset, the lane is dropped. `on_end` is called.
+  void end(const Error& why);
+  bool ended() const { return ended_; }
+  std::size_t open_streams() const { return session_.open_streams(); }
+
+  // --- LaneOwner
+  void on_record(ByteView frames, std::size_t record_bytes) override;
+  std::size_t compose(MutableBytes out) override;
+  void on_lane_end(const Error& why) override;
+
+ private:
+  friend class Stream;
+
+  session::Session& session() { return session_; }
+  static session::TimePoint now() { return std::chrono::steady_clock::now(); }
+  void forget(session::StreamId id) { streams_.erase(id); }
+  void changed();  // after anything that may have made events or frames
+  void deliver_events();
+  void deliver(session::Event event);
+  void arm_timer();
+  void on_timer();
+
+  asio::any_io_executor executor_;
+  Handlers handlers_;
+  session::Session session_;
+  std::shared_ptr<Lane> lane_;
+  std::unordered_map<session::StreamId, Stream*> streams_;
+  boost::asio::steady_timer timer_;
+  session::TimePoint timer_at_ = session::TimePoint::max();
+  bool delivering_ = false;
+  bool leaving_ = false;
+  bool broken_ = false;  // dismissed: nothing more of the peer is looked at
+  bool ended_ = false;
+};
+
+}  // namespace zks::tunnel
