@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+#include "ops/ready_file.hpp"
+
+#include <system_error>
+
+#include "base/atomic_file.hpp"
+
+namespace zks::ops {
+namespace {
+
+void remove_quietly(const std::filesystem::path& path) {
+  std::error_code ignored;
+  // Only a regular file is ever ours: --ready-file /dev/stderr must not remove the device.
+  if (std::filesystem::is_regular_file(std::filesystem::symlink_status(path, ignored))) {
+    std::filesystem::remove(path, ignored);
+  }
+}
+
+}  // namespace
+
+ReadyFile::ReadyFile(std::filesystem::path path) : path_(std::move(path)) {
+  if (!path_.empty()) remove_quietly(path_);
+}
+
+ReadyFile::~ReadyFile() {
+  if (!path_.empty()) remove_quietly(path_);
+}
+
+Result<> ReadyFile::write(pid_t pid, const std::vector<std::string>& lines) {
+  if (path_.empty()) return {};
+  std::string text = std::to_string(pid) + "\n";
+  for (const std::string& line : lines) text.append(line).append("\n");
+  return write_file_atomically(path_, text, 0644);
+}
+
+}  // namespace zks::ops

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+//
+// What every program does around its main function.
+#pragma once
+
+namespace zks::ops {
+
+// Prepares the process, runs `program` and returns its exit status; 1 with one line on stderr when it throws.
+// Prepared is: libsodium; SIGPIPE ignored (writes say EPIPE instead); no core dumps, which would put keys on
+// disk; as many descriptors as the hard limit allows.
+int run_main(int (*program)(int argc, char** argv), int argc, char** argv);
+
+}  // namespace zks::ops
