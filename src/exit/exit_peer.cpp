@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+#include "exit/exit_peer.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <sodium.h>
+
+#include "base/log.hpp"
+#include "carrier/spawn.hpp"
+#include "tunnel/deadline.hpp"
+
+namespace zks::exit {
+namespace {
+
+using namespace std::chrono_literals;
+using carrier::Task;
+using session::ResetCode;
+
+constexpr auto kPairTimeout = 10s;       // from our half to the relay's `paired`
+constexpr auto kFirstRecordWithin = 5s;  // from there to the first authentic record
+constexpr auto kGuestsEvery = 1s;
+constexpr auto kStopWithin = 5s;
+
+}  // namespace
+
+ExitPeer::ExitPeer(asio::any_io_executor executor, ExitPeerOptions options, link::ExitIdentity identity,
+                   Guests guests, std::shared_ptr<const Policy> policy,
+                   std::shared_ptr<Resolver> resolver, Handlers handlers)
+    : executor_(std::move(executor)),
+      options_(std::move(options)),
+      identity_(std::move(identity)),
+      static_key_(crypto::KeyPair::from_private(identity_.static_secret.clone())),
+      guests_(std::move(guests)),
+      policy_(std::move(policy)),
+      resolver_(std::move(resolver)),
+      handlers_(std::move(handlers)),
+      guest_timer_(executor_),
+      stop_timer_(executor_) {}
+
+void ExitPeer::start() {
+  look_after_guests();
+  for (const auto& relay : options_.relays) add_relay(relay);
+}
+
+void ExitPeer::add_relay(const RelayUrl& relay) {
+  ControlSocketOptions options;
+  options.relay = relay;
+  options.room = identity_.room;
+  options.instance = instance_;
+  options.room_public = identity_.room_public;
+  options.dial = options_.dial;
+  options.reconnect_max = options_.reconnect_max;
+  ControlSocket::Handlers handlers;
+  const auto weak = weak_from_this();
+  handlers.sign = [weak](ByteView message) {
+    Bytes signature(crypto_sign_BYTES);
+    if (const auto self = weak.lock()) {
+      crypto_sign_detached(signature.data(), nullptr, message.data(), message.size(),
+                           self->identity_.room_secret.data());
+    }
+    return signature;
+  };
+  handlers.on_registered = [weak] {
+    if (const auto self = weak.lock(); self && self->handlers_.on_registered) self->handlers_.on_registered();
+  };
+  handlers.on_knock = [weak, relay](const PairId& pair) {
+    if (const auto self = weak.lock()) self->on_knock(relay, pair);
+  };
+  handlers.on_refused = [weak, relay](const Error& error) {
+    const auto self = weak.lock();
+    if (!self) return;
+    log::error("relay {}: {}", relay.text(), error.text);
+    if (++self->refused_ < self->options_.relays.size()) return;
+    self->stop();
+    if (self->handlers_.on_stopped) std::exchange(self->handlers_.on_stopped, nullptr)(error);
+  };
+  controls_.push_back(std::make_shared<ControlSocket>(executor_, std::move(options), std::move(handlers)));
+  controls_.back()->start();
+}
+
+void ExitPeer::on_knock(const RelayUrl& relay, const PairId& pair) {
+  if (stopping_ || half_open_ >= kMaxHalfOpen)
+    return;  // the relay asks the next instance, or the client again
+  ++half_open_;
+  asio::co_spawn(executor_, serve_pair(shared_from_this(), relay, pair), carrier::RethrowFailure{});
+}
+
+asio::awaitable<void> ExitPeer::serve_pair(std::shared_ptr<ExitPeer> self, RelayUrl relay, PairId pair) {
+  const auto made = co_await self->make_session(relay, pair);
+  --self->half_open_;
+  if (!made) log::info("a client did not get a session: {}", made.error().text);
+}
+
+// From a knock to a session. Nothing of the client is kept before its first record was authentic.
+Task<> ExitPeer::make_session(const RelayUrl& relay, const PairId& pair) {
+  const std::string target = "/v1/rooms/" + format_room(identity_.room) + "/pairs/" + to_base64url(pair);
+  auto dialled = co_await carrier::dial(executor_, relay, target, options_.dial);
+  if (!dialled) co_return dialled.error();
+  carrier::CarrierPtr carrier = std::move(*dialled);
+  tunnel::Deadline pair_deadline(*carrier, kPairTimeout);
+  auto paired = co_await tunnel::read_paired(*carrier);
+  if (!paired) co_return paired.error();
+
+  tunnel::Deadline deadline(*carrier, kFirstRecordWithin);
+  tunnel::Authorize authorize = [this](const tunnel::Claim& claim) { return guests_.authorize(claim); };
+  auto accepted = co_await tunnel::respond(*carrier, std::move(*paired), identity_.room, static_key_,
+                                           std::move(authorize));
+  if (!accepted) co_return accepted.error();
+  carrier::Buffer buffer;
+  const auto got = co_await tunnel::read_binary(*carrier, buffer);
+  if (!got) co_return got.error();
+  const std::size_t record_bytes = buffer.size();
+  const MutableBytes record(static_cast<std::uint8_t*>(buffer.data().data()), record_bytes);
+  const auto frames = accepted->keys.opener.open(record);
+  if (!frames) {
+    co_return make_error(ErrorKind::kRefused,
+                         "the first record is not authentic (a wrong psk looks like this)");
+  }
+  // Here the client has shown that it holds the psk.
+  const auto admitted =
+      stopping_ ? Result<>(make_error(ErrorKind::kClosed, "stopping")) : guests_.admit(accepted->claim);
+  if (!admitted) {
+    const auto closed = co_await carrier->close(carrier::close_code::kForbidden);
+    (void)closed;
+    co_return admitted.error();
+  }
+  co_return begin(std::move(carrier), std::move(*accepted), *frames, record_bytes);
+}
+
+Result<> ExitPeer::begin(carrier::CarrierPtr carrier, tunnel::Accepted accepted, ByteView frames,
+                         std::size_t record_bytes) {
+  ByteReader in(frames);
+  const auto first = session::decode_frame(in);
+  if (!first) return first.error();
+  const auto* hello = std::get_if<session::HelloFrame>(&*first);
+  if (hello == nullptr || hello->welcome)
+    return make_error(ErrorKind::kProtocol, "the first frame is not HELLO");
+  if (visits_.size() >= options_.max_sessions) {
+    return make_error(ErrorKind::kLimit, "too many sessions; raise --max-sessions");
+  }
+  session::Options options;
+  options.role = session::Role::kExit;
+  options.id = hello->session;
+  options.instance = instance_;
+  options.max_streams = options_.max_streams;
+  const auto visit = std::make_shared<Visit>();
+  visit->claim = accepted.claim;
+  visit->tunnel = std::make_shared<tunnel::Tunnel>(executor_, std::move(options), visit_handlers(visit));
+  visits_.push_back(visit);
+  visit->tunnel->start(std::move(carrier), std::move(accepted.keys), hello->lane, frames, record_bytes);
+  log::info("a session began; {} now", visits_.size());
+  return {};
+}
+
+tunnel::Tunnel::Handlers ExitPeer::visit_handlers(const VisitPtr& visit) {
+  tunnel::Tunnel::Handlers handlers;
+  const auto weak = weak_from_this();
+  const std::weak_ptr<Visit> weak_visit = visit;
+  handlers.on_open = [weak, weak_visit](tunnel::StreamPtr stream, session::Destination destination) {
+    const auto self = weak.lock();
+    const auto this_visit = weak_visit.lock();
+    if (self && this_visit) self->on_open(this_visit, std::move(stream), std::move(destination));
+  };
+  handlers.on_goaway = [weak_visit](session::GoawayCode, const std::string&) {
+    if (const auto this_visit = weak_visit.lock()) {
+      this_visit->tunnel->leave(session::GoawayCode::kShutdown, "");
+    }
+  };
+  handlers.on_end = [weak, weak_visit](const Error& why) {
+    const auto self = weak.lock();
+    const auto this_visit = weak_visit.lock();
+    if (!self || !this_visit) return;
+    self->visits_.remove(this_visit);
+    log::info("a session ended ({}); {} left", why.text, self->visits_.size());
+    if (self->stopping_ && self->visits_.empty()) self->finish();
+  };
+  return handlers;
+}
+
+// A connect outlives a stream that is reset meanwhile, by at most its own timeout; so connects have a bound
+// of their own, or OPEN and RESET in turn would pile them up.
+void ExitPeer::on_open(const VisitPtr& visit, tunnel::StreamPtr stream, session::Destination destination) {
+  if (visit->connecting >= options_.max_streams) {
+    stream->reset(ResetCode::kLimit);
+    return;
+  }
+  ++visit->connecting;
+  asio::co_spawn(executor_,
+                 serve_stream(shared_from_this(), visit, std::move(stream), std::move(destination)),
+                 carrier::RethrowFailure{});
+}
+
+asio::awaitable<void> ExitPeer::serve_stream(std::shared_ptr<ExitPeer> self, VisitPtr visit,
+                                             tunnel::StreamPtr stream, session::Destination destination) {
+  const std::string where = self->options_.log_destinations ? " to " + session::to_text(destination) : "";
+  auto outcome = co_await connect(self->executor_, std::move(destination), self->policy_, self->resolver_, {});
+  --visit->connecting;
+  if (!where.empty() || outcome.code == ResetCode::kNotAllowed) {
+    log::info("stream{}: {}", where, outcome.socket ? "connected" : outcome.reason);
+  }
+  if (!outcome.socket) {
+    stream->reset(outcome.code);
+    co_return;
+  }
+  if (stream->reset_code()) co_return;
+  stream->accept(outcome.bound);
+  Bytes nothing_early;
+  co_await tunnel::splice(std::move(*outcome.socket), std::move(stream), std::move(nothing_early));
+}
+
+// Revocations and expiries end live sessions.
+void ExitPeer::look_after_guests() {
+  const auto refreshed = guests_.refresh();
+  if (!refreshed) log::error("{}; nobody can come in", refreshed.error().text);
+  const std::list<VisitPtr> visits = visits_;
+  for (const auto& visit : visits) {
+    if (refreshed && !guests_.welcome(visit->claim)) {
+      visit->tunnel->dismiss(session::GoawayCode::kRevoked, "this invite was revoked or has expired");
+    }
+  }
+  guest_timer_.expires_after(kGuestsEvery);
+  guest_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
+    const auto self = weak.lock();
+    if (!ec && self && !self->stopping_) self->look_after_guests();
+  });
+}
+
+void ExitPeer::stop() {
+  if (stopping_) return;
+  stopping_ = true;
+  guest_timer_.cancel();
+  for (const auto& control : controls_) control->stop();
+  const std::list<VisitPtr> visits = visits_;
+  for (const auto& visit : visits)
+    visit->tunnel->leave(session::GoawayCode::kShutdown, "the exit is stopping");
+  if (visits_.empty()) {
+    asio::post(executor_, [self = shared_from_this()] { self->finish(); });
+    return;
+  }
+  stop_timer_.expires_after(kStopWithin);
+  stop_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
+    const auto self = weak.lock();
+    if (ec || !self) return;
+    const std::list<VisitPtr> late = self->visits_;
+    for (const auto& visit : late) visit->tunnel->end(make_error(ErrorKind::kClosed, "stopped"));
+  });
+}
+
+void ExitPeer::finish() {
+  stop_timer_.cancel();
+  if (handlers_.on_stopped) std::exchange(handlers_.on_stopped, nullptr)(std::nullopt);
+}
+
+}  // namespace zks::exit

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+//
+// The exit peer: answers knocks, proves who knocks, and gives each client a session whose streams become TCP
+// connections. Before it: control_socket.hpp. After it: connect.hpp for one stream, tunnel/splice.cpp for its
+// bytes.
+//
+// Bounds: kMaxHalfOpen lanes that have not shown an authentic record (5 s each); max_sessions sessions; what
+// one session may hold is in session/session.hpp; max_streams connects under way a session.
+//
+// Executor: one, given at construction. Lifetime: shared; stop() ends its coroutines.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "exit/connect.hpp"
+#include "exit/control_socket.hpp"
+#include "exit/guests.hpp"
+#include "tunnel/tunnel.hpp"
+
+namespace zks::exit {
+
+inline constexpr std::size_t kMaxHalfOpen = 64;
+
+struct ExitPeerOptions {
+  std::vector<RelayUrl> relays;
+  carrier::DialOptions dial;
+  std::uint64_t max_streams = 2048;
+  std::size_t max_sessions = 128;
+  bool log_destinations = false;
+  std::chrono::milliseconds reconnect_max{15'000};
+};
+
+class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
+ public:
+  struct Handlers {
+    std::function<void()> on_registered;
+    std::function<void(const std::optional<Error>&)>
+        on_stopped;  // once; with an error when no relay takes us
+  };
+
+  ExitPeer(asio::any_io_executor executor, ExitPeerOptions options, link::ExitIdentity identity,
+           Guests guests, std::shared_ptr<const Policy> policy, std::shared_ptr<Resolver> resolver,
+           Handlers handlers);
+
+  void start();
+  // No new sessions and streams; what runs gets 5 s.
+  void stop();
+
+ private:
+  // One client's session. The claim is authentic.
+  struct Visit {
+    tunnel::Claim claim;
+    std::shared_ptr<tunnel::Tunnel> tunnel;
+    std::size_t connecting = 0;
+  };
+  using VisitPtr = std::shared_ptr<Visit>;
+
+  void add_relay(const RelayUrl& relay);
+  void on_knock(const RelayUrl& relay, const PairId& pair);
+  static asio::awaitable<void> serve_pair(std::shared_ptr<ExitPeer> self, RelayUrl relay, PairId pair);
+  carrier::Task<> make_session(const RelayUrl& relay, const PairId& pair);
+  Result<> begin(carrier::CarrierPtr carrier, tunnel::Accepted accepted, ByteView frames,
+                 std::size_t record_bytes);
+  tunnel::Tunnel::Handlers visit_handlers(const VisitPtr& visit);
+  void on_open(const VisitPtr& visit, tunnel::StreamPtr stream, session::Destination destination);
+  static asio::awaitable<void> serve_stream(std::shared_ptr<ExitPeer> self, VisitPtr visit,
+                                            tunnel::StreamPtr stream, session::Destination destination);
+  void look_after_guests();
+  void finish();
+
+  asio::any_io_executor executor_;
+  ExitPeerOptions options_;
+  link::ExitIdentity identity_;
+  crypto::KeyPair static_key_;
+  InstanceId instance_ = random_array<8>();
+  Guests guests_;
+  std::shared_ptr<const Policy> policy_;
+  std::shared_ptr<Resolver> resolver_;
+  Handlers handlers_;
+  std::vector<std::shared_ptr<ControlSocket>> controls_;
+  std::size_t refused_ = 0;  // relays that will never take us
+  std::list<VisitPtr> visits_;
+  std::size_t half_open_ = 0;
+  asio::steady_timer guest_timer_;
+  asio::steady_timer stop_timer_;
+  bool stopping_ = false;
+};
+
+}  // namespace zks::exit
