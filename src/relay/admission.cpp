@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+#include "relay/admission.hpp"
+
+#include <vector>
+
+namespace zks::relay {
+namespace {
+
+Verdict refuse(unsigned status) {
+  return {.status = status, .body = {}, .slot = {}};
+}
+
+Verdict health(const Relay& relay) {
+  const auto uptime =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - relay.started);
+  return {.status = 200,
+          .body = R"({"version":")" ZKS_VERSION R"(","uptime":)" + std::to_string(uptime.count()) + "}\n",
+          .slot = {}};
+}
+
+bool may_join(Relay& relay, const carrier::UpgradeRequest& request, const asio::ip::address& peer) {
+  std::vector<std::string_view> forwarded;
+  if (!relay.options.trusted_proxies.empty()) {
+    const auto [first, last] = request.equal_range("X-Forwarded-For");
+    for (auto field = first; field != last; ++field) forwarded.emplace_back(field->value());
+  }
+  const auto source = client_address(peer, relay.options.trusted_proxies, forwarded);
+  return relay.joins.admit(source, std::chrono::steady_clock::now());
+}
+
+const RoomId* room_of(const Route& route) {
+  if (const auto* exit = std::get_if<ExitRoute>(&route)) return &exit->room;
+  if (const auto* client = std::get_if<ClientRoute>(&route)) return &client->room;
+  if (const auto* pair = std::get_if<PairRoute>(&route)) return &pair->room;
+  return nullptr;
+}
+
+}  // namespace
+
+Verdict admit(Relay& relay, const carrier::UpgradeRequest& request, const Route& route,
+              const asio::ip::address& peer) {
+  if (request.target().size() > relay.options.max_url_bytes) return refuse(414);
+  if (request.method() != boost::beast::http::verb::get) return refuse(404);
+  if (std::holds_alternative<HealthRoute>(route)) return health(relay);
+  const RoomId* room = room_of(route);
+  if (room == nullptr || !carrier::is_upgrade(request)) return refuse(404);
+  if (!relay.allowed.allows(*room)) return refuse(403);
+  if (std::holds_alternative<PairRoute>(route)) return {};
+  if (!may_join(relay, request, peer)) return refuse(429);
+  if (std::holds_alternative<ExitRoute>(route)) return relay.rooms.exits_full() ? refuse(503) : Verdict{};
+  auto slot = relay.rooms.reserve_pair(*room);
+  if (!slot) return refuse(static_cast<unsigned>(slot.error().detail));
+  return {.status = 101, .body = {}, .slot = std::move(*slot)};
+}
+
+}  // namespace zks::relay

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+//
+// What is decided about a request before the upgrade, with an HTTP status: it costs the relay a handshake,
+// and no WebSocket. After it comes connection.hpp's upgrade.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "carrier/accept.hpp"
+#include "relay/relay.hpp"
+#include "relay/route.hpp"
+
+namespace zks::relay {
+
+struct Verdict {
+  unsigned status = 101;         // 101: upgrade; otherwise answer this
+  std::string body;              // of an answer
+  std::optional<PairSlot> slot;  // for an admitted ClientRoute
+};
+
+// 404 for what the relay does not serve, 200 for /healthz, 403 for a room that is not allowed, 414 for a long
+// target, 429 when the source joins too often or the room is full, 503 when the relay is full. An exit's pair
+// sockets are not counted as joins: each belongs to a client that was.
+Verdict admit(Relay& relay, const carrier::UpgradeRequest& request, const Route& route,
+              const asio::ip::address& peer);
+
+}  // namespace zks::relay

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+#include "relay/connection.hpp"
+
+#include <optional>
+#include <string>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/http.hpp>
+
+#include "carrier/accept.hpp"
+#include "relay/admission.hpp"
+#include "relay/exit_socket.hpp"
+#include "relay/half.hpp"
+#include "relay/registration.hpp"
+
+namespace zks::relay {
+namespace {
+
+namespace close_code = carrier::close_code;
+namespace http = boost::beast::http;
+using carrier::TcpStream;
+using carrier::TlsStream;
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+
+// A refused sender may still be sending; what it sent is read for this long and up to this much, since
+// closing a socket with unread bytes resets the connection and takes the answer away from it.
+constexpr std::chrono::seconds kLinger{1};
+constexpr std::size_t kMaxLingerBytes = 64 * 1024;
+// Writing the answer to an upgrade can't wait for anything: the send buffer is empty.
+constexpr std::chrono::seconds kAnswerTimeout{2};
+
+template <class Stream>
+class Connection final : public LiveSocket, public std::enable_shared_from_this<Connection<Stream>> {
+ public:
+  Connection(RelayPtr relay, std::shared_ptr<Loop> loop, Stream stream, const asio::ip::address& peer)
+      : relay_(std::move(relay)),
+        loop_(std::move(loop)),
+        peer_(peer),
+        slot_(relay_),
+        deadline_(loop_->executor()),
+        stream_(std::move(stream)) {}
+
+  static asio::awaitable<void> run(std::shared_ptr<Connection> self);
+  void over(const std::exception_ptr& failure);
+
+  void shut_down() override { abort(); }
+  void abort() override;
+
+ private:
+  TcpStream& tcp() { return boost::beast::get_lowest_layer(*stream_); }
+
+  asio::awaitable<bool> handshake();
+  asio::awaitable<bool> read_request();
+  asio::awaitable<void> refuse(unsigned status, std::string body);
+  asio::awaitable<void> upgrade(Route route, std::optional<PairSlot> slot);
+  asio::awaitable<void> take_place(const ExitRoute& route);
+  asio::awaitable<void> take_place(const PairRoute& route);
+  asio::awaitable<bool> prove_ownership(ExitRoute route);
+  void arm_deadline();
+
+  RelayPtr relay_;
+  std::shared_ptr<Loop> loop_;
+  const asio::ip::address peer_;
+  const HandshakeSlot slot_;
+  asio::steady_timer deadline_;
+  std::optional<Stream> stream_;  // until the upgrade
+  carrier::UpgradeRequest request_;
+  bool early_bytes_ = false;
+  std::string authority_;
+  carrier::CarrierPtr carrier_;  // after it
+};
+
+template <class Stream>
+void Connection<Stream>::abort() {
+  if (stream_) tcp().close();
+  if (carrier_) carrier_->abort();
+}
+
+template <class Stream>
+asio::awaitable<void> Connection<Stream>::run(std::shared_ptr<Connection> self) {
+  self->tcp().expires_after(self->relay_->options.upgrade_timeout);
+  if (!co_await self->handshake()) co_return;
+  if (!co_await self->read_request()) co_return;
+  const auto target = self->request_.target();
+  const Route route = parse_route({target.data(), target.size()});
+  Verdict verdict = admit(*self->relay_, self->request_, route, self->peer_);
+  // Nothing may follow an upgrade request before its answer (RFC 6455, section 4.1).
+  if (verdict.status == 101 && self->early_bytes_) verdict.status = 400;
+  if (verdict.status == 101) {
+    co_await self->upgrade(route, std::move(verdict.slot));
+  } else {
+    co_await self->refuse(verdict.status, std::move(verdict.body));
+  }
+}
+
+template <class Stream>
+void Connection<Stream>::over(const std::exception_ptr& failure) {
+  if (failure) log_failure(failure, "handshake");
+  deadline_.cancel();
+  abort();
+  loop_->remove(this->shared_from_this());
+}
+
+template <class Stream>
+asio::awaitable<bool> Connection<Stream>::handshake() {
+  if constexpr (std::is_same_v<Stream, TlsStream>) {
+    auto [ec] = co_await stream_->async_handshake(asio::ssl::stream_base::server, kTuple);
+    co_return !ec;
+  }
+  co_return true;
+}
+
+// ---- the request
+
+template <class Stream>
+asio::awaitable<bool> Connection<Stream>::read_request() {
+  http::request_parser<http::empty_body> parser;
+  const Options& options = relay_->options;
+  parser.header_limit(static_cast<std::uint32_t>(options.max_header_bytes));
+  // Beast counts a parser's whole header against the buffer; one byte more tells "full" from "over".
+  boost::beast::flat_buffer buffer(options.max_header_bytes + 1);
+  auto [ec, size] = co_await http::async_read_header(*stream_, buffer, parser, kTuple);
+  if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
+    // METHOD, target and version stand in the first line; without an end in sight it is the target that is
+    // long.
+    const std::string_view head(static_cast<const char*>(buffer.data().data()), buffer.size());
+    const bool long_target =
+        head.substr(0, options.max_url_bytes + 32).find("\r\n") == std::string_view::npos;
+    co_await refuse(long_target && !head.empty() ? 414 : 431, {});
+    co_return false;
+  }
+  if (!ec) {
+    request_ = parser.release();
+    early_bytes_ = buffer.size() > 0;
+    co_return true;
+  }
+  const bool malformed = ec.category() == http::make_error_code(http::error::bad_value).category();
+  if (malformed && ec != http::error::end_of_stream && ec != http::error::partial_message) co_await refuse(400, {});
+  co_return false;
+}
+
+// ---- refusing
+
+template <class Stream>
+asio::awaitable<void> Connection<Stream>::refuse(unsigned status, std::string body) {
+  http::response<http::string_body> response(static_cast<http::status>(status), 11);
+  response.set(http::field::server, carrier::kServerHeader);
+  response.set(http::field::content_type, body.empty() ? "text/plain" : "application/json");
+  if (status == 429 || status == 503) response.set(http::field::retry_after, "1");
+  response.keep_alive(false);
+  response.body() = std::move(body);
+  response.prepare_payload();
+  auto [ec, size] = co_await http::async_write(*stream_, response, kTuple);
+  if (ec) co_return;
+  tcp().expires_after(kLinger);
+  if constexpr (std::is_same_v<Stream, TlsStream>) {
+    [[maybe_unused]] auto [shutdown_ec] = co_await stream_->async_shutdown(kTuple);
+  }
+  boost::system::error_code ignored;
+  tcp().socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  std::array<char, 4096> unread;
+  for (std::size_t total = 0; total < kMaxLingerBytes;) {
+    auto [read_ec, count] = co_await tcp().async_read_some(asio::buffer(unread), kTuple);
+    if (read_ec) co_return;
+    total += count;
+  }
+}
+
+// ---- after the upgrade
+
+template <class Stream>
+asio::awaitable<void> Connection<Stream>::upgrade(Route route, std::optional<PairSlot> slot) {
+  authority_ = std::string(request_[http::field::host]);
+  const carrier::AcceptOptions options{relay_->options.max_message_bytes, kAnswerTimeout};
+  Stream stream = std::move(*stream_);
+  stream_.reset();
+  auto accepted = co_await carrier::accept_upgrade(std::move(stream), std::move(request_), options);
+  if (!accepted) co_return;
+  carrier_ = std::move(*accepted);
+  if (const auto* exit = std::get_if<ExitRoute>(&route)) {
+    co_await take_place(*exit);
+  } else if (const auto* pair = std::get_if<PairRoute>(&route)) {
+    co_await take_place(*pair);
+  } else if (const auto* client = std::get_if<ClientRoute>(&route)) {
+    auto exits = relay_->rooms.exits(client->room, client->instance);
+    const auto half = std::make_shared<Half>(relay_, loop_, std::move(carrier_));
+    Half::start_waiting(half, std::move(*slot), client->room, std::move(exits));
+  }
+}
+
+template <class Stream>
+asio::awaitable<void> Connection<Stream>::take_place(const PairRoute& route) {
+  const auto client = relay_->rooms.claim(route.room, route.pair);
+  if (!client) {
+    [[maybe_unused]] const Result<> closed = co_await carrier_->close(close_code::kPairGone);
+    co_return;
+  }
+  const auto half = std::make_shared<Half>(relay_, loop_, std::move(carrier_));
+  Half::start_pair(client, half);
+}
+
+template <class Stream>
+asio::awaitable<void> Connection<Stream>::take_place(const ExitRoute& route) {
+  arm_deadline();
+  const bool owner = co_await prove_ownership(route);
+  deadline_.cancel();
+  if (!owner) {
+    [[maybe_unused]] const Result<> closed = co_await carrier_->close(close_code::kForbidden);
+    co_return;
+  }
+  const auto exit =
+      std::make_shared<ExitSocket>(relay_, loop_, std::move(carrier_), route.room, route.instance);
+  ExitSocket::start_registered(exit);
+}
+
+template <class Stream>
+asio::awaitable<bool> Connection<Stream>::prove_ownership(ExitRoute route) {
+  const auto nonce = random_array<32>();
+  const std::string challenge = carrier::encode_control(carrier::Challenge{nonce});
+  const Result<> asked = co_await carrier_->write(carrier::MessageType::kText, as_bytes(challenge));
+  if (!asked) co_return false;
+  carrier::Buffer buffer;
+  const auto type = co_await carrier_->read(buffer);
+  if (!type || *type != carrier::MessageType::kText) co_return false;
+  const auto message =
+      carrier::decode_control({static_cast<const char*>(buffer.data().data()), buffer.size()});
+  if (!message) co_return false;
+  const auto* answer = std::get_if<carrier::Register>(&*message);
+  co_return answer != nullptr&& owns_room(*answer, nonce, authority_, route.room, route.instance);
+}
+
+// For the exit's answer; everything before has the stream's own deadline.
+template <class Stream>
+void Connection<Stream>::arm_deadline() {
+  deadline_.expires_after(relay_->options.upgrade_timeout);
+  deadline_.async_wait([weak = this->weak_from_this()](const boost::system::error_code& ec) {
+    if (ec) return;
+    if (const auto self = weak.lock()) self->abort();
+  });
+}
+
+template <class Stream>
+void start(RelayPtr relay, std::shared_ptr<Loop> loop, Stream stream, const asio::ip::address& peer) {
+  auto connection = std::make_shared<Connection<Stream>>(relay, loop, std::move(stream), peer);
+  loop->add(connection);
+  asio::co_spawn(loop->executor(), Connection<Stream>::run(connection),
+                 [connection](std::exception_ptr failure) { connection->over(failure); });
+}
+
+}  // namespace
+
+void serve_connection(RelayPtr relay, std::shared_ptr<Loop> loop, asio::ip::tcp::socket socket) {
+  boost::system::error_code ec;
+  const auto peer = socket.remote_endpoint(ec);
+  if (ec) return;  // gone already
+  carrier::tune_socket(socket);
+  TcpStream tcp(std::move(socket));
+  if (!relay->tls) {
+    start(std::move(relay), std::move(loop), std::move(tcp), peer.address());
+    return;
+  }
+  const auto context = relay->tls->context();  // the SSL object keeps what it needs of it
+  start(relay, std::move(loop), TlsStream(std::move(tcp), *context), peer.address());
+}
+
+}  // namespace zks::relay

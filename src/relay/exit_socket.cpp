@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+#include "relay/exit_socket.hpp"
+
+#include <boost/asio/dispatch.hpp>
+
+#include "base/log.hpp"
+
+namespace zks::relay {
+
+namespace close_code = carrier::close_code;
+
+ExitSocket::ExitSocket(RelayPtr relay, std::shared_ptr<Loop> loop, carrier::CarrierPtr carrier,
+                       const RoomId& room, const InstanceId& instance)
+    : Socket(std::move(loop), std::move(carrier), relay->options.idle_timeout),
+      relay_(std::move(relay)),
+      room_(room),
+      instance_(instance) {}
+
+void ExitSocket::start_registered(const std::shared_ptr<ExitSocket>& exit) {
+  exit->start();
+  const auto older = exit->relay_->rooms.add_exit(exit->room_, exit->instance_, exit);
+  if (!older) {
+    exit->end(close_code::kForbidden);
+    return;
+  }
+  if (*older) (*older)->replaced();
+  exit->send_text(carrier::encode_control(carrier::Registered{}));
+  log::debug("exit registered in room {}", format_room(exit->room_));
+}
+
+// A full queue drops the knock: the client goes on to the next instance then.
+void ExitSocket::knock(const PairId& pair) {
+  const auto self = std::static_pointer_cast<ExitSocket>(shared_from_this());
+  asio::dispatch(executor(),
+                 [self, pair] { self->send_text(carrier::encode_control(carrier::Knock{pair})); });
+}
+
+void ExitSocket::replaced() {
+  const auto self = shared_from_this();
+  asio::dispatch(executor(), [self] { self->end(close_code::kReplaced); });
+}
+
+std::uint16_t ExitSocket::on_control(const carrier::Control&) {
+  return close_code::kPolicy;
+}
+std::uint16_t ExitSocket::on_binary(carrier::Buffer) {
+  return close_code::kPolicy;
+}
+asio::awaitable<void> ExitSocket::before_read() {
+  co_return;
+}
+void ExitSocket::on_sent(std::size_t) {}
+
+void ExitSocket::on_ending(std::uint16_t, bool) {
+  relay_->rooms.remove_exit(room_, instance_, this);
+  log::debug("exit left room {}", format_room(room_));
+}
+
+}  // namespace zks::relay

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+#include "relay/half.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
+
+namespace zks::relay {
+
+namespace close_code = carrier::close_code;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+// How much a pair may send at once before its rate holds it back.
+constexpr double kPaceBurstSeconds = 0.25;
+
+// What the other half is told when this one ends. A peer's own codes pass only where they mean something to
+// the other peer; ours pass where they are about the pair as a whole.
+std::uint16_t code_for_other(std::uint16_t code, bool ours) {
+  const bool passes =
+      ours ? code == close_code::kBehind || code == close_code::kRestart
+           : code == close_code::kNormal || code == close_code::kGoingAway || code == close_code::kForbidden;
+  return passes ? code : close_code::kOther;
+}
+
+}  // namespace
+
+Pace::Pace(double rate) : bucket_(rate, rate * kPaceBurstSeconds, Clock::now()) {}
+
+TokenBucket::Duration Pace::take(std::size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  return bucket_.take(static_cast<double>(bytes), Clock::now());
+}
+
+Half::Half(RelayPtr relay, std::shared_ptr<Loop> loop, carrier::CarrierPtr carrier)
+    : Socket(std::move(loop), std::move(carrier), relay->options.idle_timeout),
+      relay_(std::move(relay)),
+      claimed_(executor()),
+      ledger_(relay_->options.window_bytes) {}
+
+// ---- waiting for an exit
+
+void Half::start_waiting(const std::shared_ptr<Half>& client, PairSlot slot, const RoomId& room,
+                         std::vector<std::weak_ptr<RegisteredExit>> exits) {
+  client->slot_.emplace(std::move(slot));
+  const PairId pair = client->relay_->rooms.wait(room, client);
+  client->waiting_under_ = pair;
+  client->start();
+  asio::co_spawn(client->executor(), await_exit(client, pair, std::move(exits)),
+                 [client](std::exception_ptr failure) {
+                   if (!failure) return;
+                   log_failure(failure, "knock");
+                   client->end(close_code::kNoExit);
+                 });
+}
+
+asio::awaitable<void> Half::await_exit(std::shared_ptr<Half> self, PairId pair,
+                                       std::vector<std::weak_ptr<RegisteredExit>> exits) {
+  const auto deadline = Clock::now() + self->relay_->options.pair_timeout;
+  for (std::size_t i = 0; i < exits.size() && !self->other_ && !self->ending(); ++i) {
+    const auto exit = exits[i].lock();
+    if (!exit) continue;
+    exit->knock(pair);
+    const bool last = i + 1 == exits.size();
+    const auto patience =
+        last ? deadline : std::min(Clock::now() + self->relay_->options.knock_timeout, deadline);
+    while (!self->other_ && !self->ending() && Clock::now() < patience)
+      co_await self->claimed_.wait_until(patience);
+  }
+  if (self->other_ || self->ending()) co_return;
+  // Whoever claimed it a moment ago is about to join.
+  if (self->relay_->rooms.withdraw(pair)) self->end(close_code::kNoExit);
+}
+
+// ---- becoming a pair
+
+void Half::start_pair(const std::shared_ptr<Half>& client, const std::shared_ptr<Half>& exit) {
+  const Options& options = exit->relay_->options;
+  const carrier::Control paired =
+      carrier::Paired{kProtocolVersion, /*epoch=*/0, Key::random(), options.window_bytes};
+  std::shared_ptr<Pace> pace;
+  if (options.pair_rate > 0) pace = std::make_shared<Pace>(static_cast<double>(options.pair_rate));
+  Join for_client{exit, pace, carrier::encode_control(paired)};
+  Join for_exit{client, pace, carrier::encode_control(paired)};
+  // The client's half joins before anything that the exit's half forwards can get there: same path, same
+  // order.
+  asio::dispatch(client->executor(),
+                 [client, with = std::move(for_client)]() mutable { client->join(std::move(with)); });
+  exit->start();
+  exit->join(std::move(for_exit));
+}
+
+void Half::join(Join with) {
+  waiting_under_.reset();
+  if (ending()) {  // this half ended between the claim and now; the other one learns it here
+    asio::dispatch(with.other->executor(), [other = with.other] { other->other_ended(close_code::kOther); });
+    return;
+  }
+  other_ = std::move(with.other);
+  pace_ = std::move(with.pace);
+  send_text(std::move(with.paired));
+  claimed_.notify();
+}
+
+// ---- forwarding
+
+asio::awaitable<void> Half::before_read() {
+  while (!ending()) {
+    if (in_flight_ >= kMaxInFlight) {
+      co_await reader_signal().wait();
+    } else if (Clock::now() < resume_reading_) {
+      co_await reader_signal().wait_until(resume_reading_);
+    } else {
+      co_return;
+    }
+  }
+}
+
+std::uint16_t Half::on_binary(carrier::Buffer message) {
+  if (!other_) return close_code::kPolicy;  // before `paired` there is nobody to talk to
+  if (pace_) resume_reading_ = Clock::now() + pace_->take(message.size());
+  ++in_flight_;
+  asio::dispatch(other_->executor(), [other = other_, message = std::move(message)]() mutable {
+    other->deliver(std::move(message));
+  });
+  return 0;
+}
+
+void Half::deliver(carrier::Buffer message) {
+  send_binary(std::move(message));
+}
+
+void Half::on_sent(std::size_t bytes) {
+  if (other_) asio::dispatch(other_->executor(), [other = other_] { other->delivered(); });
+  const auto mark = ledger_.sent(bytes);
+  if (mark) send_text(carrier::encode_control(carrier::Mark{*mark}));
+  if (ledger_.behind()) end(close_code::kBehind);
+}
+
+void Half::delivered() {
+  --in_flight_;
+  wake_reader();
+}
+
+// key_seen belongs here when a pair gets keys of further epochs; in epoch 0 no answer is waited for.
+std::uint16_t Half::on_control(const carrier::Control& message) {
+  const auto* mark = std::get_if<carrier::Mark>(&message);
+  return mark != nullptr && ledger_.echoed(mark->id) ? 0 : close_code::kPolicy;
+}
+
+// ---- ending
+
+void Half::on_ending(std::uint16_t code, bool ours) {
+  if (waiting_under_) relay_->rooms.withdraw(*waiting_under_);
+  claimed_.notify();
+  if (!other_) return;
+  const std::shared_ptr<Half> other = std::exchange(other_, nullptr);
+  asio::dispatch(other->executor(), [other, told = code_for_other(code, ours)] { other->other_ended(told); });
+}
+
+void Half::other_ended(std::uint16_t code) {
+  end_after_queue(code);
+}
+
+}  // namespace zks::relay

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+//
+// Half: one of a pair's two sockets, the client's or the exit's. A client's half waits for an exit to claim
+// it; from then on each half hands its binary messages to the other one, which may live on another loop: at
+// most two of a direction are on their way, then the sender is not read from. The messages themselves are
+// never looked at.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "relay/mark_ledger.hpp"
+#include "relay/relay.hpp"
+#include "relay/socket.hpp"
+#include "relay/token_bucket.hpp"
+
+namespace zks::relay {
+
+// --pair-rate: the bytes of both directions of one pair. Thread-safe; forwarding only comes here if there is
+// a rate.
+class Pace {
+ public:
+  explicit Pace(double rate);
+  // How long the reader of these bytes has to pause.
+  TokenBucket::Duration take(std::size_t bytes);
+
+ private:
+  std::mutex mutex_;
+  TokenBucket bucket_;
+};
+
+class Half final : public Socket {
+ public:
+  static constexpr std::size_t kMaxInFlight = 2;
+  static constexpr std::uint64_t kProtocolVersion = 1;
+
+  Half(RelayPtr relay, std::shared_ptr<Loop> loop, carrier::CarrierPtr carrier);
+
+  // The client's half: starts, and knocks on `exits` one after the other until one claims it.
+  static void start_waiting(const std::shared_ptr<Half>& client, PairSlot slot, const RoomId& room,
+                            std::vector<std::weak_ptr<RegisteredExit>> exits);
+
+  // Makes a pair of the claimed `client` and the exit's half, which starts here. On the exit's loop.
+  static void start_pair(const std::shared_ptr<Half>& client, const std::shared_ptr<Half>& exit);
+
+ private:
+  // What both halves share from the moment they are a pair.
+  struct Join {
+    std::shared_ptr<Half> other;
+    std::shared_ptr<Pace> pace;  // null: no rate
+    std::string paired;          // the text that begins the pair
+  };
+
+  static asio::awaitable<void> await_exit(std::shared_ptr<Half> self, PairId pair,
+                                          std::vector<std::weak_ptr<RegisteredExit>> exits);
+
+  void join(Join with);
+  void deliver(carrier::Buffer message);  // from the other half
+  void delivered();                       // the other half wrote one of ours
+  void other_ended(std::uint16_t code);
+
+  std::uint16_t on_control(const carrier::Control& message) override;
+  std::uint16_t on_binary(carrier::Buffer message) override;
+  asio::awaitable<void> before_read() override;
+  void on_sent(std::size_t bytes) override;
+  void on_ending(std::uint16_t code, bool ours) override;
+
+  RelayPtr relay_;                // outlives slot_
+  std::optional<PairSlot> slot_;  // the client's half holds the pair's place
+  std::optional<PairId> waiting_under_;
+  carrier::Signal claimed_;
+
+  std::shared_ptr<Half> other_;  // from join() until the end: the two do not keep each other alive
+  std::shared_ptr<Pace> pace_;
+  std::size_t in_flight_ = 0;
+  std::chrono::steady_clock::time_point resume_reading_;
+  MarkLedger ledger_;
+};
+
+}  // namespace zks::relay

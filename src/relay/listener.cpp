@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+#include "relay/listener.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/log.hpp"
+#include "base/relay_url.hpp"
+#include "relay/connection.hpp"
+
+namespace zks::relay {
+namespace {
+
+using asio::ip::tcp;
+
+// While there are no descriptors, or all handshake places are taken, connections wait in the kernel's queue.
+constexpr std::chrono::milliseconds kPause{50};
+
+}  // namespace
+
+Listener::Listener(RelayPtr relay, std::shared_ptr<Loop> loop, tcp::acceptor acceptor)
+    : relay_(std::move(relay)),
+      loop_(std::move(loop)),
+      acceptor_(std::move(acceptor)),
+      address_(acceptor_.local_endpoint()),
+      pause_timer_(loop_->executor()) {}
+
+Result<std::shared_ptr<Listener>> Listener::bind(RelayPtr relay, std::shared_ptr<Loop> loop,
+                                                 const tcp::endpoint& address) {
+  tcp::acceptor acceptor(loop->executor());
+  boost::system::error_code ec;
+  acceptor.open(address.protocol(), ec);
+  if (!ec) acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
+  if (!ec) acceptor.bind(address, ec);
+  if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
+  if (ec) {
+    return make_error(ErrorKind::kIo,
+                      "can't listen on " + format_host_port(address.address().to_string(), address.port()) +
+                          ": " + ec.message(),
+                      ec.value());
+  }
+  return std::make_shared<Listener>(std::move(relay), std::move(loop), std::move(acceptor));
+}
+
+void Listener::start() {
+  asio::co_spawn(loop_->executor(), accept_connections(shared_from_this()), [](std::exception_ptr failure) {
+    if (failure) std::rethrow_exception(failure);  // a relay that can't accept has to end, and be restarted
+  });
+}
+
+void Listener::stop() {
+  asio::dispatch(loop_->executor(), [self = shared_from_this()] {
+    self->stopping_ = true;
+    boost::system::error_code ignored;
+    self->acceptor_.close(ignored);
+    self->pause_timer_.cancel();
+  });
+}
+
+asio::awaitable<void> Listener::accept_connections(std::shared_ptr<Listener> self) {
+  while (!self->stopping_) {
+    if (self->relay_->handshakes >= self->relay_->options.max_handshakes) {
+      co_await self->pause();
+    } else {
+      co_await self->accept_one();
+    }
+  }
+}
+
+asio::awaitable<void> Listener::accept_one() {
+  const std::shared_ptr<Loop> loop = relay_->loops[next_loop_++ % relay_->loops.size()];
+  auto [ec, socket] = co_await acceptor_.async_accept(loop->executor(), asio::as_tuple(asio::use_awaitable));
+  if (!ec) {
+    auto shared = std::make_shared<tcp::socket>(std::move(socket));
+    asio::dispatch(loop->executor(),
+                   [relay = relay_, loop, shared] { serve_connection(relay, loop, std::move(*shared)); });
+    co_return;
+  }
+  const bool scarce = ec == boost::system::errc::too_many_files_open ||
+                      ec == boost::system::errc::too_many_files_open_in_system ||
+                      ec == boost::system::errc::no_buffer_space ||
+                      ec == boost::system::errc::not_enough_memory;
+  if (!scarce)
+    co_return;  // this one connection failed (accept(2), "Error handling"), or the listener was closed
+  log::warn("can't accept connections: {}", ec.message());
+  co_await pause();
+}
+
+asio::awaitable<void> Listener::pause() {
+  pause_timer_.expires_after(kPause);
+  [[maybe_unused]] auto [ec] = co_await pause_timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+}
+
+}  // namespace zks::relay

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#include "relay/loop.hpp"
+
+#include <vector>
+
+#include <boost/asio/post.hpp>
+
+#include "base/log.hpp"
+
+namespace zks::relay {
+
+void Loop::add(const std::shared_ptr<LiveSocket>& socket) {
+  live_.insert(socket);
+  if (stopping_) socket->shut_down();
+}
+
+void Loop::remove(const std::shared_ptr<LiveSocket>& socket) {
+  live_.erase(socket);
+  if (stopping_ && live_.empty()) stop_timer_.cancel();
+}
+
+void Loop::stop() {
+  asio::post(executor_, [self = shared_from_this()] { self->begin_stop(); });
+}
+
+void Loop::begin_stop() {
+  if (stopping_) return;
+  stopping_ = true;
+  const std::vector<std::shared_ptr<LiveSocket>> sockets(live_.begin(), live_.end());
+  for (const auto& socket : sockets) socket->shut_down();
+  if (live_.empty()) return;
+  stop_timer_.expires_after(kStopGrace);
+  stop_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& ec) {
+    if (!ec) self->abort_all();
+  });
+}
+
+void Loop::abort_all() {
+  const std::vector<std::shared_ptr<LiveSocket>> sockets(live_.begin(), live_.end());
+  for (const auto& socket : sockets) socket->abort();
+}
+
+void log_failure(const std::exception_ptr& failure, const char* where) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& e) {
+    log::error("{}: {}", where, e.what());
+  }
+}
+
+}  // namespace zks::relay

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+//
+// One event loop of the relay: an executor that runs on one thread, and the sockets that live on it. The loop
+// owns them until they are done; a relay that stops asks each loop to end its own.
+#pragma once
+
+#include <exception>
+#include <memory>
+#include <unordered_set>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+namespace zks::relay {
+
+namespace asio = boost::asio;
+
+// Both calls are made on the loop's thread.
+class LiveSocket {
+ public:
+  virtual ~LiveSocket() = default;
+  virtual void shut_down() = 0;  // ends in an orderly way, within seconds
+  virtual void abort() = 0;      // ends now
+};
+
+class Loop : public std::enable_shared_from_this<Loop> {
+ public:
+  // What shut_down() may take before abort(): the relay has 5 s to stop.
+  static constexpr std::chrono::milliseconds kStopGrace{4'000};
+
+  explicit Loop(asio::any_io_executor executor) : executor_(std::move(executor)), stop_timer_(executor_) {}
+
+  const asio::any_io_executor& executor() const { return executor_; }
+
+  // On the loop's thread.
+  void add(const std::shared_ptr<LiveSocket>& socket);
+  void remove(const std::shared_ptr<LiveSocket>& socket);
+
+  // From any thread. What is added later is ended at once.
+  void stop();
+
+ private:
+  void begin_stop();
+  void abort_all();
+
+  asio::any_io_executor executor_;
+  asio::steady_timer stop_timer_;
+  std::unordered_set<std::shared_ptr<LiveSocket>> live_;
+  bool stopping_ = false;
+};
+
+// For co_spawn: an exception ends the connection it happened in, not the relay. It can only be lack of
+// memory.
+void log_failure(const std::exception_ptr& failure, const char* where);
+
+}  // namespace zks::relay

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#include "relay/server.hpp"
+
+#include "relay/listener.hpp"
+#include "relay/relay.hpp"
+
+namespace zks::relay {
+
+Result<std::unique_ptr<Server>> Server::start(Options options,
+                                              const std::vector<asio::any_io_executor>& loops) {
+  auto relay = std::make_shared<Relay>(std::move(options));
+  for (const auto& executor : loops) relay->loops.push_back(std::make_shared<Loop>(executor));
+  std::unique_ptr<Server> server(new Server(relay));
+  const Result<> loaded = server->reload();
+  if (!loaded) return loaded.error();
+  for (const auto& address : relay->options.listen) {
+    auto listener = Listener::bind(relay, relay->loops.front(), address);
+    if (!listener) return listener.error();
+    server->listeners_.push_back(std::move(*listener));
+  }
+  for (const auto& listener : server->listeners_) listener->start();
+  return server;
+}
+
+Server::~Server() = default;
+
+std::vector<asio::ip::tcp::endpoint> Server::endpoints() const {
+  std::vector<asio::ip::tcp::endpoint> out;
+  for (const auto& listener : listeners_) out.push_back(listener->address());
+  return out;
+}
+
+Result<> Server::reload() {
+  if (relay_->tls) {
+    const Result<> tls = relay_->tls->reload();
+    if (!tls) return tls;
+  }
+  return relay_->allowed.reload();
+}
+
+void Server::stop() {
+  for (const auto& listener : listeners_) listener->stop();
+  for (const auto& loop : relay_->loops) loop->stop();
+}
+
+}  // namespace zks::relay

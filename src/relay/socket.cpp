@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+#include "relay/socket.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <sodium.h>
+
+namespace zks::relay {
+
+namespace close_code = carrier::close_code;
+using Clock = std::chrono::steady_clock;
+
+Socket::Socket(std::shared_ptr<Loop> loop, carrier::CarrierPtr carrier,
+               std::chrono::milliseconds idle_timeout)
+    : loop_(std::move(loop)),
+      carrier_(std::move(carrier)),
+      idle_timeout_(idle_timeout),
+      writer_signal_(loop_->executor()),
+      reader_signal_(loop_->executor()),
+      timer_(loop_->executor()) {}
+
+void Socket::start() {
+  const auto self = shared_from_this();
+  last_read_ = Clock::now();
+  arm_timer(last_read_ + idle_timeout_);
+  loop_->add(self);
+  running_ = 2;
+  const auto over = [self](std::exception_ptr failure) { self->coroutine_over(failure); };
+  asio::co_spawn(executor(), read_messages(self), over);
+  asio::co_spawn(executor(), write_messages(self), over);
+}
+
+// ---- reading
+
+asio::awaitable<void> Socket::read_messages(std::shared_ptr<Socket> self) {
+  while (!self->ending_) {
+    co_await self->before_read();
+    while (!self->ending_ && self->texts_.size() >= kMaxTextsToRead) co_await self->reader_signal_.wait();
+    if (self->ending_) co_return;
+    carrier::Buffer buffer;  // a new one each time: an idle socket holds no message's memory
+    self->reading_ = true;
+    const auto type = co_await self->carrier_->read(buffer);
+    self->reading_ = false;
+    self->last_read_ = Clock::now();
+    if (!type) {
+      self->lost(type.error());
+      co_return;
+    }
+    if (self->ending_) co_return;
+    std::uint16_t code = 0;
+    if (*type == carrier::MessageType::kText) {
+      code = self->on_text({static_cast<const char*>(buffer.data().data()), buffer.size()});
+    } else {
+      code = self->on_binary(std::move(buffer));
+    }
+    if (code != 0) self->end(code);
+  }
+}
+
+std::uint16_t Socket::on_text(std::string_view text) {
+  const auto message = carrier::decode_control(text);
+  if (!message) return close_code::kPolicy;
+  if (!std::holds_alternative<carrier::Ping>(*message)) return on_control(*message);
+  send_text(carrier::encode_control(carrier::Pong{}));
+  return 0;
+}
+
+// ---- writing
+
+bool Socket::send_text(std::string text) {
+  if (ending_ || texts_.size() >= kMaxTexts) return false;
+  texts_.push_back(std::move(text));
+  writer_signal_.notify();
+  return true;
+}
+
+void Socket::send_binary(carrier::Buffer message) {
+  if (ending_) return;
+  binaries_.push_back(std::move(message));
+  writer_signal_.notify();
+}
+
+asio::awaitable<void> Socket::write_messages(std::shared_ptr<Socket> self) {
+  while (!self->lost_) {
+    if (!self->texts_.empty() || !self->binaries_.empty()) {
+      const Result<> written = co_await self->write_next();
+      if (!written) {
+        self->lost(written.error());
+        self->abort();
+        co_return;
+      }
+    } else if (self->close_code_) {
+      // The outcome does not matter: the connection is gone after it.
+      [[maybe_unused]] const Result<> closed = co_await self->carrier_->close(*self->close_code_);
+      co_return;
+    } else {
+      co_await self->writer_signal_.wait();
+    }
+  }
+}
+
+carrier::Task<> Socket::write_next() {
+  if (!texts_.empty()) {
+    std::string text = std::move(texts_.front());
+    texts_.pop_front();
+    const Result<> written = co_await carrier_->write(carrier::MessageType::kText, as_bytes(text));
+    sodium_memzero(text.data(), text.size());  // it may have held a key
+    wake_reader();
+    co_return written;
+  }
+  const carrier::Buffer message = std::move(binaries_.front());
+  binaries_.pop_front();
+  const asio::const_buffer bytes = message.data();
+  const ByteView view(static_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  const Result<> written = co_await carrier_->write(carrier::MessageType::kBinary, view);
+  if (written) on_sent(view.size());
+  co_return written;
+}
+
+// ---- ending
+
+void Socket::begin_ending(std::uint16_t code, bool ours) {
+  if (ending_) return;
+  ending_ = true;
+  on_ending(code, ours);
+  wake_reader();
+  writer_signal_.notify();
+}
+
+void Socket::end(std::uint16_t code) {
+  if (lost_) return;
+  texts_.clear();
+  binaries_.clear();
+  if (!close_code_) close_code_ = code;
+  arm_timer(Clock::now() + kEndTimeout);
+  begin_ending(code, /*ours=*/true);
+}
+
+void Socket::end_after_queue(std::uint16_t code) {
+  if (ending_) return;
+  close_code_ = code;
+  arm_timer(Clock::now() + kDrainTimeout);
+  begin_ending(code, /*ours=*/true);
+}
+
+// The peer closed, broke the rules of WebSocket (Beast has answered that), or is gone.
+void Socket::lost(const Error& error) {
+  if (close_code_) return;  // our own close is under way and has the connection
+  lost_ = true;
+  carrier_->abort();
+  const bool closed = error.kind == ErrorKind::kClosed;
+  begin_ending(closed ? static_cast<std::uint16_t>(error.detail) : std::uint16_t{0}, /*ours=*/false);
+}
+
+void Socket::abort() {
+  carrier_->abort();
+  wake_reader();
+  writer_signal_.notify();
+}
+
+void Socket::coroutine_over(const std::exception_ptr& failure) {
+  if (failure) {
+    log_failure(failure, "connection");
+    lost(make_error(ErrorKind::kClosed, "failed"));
+    abort();
+  }
+  if (--running_ > 0) return;
+  timer_.cancel();
+  begin_ending(0, /*ours=*/false);
+  loop_->remove(shared_from_this());
+}
+
+// ---- silence
+
+void Socket::arm_timer(Clock::time_point at) {
+  timer_.expires_at(at);
+  timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
+    if (ec) return;
+    if (const auto self = weak.lock()) self->on_timer();
+  });
+}
+
+void Socket::on_timer() {
+  if (ending_) {
+    abort();
+    return;
+  }
+  const auto now = Clock::now();
+  if (!reading_) last_read_ = now;  // held back by us: that is not silence
+  if (now >= last_read_ + idle_timeout_) {
+    end(close_code::kGoingAway);
+  } else {
+    arm_timer(last_read_ + idle_timeout_);
+  }
+}
+
+}  // namespace zks::relay

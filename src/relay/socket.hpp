@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+//
+// Socket: an upgraded connection that has its place in a room. It reads messages, sends what is queued,
+// answers pings, notices silence, and ends with a close code. half.hpp and exit_socket.hpp say what the
+// messages mean.
+//
+// Executor: everything on the loop's thread, start() included. Lifetime: the loop owns it from start() until
+// reading and writing are over.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "carrier/carrier.hpp"
+#include "carrier/relay_control.hpp"
+#include "carrier/signal.hpp"
+#include "relay/loop.hpp"
+
+namespace zks::relay {
+
+class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
+ public:
+  Socket(std::shared_ptr<Loop> loop, carrier::CarrierPtr carrier, std::chrono::milliseconds idle_timeout);
+
+  void start();
+  const asio::any_io_executor& executor() const { return loop_->executor(); }
+
+  // Ends with `code`: what is queued is dropped, what is being written gets a few seconds.
+  void end(std::uint16_t code);
+  // Ends with `code` after what is queued, for which a slow receiver gets longer.
+  void end_after_queue(std::uint16_t code);
+  bool ending() const { return ending_; }
+
+  void shut_down() override { end(carrier::close_code::kRestart); }
+  void abort() override;
+
+ protected:
+  // What a message means; the close code to end with when it means nothing good, otherwise 0.
+  virtual std::uint16_t on_control(const carrier::Control& message) = 0;
+  virtual std::uint16_t on_binary(carrier::Buffer message) = 0;
+  // Runs before each read: while it waits, the peer is held back.
+  virtual asio::awaitable<void> before_read() = 0;
+  // A binary message of that many bytes went to the kernel.
+  virtual void on_sent(std::size_t bytes) = 0;
+  // Once, when the end begins. `code` is the peer's close code (0: none came) or, if `ours`, the one we end
+  // with.
+  virtual void on_ending(std::uint16_t code, bool ours) = 0;
+
+  // False when too many wait already; the text is dropped then.
+  bool send_text(std::string text);
+  void send_binary(carrier::Buffer message);
+  carrier::Signal& reader_signal() { return reader_signal_; }
+  void wake_reader() { reader_signal_.notify(); }
+
+ private:
+  // Marks of one window, a pong or two, knocks: more than that is a peer that does not read.
+  static constexpr std::size_t kMaxTexts = 128;
+  // A peer that sends pings and does not read pongs is not read from.
+  static constexpr std::size_t kMaxTextsToRead = 96;
+  static constexpr std::chrono::seconds kEndTimeout{6};
+  static constexpr std::chrono::seconds kDrainTimeout{30};
+
+  static asio::awaitable<void> read_messages(std::shared_ptr<Socket> self);
+  static asio::awaitable<void> write_messages(std::shared_ptr<Socket> self);
+  std::uint16_t on_text(std::string_view text);
+  carrier::Task<> write_next();
+  void lost(const Error& error);
+  void begin_ending(std::uint16_t code, bool ours);
+  void coroutine_over(const std::exception_ptr& failure);
+  void arm_timer(std::chrono::steady_clock::time_point at);
+  void on_timer();
+
+  std::shared_ptr<Loop> loop_;
+  carrier::CarrierPtr carrier_;
+  const std::chrono::milliseconds idle_timeout_;
+
+  std::deque<std::string> texts_;         // sent before any binary message
+  std::deque<carrier::Buffer> binaries_;  // the other half keeps this at 2 or fewer
+  carrier::Signal writer_signal_;
+  carrier::Signal reader_signal_;
+
+  asio::steady_timer timer_;  // first for silence, then for the end
+  std::chrono::steady_clock::time_point last_read_;
+  bool reading_ = false;
+  bool ending_ = false;
+  bool lost_ = false;
+  std::optional<std::uint16_t> close_code_;
+  int running_ = 0;
+};
+
+}  // namespace zks::relay
