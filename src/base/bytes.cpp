@@ -91,6 +91,7 @@ std::string to_hex(ByteView bytes) {
 
 std::optional<Bytes> from_hex(std::string_view text) {
   if (text.size() % 2 != 0) return std::nullopt;
+  if (text.empty()) return Bytes{};  // libsodium's output may not be null
   Bytes out(text.size() / 2);
   std::size_t size = 0;
   if (sodium_hex2bin(out.data(), out.size(), text.data(), text.size(), nullptr, &size, nullptr) != 0 ||
@@ -165,6 +166,8 @@ std::optional<Bytes> from_base32(std::string_view text) {
   return out;
 }
 
-void fill_random(MutableBytes out) { randombytes_buf(out.data(), out.size()); }
+void fill_random(MutableBytes out) {
+  if (!out.empty()) randombytes_buf(out.data(), out.size());
+}
 
 }  // namespace zks

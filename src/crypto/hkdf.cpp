@@ -37,8 +37,9 @@ class Hmac {
 
 void hkdf_sha256(ByteView salt, ByteView input_key_material, ByteView info, MutableBytes out) {
   assert(out.size() <= 255 * Key::kSize);
-  // Section 2.2: PRK = HMAC-Hash(salt, IKM)
-  const Key prk = Hmac(salt).update(input_key_material).finish();
+  // Section 2.2: PRK = HMAC-Hash(salt, IKM), where no salt means HashLen zeros
+  constexpr std::array<std::uint8_t, Key::kSize> kZeros{};
+  const Key prk = Hmac(salt.empty() ? ByteView(kZeros) : salt).update(input_key_material).finish();
   // Section 2.3: T(i) = HMAC-Hash(PRK, T(i-1) || info || i), T(0) empty
   Key block;
   ByteView previous;
