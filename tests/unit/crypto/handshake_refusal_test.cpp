@@ -150,7 +150,7 @@ TEST_P(HandshakeRefusal, LowOrderEphemeral) {
 }
 
 // Message 1 by the specification's letter, for a static key and an "ss" that the writer may choose.
-Bytes handmade_message1(const HandshakeKeys& keys, const PublicKey& s, const Key& ss) {
+Bytes handmade_message1(const HandshakeKeys& keys, const PublicKey& s, const Key& ss, ByteView payload = {}) {
   const KeyPair e = KeyPair::from_private(filled_key(3));
   SymmetricState symmetric("Noise_IKpsk2_25519_ChaChaPoly_SHA256");
   symmetric.mix_hash(keys.prologue);
@@ -162,8 +162,8 @@ Bytes handmade_message1(const HandshakeKeys& keys, const PublicKey& s, const Key
   const Bytes sealed_s = symmetric.encrypt_and_hash(s).value();
   message.insert(message.end(), sealed_s.begin(), sealed_s.end());
   symmetric.mix_key(ss.view());
-  const Bytes tag = symmetric.encrypt_and_hash({}).value();
-  message.insert(message.end(), tag.begin(), tag.end());
+  const Bytes sealed_payload = symmetric.encrypt_and_hash(payload).value();
+  message.insert(message.end(), sealed_payload.begin(), sealed_payload.end());
   return message;
 }
 
@@ -183,6 +183,20 @@ TEST(HandshakeLowOrder, ClientStaticKey) {
     EXPECT_EQ(responder.read_message(message1).error().kind, ErrorKind::kProtocol);
     EXPECT_TRUE(is_dead(responder, message1));
   }
+}
+
+// Genuine in all but its length (section 3: a Noise message has at most 65,535 bytes).
+TEST(HandshakeLength, OneByteOverTheLongest) {
+  const HandshakeKeys keys;
+  const Key ss = dh(keys.client, keys.exit.public_key).value();
+  Bytes payload(kNoiseMessageMax - kMessage1Overhead);
+  HandshakeState takes(keys.responder());
+  EXPECT_TRUE(takes.read_message(handmade_message1(keys, keys.client.public_key, ss, payload)));
+  payload.push_back(0);
+  HandshakeState refuses(keys.responder());
+  const Bytes too_long = handmade_message1(keys, keys.client.public_key, ss, payload);
+  EXPECT_EQ(refuses.read_message(too_long).error().kind, ErrorKind::kProtocol);
+  EXPECT_TRUE(is_dead(refuses, too_long));
 }
 
 TEST_P(HandshakeRefusal, LowOrderExitKey) {
