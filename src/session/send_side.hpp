@@ -53,6 +53,7 @@ class SendSide {
   bool owed() const { return next_ > consumed_ || (fin_sent_ && !fin_acknowledged_); }
 
   std::uint64_t buffered() const { return end_ - consumed_; }
+  std::size_t memory_bytes() const { return store_.memory_bytes(); }
   void drop();  // the stream was reset: nothing will be sent any more
 
  private:
