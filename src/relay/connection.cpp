@@ -35,11 +35,12 @@ constexpr std::chrono::seconds kAnswerTimeout{2};
 template <class Stream>
 class Connection final : public LiveSocket, public std::enable_shared_from_this<Connection<Stream>> {
  public:
-  Connection(RelayPtr relay, std::shared_ptr<Loop> loop, Stream stream, const asio::ip::address& peer)
+  Connection(RelayPtr relay, std::shared_ptr<Loop> loop, Stream stream, const asio::ip::address& peer,
+             HandshakeSlot slot)
       : relay_(std::move(relay)),
         loop_(std::move(loop)),
         peer_(peer),
-        slot_(relay_),
+        slot_(std::move(slot)),
         deadline_(loop_->executor()),
         stream_(std::move(stream)) {}
 
@@ -124,12 +125,8 @@ asio::awaitable<bool> Connection<Stream>::read_request() {
   boost::beast::flat_buffer buffer(options.max_header_bytes + 1);
   auto [ec, size] = co_await http::async_read_header(*stream_, buffer, parser, kTuple);
   if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
-    // METHOD, target and version stand in the first line; without an end in sight it is the target that is
-    // long.
-    const std::string_view head(static_cast<const char*>(buffer.data().data()), buffer.size());
-    const bool long_target =
-        head.substr(0, options.max_url_bytes + 32).find("\r\n") == std::string_view::npos;
-    co_await refuse(long_target && !head.empty() ? 414 : 431, {});
+    // Without an end of the first line in sight it is the target that is too long.
+    co_await refuse(parser.get().target().empty() ? 414 : 431, {});
     co_return false;
   }
   if (!ec) {
@@ -138,7 +135,8 @@ asio::awaitable<bool> Connection<Stream>::read_request() {
     co_return true;
   }
   const bool malformed = ec.category() == http::make_error_code(http::error::bad_value).category();
-  if (malformed && ec != http::error::end_of_stream && ec != http::error::partial_message) co_await refuse(400, {});
+  if (malformed && ec != http::error::end_of_stream && ec != http::error::partial_message)
+    co_await refuse(400, {});
   co_return false;
 }
 
@@ -243,8 +241,10 @@ void Connection<Stream>::arm_deadline() {
 }
 
 template <class Stream>
-void start(RelayPtr relay, std::shared_ptr<Loop> loop, Stream stream, const asio::ip::address& peer) {
-  auto connection = std::make_shared<Connection<Stream>>(relay, loop, std::move(stream), peer);
+void start(RelayPtr relay, std::shared_ptr<Loop> loop, Stream stream, const asio::ip::address& peer,
+           HandshakeSlot slot) {
+  auto connection =
+      std::make_shared<Connection<Stream>>(relay, loop, std::move(stream), peer, std::move(slot));
   loop->add(connection);
   asio::co_spawn(loop->executor(), Connection<Stream>::run(connection),
                  [connection](std::exception_ptr failure) { connection->over(failure); });
@@ -252,18 +252,19 @@ void start(RelayPtr relay, std::shared_ptr<Loop> loop, Stream stream, const asio
 
 }  // namespace
 
-void serve_connection(RelayPtr relay, std::shared_ptr<Loop> loop, asio::ip::tcp::socket socket) {
+void serve_connection(RelayPtr relay, std::shared_ptr<Loop> loop, asio::ip::tcp::socket socket,
+                      HandshakeSlot slot) {
   boost::system::error_code ec;
   const auto peer = socket.remote_endpoint(ec);
   if (ec) return;  // gone already
   carrier::tune_socket(socket);
   TcpStream tcp(std::move(socket));
   if (!relay->tls) {
-    start(std::move(relay), std::move(loop), std::move(tcp), peer.address());
+    start(std::move(relay), std::move(loop), std::move(tcp), peer.address(), std::move(slot));
     return;
   }
   const auto context = relay->tls->context();  // the SSL object keeps what it needs of it
-  start(relay, std::move(loop), TlsStream(std::move(tcp), *context), peer.address());
+  start(relay, std::move(loop), TlsStream(std::move(tcp), *context), peer.address(), std::move(slot));
 }
 
 }  // namespace zks::relay

@@ -17,15 +17,18 @@ namespace zks::relay {
 class HandshakeSlot {
  public:
   explicit HandshakeSlot(RelayPtr relay) : relay_(std::move(relay)) { ++relay_->handshakes; }
-  ~HandshakeSlot() { --relay_->handshakes; }
-  HandshakeSlot(const HandshakeSlot&) = delete;
-  HandshakeSlot& operator=(const HandshakeSlot&) = delete;
+  HandshakeSlot(HandshakeSlot&&) = default;
+  HandshakeSlot& operator=(HandshakeSlot&&) = delete;
+  ~HandshakeSlot() {
+    if (relay_) --relay_->handshakes;
+  }
 
  private:
   RelayPtr relay_;
 };
 
 // Serves `socket`, whose executor is the loop's, from the loop's thread.
-void serve_connection(RelayPtr relay, std::shared_ptr<Loop> loop, asio::ip::tcp::socket socket);
+void serve_connection(RelayPtr relay, std::shared_ptr<Loop> loop, asio::ip::tcp::socket socket,
+                      HandshakeSlot slot);
 
 }  // namespace zks::relay

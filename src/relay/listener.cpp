@@ -73,9 +73,12 @@ asio::awaitable<void> Listener::accept_one() {
   const std::shared_ptr<Loop> loop = relay_->loops[next_loop_++ % relay_->loops.size()];
   auto [ec, socket] = co_await acceptor_.async_accept(loop->executor(), asio::as_tuple(asio::use_awaitable));
   if (!ec) {
-    auto shared = std::make_shared<tcp::socket>(std::move(socket));
+    // Counted here and not on its loop: the next accept has to know of it.
+    HandshakeSlot slot(relay_);
     asio::dispatch(loop->executor(),
-                   [relay = relay_, loop, shared] { serve_connection(relay, loop, std::move(*shared)); });
+                   [relay = relay_, loop, socket = std::move(socket), slot = std::move(slot)]() mutable {
+                     serve_connection(relay, loop, std::move(socket), std::move(slot));
+                   });
     co_return;
   }
   const bool scarce = ec == boost::system::errc::too_many_files_open ||

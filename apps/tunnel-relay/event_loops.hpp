@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+//
+// The relay's event loops, each an io_context on a thread of its own. The main thread keeps another one for
+// signals.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+
+namespace zks::app {
+
+class EventLoops {
+ public:
+  explicit EventLoops(std::size_t count);
+  EventLoops(const EventLoops&) = delete;
+  EventLoops& operator=(const EventLoops&) = delete;
+  // Lets go of loops that are idle and waits for all of them.
+  ~EventLoops();
+
+  std::vector<boost::asio::any_io_executor> executors();
+
+  // Starts the threads. `failed` is called, on a loop's thread, for an exception that came out of a loop,
+  // which goes on after it; `finished` when the last loop ended.
+  void run(std::function<void(std::exception_ptr)> failed, std::function<void()> finished);
+  // Each loop ends once it has nothing left to do.
+  void release();
+
+ private:
+  void run_one(boost::asio::io_context& loop);
+
+  std::vector<std::unique_ptr<boost::asio::io_context>> loops_;
+  std::vector<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> guards_;
+  std::vector<std::thread> threads_;
+  std::function<void(std::exception_ptr)> failed_;
+  std::function<void()> finished_;
+  std::atomic<std::size_t> running_{0};
+};
+
+}  // namespace zks::app
