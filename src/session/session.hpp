@@ -84,8 +84,8 @@ class Session {
   bool goaway_sent() const { return goaway_sent_; }
 
   // --- the application's streams; ids that are not known (any more) are ignored or answered with nothing
-  Result<StreamId> open(Destination destination,
-                        TimePoint now);  // kLimit: table full; kClosed: session is leaving
+  // kLimit: table full; kClosed: session is leaving; kUsage: a name that OPEN can't carry.
+  Result<StreamId> open(Destination destination, TimePoint now);
   void accept(StreamId id, Destination bound);
   void reset(StreamId id, ResetCode code);
 
@@ -102,6 +102,7 @@ class Session {
   std::size_t streams() const { return streams_.size(); }  // tombstones included
   std::size_t open_streams() const;                        // not counting those that are over
   std::uint64_t buffered_to_send() const { return send_buffered_; }
+  std::size_t memory_bytes() const;  // of the buffers of all streams, whole blocks counted
   std::uint64_t spare_credit() const { return pool_.spare(); }
 
  private:

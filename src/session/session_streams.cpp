@@ -11,6 +11,13 @@ constexpr auto kLazyCredit =
 
 using Phase = StreamState::Phase;
 
+// What OPEN can carry. Anything else would break the protocol, and with it every other stream.
+bool can_be_sent(const Destination& destination) {
+  if (destination.kind != Destination::Kind::kName) return true;
+  const std::string& name = destination.name;
+  return !name.empty() && name.size() <= kMaxNameBytes && name.find('\0') == std::string::npos;
+}
+
 }  // namespace
 
 Result<StreamId> Session::open(Destination destination, TimePoint now) {
@@ -18,6 +25,7 @@ Result<StreamId> Session::open(Destination destination, TimePoint now) {
   if (streams_.size() >= std::min(options_.max_streams, peer_max_streams_)) {
     return make_error(ErrorKind::kLimit, "too many streams in this session");
   }
+  if (!can_be_sent(destination)) return make_error(ErrorKind::kUsage, "not a name");
   const StreamId id = next_id_;
   next_id_ += 2;
   StreamState& stream = make_stream(id, true, now);
@@ -42,6 +50,11 @@ void Session::reset(StreamId id, ResetCode code) {
   stream->phase = Phase::kReset;
   stream->reset_code = code;
   drop_buffers(*stream);
+  if (stream->owe_open) {  // the peer never heard of it
+    pool_.release(stream->receive.give_back_window());
+    streams_.erase(id);
+    return;
+  }
   stream->owe_reset = true;
   owe(*stream);
   settle(*stream);
@@ -92,7 +105,7 @@ void Session::consume(StreamId id, std::uint64_t count, TimePoint now) {
   receive.consume(count);
   if (lane_ && receive.wants_larger_window(now, lane_->round_trip)) {
     const std::uint64_t larger = std::min(receive.window() * 2, kMaxWindow);
-    if (larger > receive.window() && pool_.grow(larger - receive.window())) receive.set_window(larger);
+    if (larger > receive.window() && pool_.grow(receive.window(), larger)) receive.set_window(larger);
   }
   if (receive.credit_urgent()) {
     owe_credit(*stream);

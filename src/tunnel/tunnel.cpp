@@ -11,6 +11,18 @@ using session::Event;
 
 constexpr auto kOpenTimeout = 30s;  // the exit's own limit for a connect is shorter
 
+// What an application hears when a stream can't even be asked for.
+session::ResetCode reset_code(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kLimit:
+      return session::ResetCode::kLimit;
+    case ErrorKind::kUsage:
+      return session::ResetCode::kNameNotFound;
+    default:
+      return session::ResetCode::kSessionLost;
+  }
+}
+
 }  // namespace
 
 Tunnel::Tunnel(asio::any_io_executor executor, session::Options options, Handlers handlers)
@@ -46,8 +58,7 @@ asio::awaitable<OpenOutcome> Tunnel::open(session::Destination destination) {
   const auto self = shared_from_this();
   const auto id = session_.open(std::move(destination), now());
   if (!id) {
-    const bool full = id.error().kind == ErrorKind::kLimit;
-    co_return OpenOutcome{nullptr, full ? session::ResetCode::kLimit : session::ResetCode::kSessionLost, {}};
+    co_return OpenOutcome{nullptr, reset_code(id.error().kind), {}};
   }
   auto stream = std::make_shared<Stream>(self, *id);
   changed();
