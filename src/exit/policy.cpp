@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+#include "exit/policy.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "base/relay_url.hpp"
+#include "exit/special_ranges.hpp"
+
+namespace zks::exit {
+namespace {
+
+Error usage(std::string_view rule, const char* what) {
+  return make_error(ErrorKind::kUsage, "rule \"" + std::string(rule) + "\": " + what);
+}
+
+char to_lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+  std::uint16_t port = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (ec != std::errc{} || end != text.data() + text.size() || port == 0) return std::nullopt;
+  return port;
+}
+
+// Splits "X:PORT" and "[X]:PORT"; more than one colon without brackets is an IPv6 prefix without a port.
+struct HostAndPort {
+  std::string_view host;
+  std::optional<std::string_view> port;
+};
+std::optional<HostAndPort> split_port(std::string_view text) {
+  if (text.starts_with('[')) {
+    const std::size_t end = text.find(']');
+    if (end == std::string_view::npos) return std::nullopt;
+    const std::string_view after = text.substr(end + 1);
+    if (!after.empty() && after.front() != ':') return std::nullopt;
+    HostAndPort out{.host = text.substr(1, end - 1), .port = std::nullopt};
+    if (!after.empty()) out.port = after.substr(1);
+    return out;
+  }
+  const std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos || colon != text.rfind(':')) return HostAndPort{text, std::nullopt};
+  return HostAndPort{text.substr(0, colon), text.substr(colon + 1)};
+}
+
+// A rule for ::ffff:10.0.0.0/104 is one for 10.0.0.0/8: addresses are unmapped before they are compared.
+Prefix unmapped_prefix(const Prefix& prefix) {
+  const IpAddress address = unmapped(prefix.address);
+  if (address.family == prefix.address.family || prefix.length < 96) return prefix;
+  return make_prefix(address, static_cast<std::uint8_t>(prefix.length - 96));
+}
+
+bool matches_name(const Rule& rule, std::string_view name) {
+  if (!rule.subdomains) return name == rule.name;
+  return name.size() > rule.name.size() + 1 && name.ends_with(rule.name) &&
+         name[name.size() - rule.name.size() - 1] == '.';
+}
+
+bool matches_port(const Rule& rule, std::uint16_t port) {
+  return !rule.port || *rule.port == port;
+}
+
+bool matches(const Rule& rule, std::string_view name, const IpAddress& address, std::uint16_t port) {
+  if (!matches_port(rule, port)) return false;
+  if (!rule.prefix) return !name.empty() && matches_name(rule, name);
+  const auto behind = nat64_target(address);
+  return rule.prefix->contains(address) || (behind && rule.prefix->contains(*behind));
+}
+
+}  // namespace
+
+std::string normalise_name(std::string_view name) {
+  if (name.ends_with('.')) name.remove_suffix(1);
+  std::string out(name);
+  std::transform(out.begin(), out.end(), out.begin(), to_lower);
+  return out;
+}
+
+Result<Rule> parse_rule(std::string_view text) {
+  const auto parts = split_port(text);
+  if (!parts) return usage(text, "an IPv6 address with a port is written [ADDRESS]:PORT");
+  Rule rule{.prefix = {}, .name = {}, .subdomains = false, .port = {}, .text = std::string(text)};
+  if (parts->port) {
+    rule.port = parse_port(*parts->port);
+    if (!rule.port) return usage(text, "the port is not a number from 1 to 65535");
+  }
+  if (const auto prefix = parse_prefix(parts->host)) {
+    rule.prefix = unmapped_prefix(*prefix);
+    return rule;
+  }
+  if (parts->host.find_first_of("/:") != std::string_view::npos) {
+    return usage(text, "not a network: ADDRESS/LENGTH, with no bits set after the length");
+  }
+  std::string name = normalise_name(parts->host);
+  rule.subdomains = name.starts_with("*.");
+  if (rule.subdomains) name.erase(0, 2);
+  const auto host = parse_host_port(name, 0);
+  if (text.starts_with('[') || !host) return usage(text, "neither an address, a network nor a name");
+  if (parse_ip_address(name)) return usage(text, "*. stands before a name");
+  rule.name = std::move(name);
+  return rule;
+}
+
+Policy::Policy(std::vector<Rule> allow, std::vector<Rule> deny)
+    : allow_(std::move(allow)), deny_(std::move(deny)) {}
+
+std::optional<Verdict> Policy::denied_by_name(std::string_view name, std::uint16_t port) const {
+  const std::string wanted = normalise_name(name);
+  for (const Rule& rule : deny_) {
+    if (!rule.prefix && matches_port(rule, port) && matches_name(rule, wanted)) {
+      return Verdict{false, "--deny " + rule.text};
+    }
+  }
+  return std::nullopt;
+}
+
+// The range or network that closes `address`.
+std::optional<Verdict> Policy::judge_default(const IpAddress& address) const {
+  const IpAddress target = nat64_target(address).value_or(address);
+  if (const char* range = special_range(target)) return Verdict{false, range};
+  for (const LocalNetwork& network : local_networks_) {
+    if (network.prefix.contains(address) || network.prefix.contains(target)) {
+      return Verdict{false, "this exit's own network on " + network.interface};
+    }
+  }
+  return std::nullopt;
+}
+
+Verdict Policy::judge(std::string_view name, const IpAddress& address, std::uint16_t port) const {
+  const std::string wanted = normalise_name(name);
+  const IpAddress real = unmapped(address);
+  for (const Rule& rule : deny_) {
+    if (matches(rule, wanted, real, port)) return {false, "--deny " + rule.text};
+  }
+  for (const Rule& rule : allow_) {
+    if (matches(rule, wanted, real, port)) return {true, "--allow " + rule.text};
+  }
+  auto closed = judge_default(real);
+  return closed ? std::move(*closed) : Verdict{true, "public address"};
+}
+
+}  // namespace zks::exit

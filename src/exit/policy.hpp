@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+//
+// What a user of this exit may reach: the step between the resolver and the socket. An invite is a key to the
+// internet, not to the exit's own machine and network, so the policy is closed by default to every special
+// range (special_ranges.hpp) and to every address and on-link prefix of the exit's own interfaces
+// (interfaces.hpp). Operators open and close more with rules. Deny rules beat allow rules, those the default.
+//
+// What counts is the address that is connected to, whatever name it came from: a name that its owner points
+// to 127.0.0.1 is judged as 127.0.0.1. IPv4-mapped addresses are judged as the IPv4 address that they are,
+// NAT64 ones also as the IPv4 address that they lead to. A public address of the exit that sits on a NAT in
+// front of it can't be known here: where that NAT hairpins, a deny rule closes it.
+//
+// Sans-IO. Not thread safe: one executor.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "exit/ip_address.hpp"
+
+namespace zks::exit {
+
+// One --allow or --deny:
+//   10.0.0.0/8   10.1.2.3   fd00::/8   fd00::1           every port
+//   10.0.0.0/8:22   10.1.2.3:22   [fd00::/8]:22   [fd00::1]:22
+//   name   name:port   *.suffix   *.suffix:port           the name that the client asked for, in any case
+// An allow rule with a name trusts that name's DNS: it opens whatever address the name has.
+struct Rule {
+  std::optional<Prefix> prefix;  // without one, it is a rule for names
+  std::string name;              // lower case, without the final dot
+  bool subdomains = false;       // "*.": anything below `name`, not `name` itself
+  std::optional<std::uint16_t> port;
+  std::string text;  // as the operator wrote it
+};
+
+// kUsage, saying what is wrong.
+Result<Rule> parse_rule(std::string_view text);
+
+// A network that the exit's machine is part of, or an address of its own (a prefix of all bits).
+struct LocalNetwork {
+  Prefix prefix;
+  std::string interface;
+};
+
+struct Verdict {
+  bool allowed = false;
+  std::string reason;  // the rule or the range that decided; names no destination, so it may be logged
+};
+
+// The spelling that rules are compared with: lower case, without the final dot.
+std::string normalise_name(std::string_view name);
+
+class Policy {
+ public:
+  Policy(std::vector<Rule> allow, std::vector<Rule> deny);
+
+  // What the exit's interfaces have now; replaces what was known.
+  void set_local_networks(std::vector<LocalNetwork> networks) { local_networks_ = std::move(networks); }
+
+  // A deny rule for the name itself, so that nothing is looked up for it.
+  std::optional<Verdict> denied_by_name(std::string_view name, std::uint16_t port) const;
+
+  // `name` is what the client asked for, empty when it asked for an address.
+  Verdict judge(std::string_view name, const IpAddress& address, std::uint16_t port) const;
+
+ private:
+  std::optional<Verdict> judge_default(const IpAddress& address) const;
+
+  std::vector<Rule> allow_;
+  std::vector<Rule> deny_;
+  std::vector<LocalNetwork> local_networks_;
+};
+
+}  // namespace zks::exit
