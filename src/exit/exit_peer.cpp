@@ -23,8 +23,8 @@ constexpr auto kStopWithin = 5s;
 }  // namespace
 
 ExitPeer::ExitPeer(asio::any_io_executor executor, ExitPeerOptions options, link::ExitIdentity identity,
-                   Guests guests, std::shared_ptr<const Policy> policy,
-                   std::shared_ptr<Resolver> resolver, Handlers handlers)
+                   Guests guests, std::shared_ptr<const Policy> policy, std::shared_ptr<Resolver> resolver,
+                   Handlers handlers)
     : executor_(std::move(executor)),
       options_(std::move(options)),
       identity_(std::move(identity)),
@@ -59,8 +59,9 @@ void ExitPeer::add_relay(const RelayUrl& relay) {
     }
     return signature;
   };
-  handlers.on_registered = [weak] {
-    if (const auto self = weak.lock(); self && self->handlers_.on_registered) self->handlers_.on_registered();
+  handlers.on_registered = [weak, relay] {
+    if (const auto self = weak.lock(); self && self->handlers_.on_registered)
+      self->handlers_.on_registered(relay);
   };
   handlers.on_knock = [weak, relay](const PairId& pair) {
     if (const auto self = weak.lock()) self->on_knock(relay, pair);
@@ -192,7 +193,8 @@ void ExitPeer::on_open(const VisitPtr& visit, tunnel::StreamPtr stream, session:
 asio::awaitable<void> ExitPeer::serve_stream(std::shared_ptr<ExitPeer> self, VisitPtr visit,
                                              tunnel::StreamPtr stream, session::Destination destination) {
   const std::string where = self->options_.log_destinations ? " to " + session::to_text(destination) : "";
-  auto outcome = co_await connect(self->executor_, std::move(destination), self->policy_, self->resolver_, {});
+  auto outcome =
+      co_await connect(self->executor_, std::move(destination), self->policy_, self->resolver_, {});
   --visit->connecting;
   if (!where.empty() || outcome.code == ResetCode::kNotAllowed) {
     log::info("stream{}: {}", where, outcome.socket ? "connected" : outcome.reason);

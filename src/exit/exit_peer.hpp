@@ -38,7 +38,7 @@ struct ExitPeerOptions {
 class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
  public:
   struct Handlers {
-    std::function<void()> on_registered;
+    std::function<void(const RelayUrl&)> on_registered;
     std::function<void(const std::optional<Error>&)>
         on_stopped;  // once; with an error when no relay takes us
   };

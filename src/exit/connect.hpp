@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+//
+// The exit's last step: a destination becomes a connected TCP socket. Names are resolved here (resolver.hpp),
+// every address is judged here, at the moment of the attempt (policy.hpp), and the attempts race as RFC 8305
+// has it. What comes next is tunnel::splice.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "exit/policy.hpp"
+#include "exit/resolver.hpp"
+#include "session/destination.hpp"
+
+namespace zks::exit {
+
+namespace asio = boost::asio;
+
+struct ConnectOptions {
+  std::chrono::milliseconds timeout{10'000};  // for the lookup and all attempts together
+  // RFC 8305, section 8: "Connection Attempt Delay".
+  std::chrono::milliseconds attempt_delay{250};
+  // Names with more addresses exist; the first ones that the policy allows decide.
+  std::size_t max_attempts = 8;
+};
+
+struct ConnectOutcome {
+  std::optional<asio::ip::tcp::socket> socket;                    // without one, it failed
+  session::ResetCode code = session::ResetCode::kGeneralFailure;  // why
+  session::Destination bound{};                                   // the socket's local address and port
+  std::string reason;  // for the log: what the policy said, or the error; never the destination
+};
+
+// Addresses that the policy refuses are skipped; when it refuses all, that is the answer (kNotAllowed), at
+// once and without a packet sent. When attempts fail, the most telling failure is the answer: a refusal says
+// more than a timeout, that more than no route. `executor` is the one that the policy and the resolver belong
+// to.
+asio::awaitable<ConnectOutcome> connect(asio::any_io_executor executor, session::Destination destination,
+                                        std::shared_ptr<const Policy> policy,
+                                        std::shared_ptr<Resolver> resolver, ConnectOptions options);
+
+// The code for a connect() that failed with this errno.
+session::ResetCode reset_code_of(const boost::system::error_code& failure);
+
+}  // namespace zks::exit
