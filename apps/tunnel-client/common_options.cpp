@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+#include "common_options.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+#include "link/state_directory.hpp"
+#include "secret_file.hpp"
+
+namespace zks::app {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr std::uint16_t kSocksPort = 1080;  // RFC 1928, section 3
+constexpr std::size_t kMaxHeaderBytes = 4096;
+constexpr std::size_t kMaxUserBytes = 255 + 1 + 255;  // RFC 1929
+
+Error usage(std::string text) {
+  return make_error(ErrorKind::kUsage, std::move(text));
+}
+
+// RFC 9110, section 5.6.2: token.
+bool is_token(std::string_view text) {
+  const auto allowed = [](unsigned char c) {
+    return (std::isalnum(c) != 0 && c < 0x80) ||
+           std::string_view("!#$%&'*+-.^_`|~").find(static_cast<char>(c)) != std::string_view::npos;
+  };
+  return !text.empty() && std::all_of(text.begin(), text.end(), allowed);
+}
+
+bool set_by_upgrade(std::string name) {
+  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  constexpr std::string_view kOwn[] = {"host", "connection", "upgrade", "content-length",
+                                       "transfer-encoding"};
+  return name.starts_with("sec-websocket-") ||
+         std::find(std::begin(kOwn), std::end(kOwn), name) != std::end(kOwn);
+}
+
+Result<std::string> parse_server_name(std::string_view text) {
+  const Result<HostPort> name = parse_host_port(text, 0);
+  if (!name || name->host.size() != text.size()) return usage("not a DNS name");
+  return name->host;
+}
+
+Result<frontdoor::Credentials> read_credentials(const ProxyText& text) {
+  if (!text.user.empty()) return frontdoor::parse_credentials(text.user);
+  const Result<link::SecretText> line = read_secret_line(text.user_file, kMaxUserBytes);
+  if (!line) return line.error();
+  return frontdoor::parse_credentials(line->view());
+}
+
+}  // namespace
+
+Result<std::pair<std::string, std::string>> parse_header(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos || text.size() > kMaxHeaderBytes)
+    return usage("not of the form 'Name: value'");
+  const std::string name(text.substr(0, colon));
+  std::string_view value = text.substr(colon + 1);
+  value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
+  value = value.substr(0, value.find_last_not_of(" \t") + 1);
+  if (!is_token(name)) return usage("the name has characters that HTTP does not allow");
+  const auto printable = [](unsigned char c) { return c == '\t' || (c >= 0x20 && c != 0x7f); };
+  if (!std::all_of(value.begin(), value.end(), printable)) return usage("the value has control characters");
+  if (set_by_upgrade(name)) return usage(name + " is set by the program itself");
+  return std::pair(name, std::string(value));
+}
+
+Result<asio::ip::tcp::endpoint> parse_listen(std::string_view text) {
+  const Result<HostPort> place = parse_host_port(text, kSocksPort);
+  if (!place) return place.error();
+  boost::system::error_code ec;
+  const auto address = asio::ip::make_address(place->host == "localhost" ? "127.0.0.1" : place->host, ec);
+  if (ec) return usage("not an IP address and port, as in 127.0.0.1:1080 or [::1]:1080");
+  return asio::ip::tcp::endpoint(address, place->port);
+}
+
+void add_state_dir(CLI::App& app, std::filesystem::path& state_dir) {
+  state_dir = link::StateDirectory::default_path();
+  const ops::Parser<std::filesystem::path> parse =
+      [](std::string_view text) -> Result<std::filesystem::path> {
+    if (text.empty()) return usage("a directory's name is missing");
+    return std::filesystem::path(text);
+  };
+  ops::add_parsed(app, "--state-dir", state_dir, parse,
+                  "where keys and invites are kept; closed to others (0700)", "DIR")
+      ->default_str(state_dir.string());
+}
+
+void add_ready_file(CLI::App& app, std::filesystem::path& ready_file) {
+  const ops::Parser<std::filesystem::path> parse =
+      [](std::string_view text) -> Result<std::filesystem::path> { return std::filesystem::path(text); };
+  ops::add_parsed(app, "--ready-file", ready_file, parse,
+                  "written once it works: the pid, then one address a line; removed at the end", "FILE");
+}
+
+void add_common(CLI::App& app, CommonOptions& common) {
+  add_state_dir(app, common.state_dir);
+  app.add_option("--relay-ca", common.dial.ca_file,
+                 "trust these CA certificates (PEM) instead of the system's")
+      ->type_name("FILE")
+      ->check(CLI::ExistingFile);
+  ops::add_parsed<std::string>(app, "--sni", common.dial.sni, parse_server_name,
+                               "TLS server name to send and verify instead of the relay's host", "NAME");
+  ops::add_parsed_list<std::pair<std::string, std::string>>(
+      app, "--header", common.dial.headers, parse_header,
+      "add this header to the WebSocket upgrade, for proxies that ask for one; repeatable", "'K: V'");
+  ops::add_duration(app, "--reconnect-max", common.reconnect_max,
+                    "longest pause between two attempts to reach a relay");
+  add_ready_file(app, common.ready_file);
+}
+
+void add_link(CLI::App& app, LinkText& link) {
+  app.add_option("link", link.argument,
+                 "the access link, zks://..., in single quotes; better in a file or ZKS_LINK")
+      ->type_name("");
+  app.add_option("--link-file", link.file, "read the access link from this file")->type_name("FILE");
+}
+
+void add_proxy(CLI::App& app, const std::string& name, ProxyOptions& proxy, ProxyText& text) {
+  proxy.listen = asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), kSocksPort);
+  ops::add_parsed<asio::ip::tcp::endpoint>(
+      app, name, proxy.listen, parse_listen,
+      "the proxy's address; port 0 takes a free one; beyond loopback --user or --user-file is needed",
+      "ADDR:PORT")
+      ->default_str("127.0.0.1:1080");
+  app.add_option("--user", text.user, "ask the proxy's users for this name and password")
+      ->type_name("USER:PASSWORD");
+  app.add_option("--user-file", text.user_file, "the same, USER:PASSWORD as the only line of a file")
+      ->type_name("FILE");
+}
+
+Result<> finish_proxy(const ProxyText& text, ProxyOptions& proxy) {
+  if (!text.user.empty() && !text.user_file.empty())
+    return usage("--user and --user-file exclude each other");
+  if (text.user.empty() && text.user_file.empty()) {
+    if (proxy.listen.address().is_loopback()) return {};
+    return usage("a proxy that listens beyond loopback needs --user or --user-file, or anyone could use it");
+  }
+  Result<frontdoor::Credentials> credentials = read_credentials(text);
+  if (!credentials) return credentials.error();
+  proxy.credentials = std::make_shared<const frontdoor::Credentials>(std::move(*credentials));
+  return {};
+}
+
+}  // namespace zks::app

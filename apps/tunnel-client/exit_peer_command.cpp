@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+//
+// The command line of exit-peer.
+#include "commands.hpp"
+#include "common_options.hpp"
+#include "modes.hpp"
+
+namespace zks::app {
+namespace {
+
+constexpr std::uint16_t kDnsPort = 53;
+constexpr std::uint64_t kMostStreams = 65'536;
+constexpr std::uint64_t kMostSessions = 65'536;
+
+Error usage(std::string text) {
+  return make_error(ErrorKind::kUsage, std::move(text));
+}
+
+Result<Digest> parse_pin(std::string_view text) {
+  const auto pin = parse_name<sizeof(Digest)>(text);
+  if (!pin) return usage("not 43 characters of base64url");
+  return *pin;
+}
+
+Result<std::string> parse_resolver(std::string_view text) {
+  const Result<HostPort> place = parse_host_port(text, kDnsPort);
+  if (!place) return place.error();
+  boost::system::error_code ec;
+  boost::asio::ip::make_address(place->host, ec);
+  if (ec || place->port == 0)
+    return usage("not an IP address, as in 192.0.2.1, 192.0.2.1:5353 or [2001:db8::1]:53");
+  return format_host_port(place->host, place->port);
+}
+
+void add_options(CLI::App& app, ExitPeerOptions& options) {
+  ops::add_parsed_list<RelayUrl>(
+      app, "--relay", options.relays, parse_relay_url,
+      "relay to register with; repeatable; kept in the state directory for later starts", "URL");
+  ops::add_parsed<Digest>(
+      app, "--relay-pin", options.relay_pin, parse_pin,
+      "SHA-256 of the relay certificate's public key (SPKI), base64url, for a relay without a "
+      "public certificate; goes into the links",
+      "PIN");
+  ops::add_parsed_list<exit::Rule>(app, "--allow", options.allow, exit::parse_rule,
+                                   "let users reach this too: a network, or a host and port; repeatable",
+                                   "CIDR|HOST:PORT");
+  ops::add_parsed_list<exit::Rule>(app, "--deny", options.deny, exit::parse_rule,
+                                   "keep users from this; stronger than --allow; repeatable",
+                                   "CIDR|HOST:PORT");
+  ops::add_parsed<std::string>(app, "--resolver", options.resolver, parse_resolver,
+                               "DNS server to use instead of the system's", "ADDR[:PORT]");
+  const ops::Parser<std::filesystem::path> parse_path =
+      [](std::string_view text) -> Result<std::filesystem::path> { return std::filesystem::path(text); };
+  ops::add_parsed(app, "--link-file", options.link_file, parse_path,
+                  "write the link of the invite named default here (0600), at every start", "FILE");
+  ops::add_count(app, "--max-streams", options.max_streams, 1, kMostStreams,
+                 "connections at once of one session");
+  ops::add_count(app, "--max-sessions", options.max_sessions, 1, kMostSessions, "sessions at once");
+  app.add_flag("--log-destinations", options.log_destinations,
+               "log where users connect to; off for their sake");
+}
+
+}  // namespace
+
+int exit_peer_command(int argc, const char* const* argv) {
+  ops::CommandLine line(
+      "zks-tunnel-client exit-peer",
+      "Lets the holders of your access links reach the internet from this machine. It dials out to "
+      "a relay, so it needs no open port. Loopback, private and the machine's own networks are "
+      "closed to users unless --allow opens them. The first start makes the keys and an invite "
+      "named default, whose link it prints.",
+      "Example:\n"
+      "  zks-tunnel-client exit-peer --relay wss://relay.example --link-file ~/home.link\n"
+      "  zks-tunnel-client invite alice --expires 30d");
+  ExitPeerOptions options;
+  add_options(line.app(), options);
+  add_common(line.app(), options.common);
+  line.add_log_options();
+  if (const auto status = line.parse(argc, argv)) return *status;
+  if (options.relay_pin && options.relays.empty()) {
+    return line.fail(
+        usage("--relay-pin belongs to --relay: give both, or neither to use those of the last start"));
+  }
+  const Result<> ended = run_exit_peer(std::move(options));
+  return ended ? 0 : line.fail(ended.error());
+}
+
+}  // namespace zks::app

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+//
+// What each running mode is told: the command line after it was checked (NAME_command.cpp), before it is run
+// (modes.hpp). Whatever stands here is valid; no mode parses text again.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include "base/names.hpp"
+#include "base/relay_url.hpp"
+#include "carrier/dial.hpp"
+#include "exit/policy.hpp"
+#include "frontdoor/credentials.hpp"
+#include "link/access_link.hpp"
+
+namespace zks::app {
+
+// Of every mode that dials a relay.
+struct CommonOptions {
+  std::filesystem::path state_dir;
+  carrier::DialOptions dial;  // --relay-ca, --sni and --header; the pin is for the mode to set
+  std::chrono::seconds reconnect_max{15};
+  std::filesystem::path ready_file;  // empty: none
+};
+
+// A local proxy. Without credentials its address is a loopback one.
+struct ProxyOptions {
+  boost::asio::ip::tcp::endpoint listen;
+  std::shared_ptr<const frontdoor::Credentials> credentials;  // null: none are asked for
+};
+
+struct Socks5Options {
+  CommonOptions common;
+  link::AccessLink link;
+  ProxyOptions proxy;
+};
+
+struct ExitPeerOptions {
+  CommonOptions common;
+  std::vector<RelayUrl> relays;  // empty: those in the state directory; otherwise alike in scheme and prefix
+  std::optional<Digest> relay_pin;  // only with `relays`
+  std::vector<exit::Rule> allow;
+  std::vector<exit::Rule> deny;
+  std::string resolver;             // "ADDR:PORT", IPv6 in brackets; empty: the system's
+  std::filesystem::path link_file;  // empty: none
+  std::size_t max_streams = 2048;   // of one session (PROTOCOL.md, "Streams")
+  std::size_t max_sessions = 128;
+  bool log_destinations = false;
+};
+
+struct CheckOptions {
+  CommonOptions common;
+  link::AccessLink link;
+};
+
+struct DemoOptions {
+  ProxyOptions proxy;
+  std::filesystem::path ready_file;
+};
+
+}  // namespace zks::app

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+//
+// The command lines of socks5 and p2p-client, which differ in the name of one option.
+#include "commands.hpp"
+#include "common_options.hpp"
+#include "link_source.hpp"
+#include "modes.hpp"
+
+namespace zks::app {
+namespace {
+
+int read_and_run(ops::CommandLine& line, const char* listen_option, bool listen_required, int argc,
+                 const char* const* argv) {
+  Socks5Options options;
+  LinkText link_text;
+  ProxyText proxy_text;
+  add_link(line.app(), link_text);
+  add_proxy(line.app(), listen_option, options.proxy, proxy_text);
+  line.app().get_option(listen_option)->required(listen_required);
+  add_common(line.app(), options.common);
+  line.add_log_options();
+  if (const auto status = line.parse(argc, argv)) return *status;
+
+  const Result<> proxy = finish_proxy(proxy_text, options.proxy);
+  if (!proxy) return line.fail(proxy.error());
+  Result<link::AccessLink> link = find_link(link_text.argument, link_text.file);
+  if (!link) return line.fail(link.error());
+  options.link = std::move(*link);
+  const Result<> ended = run_socks5(std::move(options));
+  return ended ? 0 : line.fail(ended.error());
+}
+
+}  // namespace
+
+int socks5_command(int argc, const char* const* argv) {
+  ops::CommandLine line(
+      "zks-tunnel-client socks5",
+      "A SOCKS5 proxy on this machine, whose connections leave through the exit peer of an access "
+      "link. Names are resolved at the exit.",
+      "Example:\n"
+      "  zks-tunnel-client socks5 --link-file ~/home.link\n"
+      "  curl --socks5-hostname 127.0.0.1:1080 https://example.org/");
+  return read_and_run(line, "--listen", false, argc, argv);
+}
+
+int p2p_client_command(int argc, const char* const* argv) {
+  ops::CommandLine line(
+      "zks-tunnel-client p2p-client",
+      "Reach an exit peer of your own: here through a SOCKS5 proxy at the address of --socks.",
+      "Example:\n"
+      "  zks-tunnel-client p2p-client --link-file ~/home.link --socks 127.0.0.1:1080\n"
+      "  curl --socks5-hostname 127.0.0.1:1080 https://example.org/");
+  return read_and_run(line, "--socks", true, argc, argv);
+}
+
+}  // namespace zks::app
