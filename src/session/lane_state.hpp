@@ -46,7 +46,7 @@ struct LaneState {
     TimePoint requested{};
     TimePoint sent_at{};
     TimePoint deadline{};
-    std::size_t undrained = 0;  // bytes in the kernel when last looked at
+    std::size_t undrained = 0;  // bytes in the kernel at the last tick
   };
   std::optional<Ping> ping;
   TimePoint last_received{};

@@ -86,16 +86,22 @@ void Session::drop_buffers(StreamState& stream) {
   note_sent_freed();
 }
 
-// Streams that got no space for lack of send memory are told when some came free.
+// Tells an application that waits for room that there is some, now or, when it is the send memory that lacks,
+// as soon as that came free.
+void Session::offer_room(StreamState& stream) {
+  if (!stream.wants_room || stream.send.room() == 0) return;
+  if (send_buffered_ >= options_.send_memory_bytes) {
+    send_memory_full_ = true;
+    return;
+  }
+  stream.wants_room = false;
+  push({.kind = Event::Kind::kRoom, .stream = stream.id});
+}
+
 void Session::note_sent_freed() {
   if (!send_memory_full_ || send_buffered_ >= options_.send_memory_bytes) return;
   send_memory_full_ = false;
-  for (auto& [id, stream] : streams_) {
-    if (stream->wants_room && stream->send.room() > 0) {
-      stream->wants_room = false;
-      push({.kind = Event::Kind::kRoom, .stream = id});
-    }
-  }
+  for (auto& [id, stream] : streams_) offer_room(*stream);
 }
 
 bool Session::owed() const {
@@ -131,11 +137,11 @@ bool Session::tick(TimePoint now, std::size_t undrained_bytes) {
     if (lane_->last_received > ping.requested) {
       // Alive: bytes came since. Without an answer to measure, forget it once it is late.
       if (now >= ping.deadline) lane_->ping.reset();
-    } else if (now >= ping.deadline) {
-      const bool draining = undrained_bytes > 0 && (ping.undrained == 0 || undrained_bytes < ping.undrained);
-      if (!draining) return false;
+    } else {
+      // The PING may stand behind what the kernel holds. As long as that gets less, it has time.
+      if (undrained_bytes < ping.undrained) ping.deadline = now + kPongDeadline;
       ping.undrained = undrained_bytes;
-      ping.deadline = now + kPongDeadline;
+      if (now >= ping.deadline) return false;
     }
   } else if (!streams_.empty()) {
     const auto silence = now - lane_->last_received;

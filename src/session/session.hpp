@@ -115,6 +115,7 @@ class Session {
   void settle(StreamState& stream);      // DONE when both directions are over; forgets it after both DONEs
   void drop_buffers(StreamState& stream);
   void push(Event event) { events_.push_back(std::move(event)); }
+  void offer_room(StreamState& stream);
   void note_sent_freed();
 
   // session_receive.cpp
@@ -152,7 +153,7 @@ class Session {
   std::uint64_t peer_max_streams_ = 2048;
   CreditPool pool_;
   std::uint64_t send_buffered_ = 0;
-  bool send_memory_full_ = false;  // some prepare() got nothing for lack of send memory
+  bool send_memory_full_ = false;  // some stream waits for send memory
   std::vector<StreamId> lazy_credits_;
   TimePoint lazy_deadline_ = TimePoint::max();
   std::vector<Event> events_;

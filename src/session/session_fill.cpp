@@ -80,7 +80,6 @@ void Session::fill_credits(ByteWriter& out, TimePoint now) {
       const std::uint64_t limit = std::max(receive.limit(), receive.consumed() + receive.window());
       if (!encode_frame(out, CreditFrame{stream->id, receive.consumed(), limit})) return;
       stream->receive.credit_sent();
-      stream->lazy_credit = false;
     }
     if (stream != nullptr) stream->in_credits = false;
     lane_->credits.pop_front();
@@ -176,10 +175,7 @@ bool Session::write_data(ByteWriter& out, StreamState& stream) {
   stream.send.take(out.free_space().first(static_cast<std::size_t>(size)));
   out.advance(static_cast<std::size_t>(size));
   stream.deficit -= static_cast<std::int64_t>(size);
-  if (stream.wants_room && stream.send.low() && send_buffered_ < options_.send_memory_bytes) {
-    stream.wants_room = false;
-    push({.kind = Event::Kind::kRoom, .stream = stream.id});
-  }
+  if (stream.send.low()) offer_room(stream);
   return true;
 }
 

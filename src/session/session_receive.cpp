@@ -146,10 +146,7 @@ Result<> Session::on(const CreditFrame& frame, TimePoint) {
   if (auto taken = stream->send.credit(frame.consumed, frame.limit); !taken) return taken;
   send_buffered_ -= before - stream->send.buffered();
   note_sent_freed();
-  if (stream->wants_room && stream->send.room() > 0 && send_buffered_ < options_.send_memory_bytes) {
-    stream->wants_room = false;
-    push({.kind = Event::Kind::kRoom, .stream = frame.stream});
-  }
+  offer_room(*stream);
   schedule(*stream);
   settle(*stream);
   return {};

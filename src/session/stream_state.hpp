@@ -32,7 +32,7 @@ struct StreamState {
   bool owe_done = false;
   bool in_control = false;   // stands in LaneState::control
   bool in_credits = false;   // stands in LaneState::credits
-  bool lazy_credit = false;  // consumed bytes to tell with the next record, or soon
+  bool lazy_credit = false;  // stands in Session::lazy_credits_: consumed bytes to tell soon
 
   bool done_sent = false;
   bool done_received = false;

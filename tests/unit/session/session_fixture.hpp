@@ -224,8 +224,17 @@ class Peer {
   }
   void greet() {
     EXPECT_TRUE(send({hello()}));
-    take();
+    answer_pings();
     session.take_events();
+  }
+  // Takes all records and answers the PINGs in them.
+  void answer_pings() {
+    for (const Record& record : take_all()) {
+      for (const auto& ping : record.all<PingFrame>()) {
+        if (ping.pong) continue;
+        EXPECT_TRUE(send({PingFrame{true, ping.token}}));
+      }
+    }
   }
 
   Result<> send(const std::vector<Frame>& frames) {
