@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: MIT
+//
+// The SOCKS5 server over real loopback sockets, in front of a tunnel that the test plays: replies, bounds,
+// clients that leave, and the end. The test's own sockets block; the server runs on a thread of its own.
+#include "frontdoor/socks5_server.hpp"
+
+#include <future>
+#include <thread>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/use_future.hpp>
+#include <boost/asio/write.hpp>
+#include <gmock/gmock.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "fake_opener.hpp"
+
+namespace zks::frontdoor {
+namespace {
+
+using asio::ip::tcp;
+using session::Destination;
+using session::ResetCode;
+using std::chrono::milliseconds;
+using testing::ElementsAre;
+
+const Bytes kGreeting{5, 1, 0};
+const Bytes kRequest{5, 1, 0, 1, 192, 0, 2, 7, 0, 80};
+
+Bytes refusal(std::uint8_t code) {
+  return {5, code, 0, 1, 0, 0, 0, 0, 0, 0};
+}
+
+class Client {
+ public:
+  explicit Client(const tcp::endpoint& server) : socket_(context_) { socket_.connect(server); }
+
+  void send(const Bytes& bytes) { asio::write(socket_, asio::buffer(bytes)); }
+  // `count` bytes, or as many as come before the end.
+  Bytes receive(std::size_t count) {
+    Bytes out(count);
+    boost::system::error_code ec;
+    out.resize(asio::read(socket_, asio::buffer(out), ec));
+    return out;
+  }
+  // How the connection ends: eof, or reset.
+  boost::system::error_code end() {
+    boost::system::error_code ec;
+    std::uint8_t byte = 0;
+    while (!ec) asio::read(socket_, asio::buffer(&byte, 1), ec);
+    return ec;
+  }
+  bool is_quiet() {
+    pollfd wait{.fd = socket_.native_handle(), .events = POLLIN, .revents = 0};
+    return ::poll(&wait, 1, 0) == 0;
+  }
+  void half_close() { socket_.shutdown(tcp::socket::shutdown_send); }
+  void close() { socket_.close(); }
+  void reset() {
+    socket_.set_option(asio::socket_base::linger(true, 0));
+    socket_.close();
+  }
+  void request(const Bytes& more = {}) {
+    send(kGreeting);
+    EXPECT_THAT(receive(2), ElementsAre(5, 0));
+    Bytes bytes = kRequest;
+    bytes.insert(bytes.end(), more.begin(), more.end());
+    send(bytes);
+  }
+
+ private:
+  asio::io_context context_;
+  tcp::socket socket_;
+};
+
+class Socks5ServerTest : public testing::Test {
+ protected:
+  ~Socks5ServerTest() override {
+    if (server) stop();
+    work.reset();
+    thread.join();
+  }
+
+  // What `question` says on the server's thread.
+  template <class Question>
+  auto on_server(Question question) {
+    std::promise<decltype(question())> answer;
+    asio::post(context, [&] { answer.set_value(question()); });
+    return answer.get_future().get();
+  }
+  void start(Socks5Options options = {}) {
+    options.listen = tcp::endpoint(asio::ip::address_v4::loopback(), 0);
+    auto listening = Socks5Server::listen(opener, options);
+    ASSERT_TRUE(listening.has_value()) << listening.error().text;
+    server = *listening;
+    on_server([this] { return server->start(), true; });
+  }
+  void stop() {
+    asio::co_spawn(context, server->stop(), asio::use_future).get();
+    server.reset();
+  }
+
+  // Returns once `condition` holds on the server's thread; fails the test when that takes ten seconds.
+  template <class Condition>
+  void eventually(Condition condition) {
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!on_server(condition)) {
+      ASSERT_LT(std::chrono::steady_clock::now(), give_up);
+      std::this_thread::yield();
+    }
+  }
+
+  asio::io_context context{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
+  std::shared_ptr<FakeOpener> opener = std::make_shared<FakeOpener>(context.get_executor());
+  std::shared_ptr<Socks5Server> server;
+  std::thread thread{[this] { context.run(); }};
+};
+
+TEST_F(Socks5ServerTest, EveryRefusalHasItsReplyAndAnOrderlyEnd) {
+  start();
+  const std::pair<ResetCode, std::uint8_t> codes[] = {{ResetCode::kGeneralFailure, 1},
+                                                      {ResetCode::kNotAllowed, 2},
+                                                      {ResetCode::kNetworkUnreachable, 3},
+                                                      {ResetCode::kHostUnreachable, 4},
+                                                      {ResetCode::kNameNotFound, 4},
+                                                      {ResetCode::kConnectionRefused, 5},
+                                                      {ResetCode::kTimedOut, 6},
+                                                      {ResetCode::kSessionLost, 1},
+                                                      {ResetCode::kLimit, 1},
+                                                      {ResetCode::kAddressNotSupported, 8},
+                                                      {ResetCode::kConnectionReset, 1}};
+  for (const auto& [code, reply] : codes) {
+    on_server([&, wanted = code] { return opener->code = wanted; });
+    Client client(server->local_endpoint());
+    client.request({'d', 'a', 't', 'a'});
+    EXPECT_EQ(client.receive(10), refusal(reply)) << session::describe(code);
+    EXPECT_EQ(client.end(), asio::error::eof) << "unread data must not turn the reply into a reset";
+  }
+}
+
+TEST_F(Socks5ServerTest, AsksForWhatTheClientWants) {
+  start();
+  Client client(server->local_endpoint());
+  const Bytes everything{5, 1, 0, 5, 1, 0, 3, 6, 'a', '.', 't', 'e', 's', 't', 0x1f, 0x90};
+  for (const std::uint8_t byte : everything) client.send({byte});
+  EXPECT_THAT(client.receive(2), ElementsAre(5, 0));
+  EXPECT_EQ(client.receive(10), refusal(1));
+  const auto asked = on_server([&] { return opener->asked; });
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].kind, Destination::Kind::kName);
+  EXPECT_EQ(asked[0].name, "a.test");
+  EXPECT_EQ(asked[0].port, 8080);
+}
+
+TEST_F(Socks5ServerTest, RefusesInTheHandshakeWithoutAsking) {
+  Socks5Options options;
+  options.credentials = std::make_shared<Credentials>(as_bytes("u"), as_bytes("p"));
+  start(options);
+  Client without_password(server->local_endpoint());
+  without_password.send(kGreeting);
+  EXPECT_THAT(without_password.receive(2), ElementsAre(5, 0xff));
+  EXPECT_EQ(without_password.end(), asio::error::eof);
+  Client wrong_password(server->local_endpoint());
+  wrong_password.send({5, 1, 2, 1, 1, 'u', 1, 'q', 5, 1, 0, 1, 1, 2, 3, 4, 0, 80});
+  EXPECT_THAT(wrong_password.receive(4), ElementsAre(5, 2, 1, 1));
+  EXPECT_EQ(wrong_password.end(), asio::error::eof);
+  Client right_password(server->local_endpoint());
+  right_password.send({5, 1, 2, 1, 1, 'u', 1, 'p', 5, 3, 0, 1, 1, 2, 3, 4, 0, 80});
+  Bytes command_refused{5, 2, 1, 0};
+  const Bytes reply = refusal(7);
+  command_refused.insert(command_refused.end(), reply.begin(), reply.end());
+  EXPECT_EQ(right_password.receive(14), command_refused);
+  EXPECT_TRUE(on_server([&] { return opener->asked.empty(); }));
+}
+
+TEST_F(Socks5ServerTest, ClientThatClosesWhileItWaitsEndsTheAttempt) {
+  start();
+  on_server([&] { return opener->held = true; });
+  Client client(server->local_endpoint());
+  client.request();
+  eventually([&] { return opener->pending == 1; });
+  client.close();
+  eventually([&] { return opener->pending == 0 && server->connections() == 0; });
+}
+
+TEST_F(Socks5ServerTest, ClientThatResetsWhileItWaitsEndsTheAttempt) {
+  start();
+  on_server([&] { return opener->held = true; });
+  for (const std::size_t early : {std::size_t{0}, std::size_t{100}, std::size_t{64 * 1024}}) {
+    Client client(server->local_endpoint());
+    client.request(Bytes(early, 'x'));
+    eventually([&] { return opener->pending == 1; });
+    client.reset();
+    eventually([&] { return opener->pending == 0 && server->connections() == 0; });
+  }
+}
+
+TEST_F(Socks5ServerTest, HalfCloseBehindDataIsNotTheEnd) {
+  start();
+  on_server([&] { return opener->held = true; });
+  Client client(server->local_endpoint());
+  client.request({'G', 'E', 'T'});
+  client.half_close();
+  eventually([&] { return opener->pending == 1; });
+  on_server([&] { return opener->release(), true; });
+  EXPECT_EQ(client.receive(10), refusal(1));
+}
+
+TEST_F(Socks5ServerTest, SlowHandshakeIsEnded) {
+  Socks5Options options;
+  options.handshake_timeout = milliseconds(50);
+  start(options);
+  Client client(server->local_endpoint());
+  client.send({5, 1});
+  EXPECT_TRUE(client.end());
+  eventually([&] { return server->connections() == 0; });
+}
+
+TEST_F(Socks5ServerTest, TheOldestHandshakeMakesRoomForANewOne) {
+  Socks5Options options;
+  options.max_handshakes = 2;
+  start(options);
+  Client first(server->local_endpoint());
+  eventually([&] { return server->handshakes() == 1; });
+  Client second(server->local_endpoint());
+  eventually([&] { return server->handshakes() == 2; });
+  Client third(server->local_endpoint());
+  EXPECT_TRUE(first.end());
+  eventually([&] { return server->handshakes() == 2; });
+  for (Client* client : {&second, &third}) {
+    client->request();
+    EXPECT_EQ(client->receive(10), refusal(1));
+  }
+}
+
+TEST_F(Socks5ServerTest, ConnectionsBeyondTheBoundAreClosed) {
+  Socks5Options options;
+  options.max_connections = 1;
+  start(options);
+  Client first(server->local_endpoint());
+  eventually([&] { return server->connections() == 1; });
+  Client second(server->local_endpoint());
+  EXPECT_TRUE(second.end());
+  EXPECT_TRUE(first.is_quiet());
+  first.request();
+  EXPECT_EQ(first.receive(10), refusal(1));
+}
+
+TEST_F(Socks5ServerTest, StopDropsHandshakesAndEndsWaitingClientsInTime) {
+  Socks5Options options;
+  options.drain_timeout = milliseconds(50);
+  start(options);
+  on_server([&] { return opener->held = true; });
+  Client asking(server->local_endpoint());
+  Client waiting(server->local_endpoint());
+  waiting.request();
+  eventually([&] { return opener->pending == 1 && server->connections() == 2; });
+  const tcp::endpoint where = server->local_endpoint();
+  stop();
+  EXPECT_EQ(opener->pending, 0);
+  EXPECT_TRUE(asking.end());
+  EXPECT_TRUE(waiting.end());
+  EXPECT_THROW(Client{where}, boost::system::system_error);
+}
+
+TEST_F(Socks5ServerTest, StopLetsAWaitingClientHaveItsAnswer) {
+  start();
+  on_server([&] { return opener->held = true; });
+  Client waiting(server->local_endpoint());
+  waiting.request();
+  eventually([&] { return opener->pending == 1; });
+  auto stopped = asio::co_spawn(context, server->stop(), asio::use_future);
+  on_server([&] { return opener->release(), true; });
+  EXPECT_EQ(waiting.receive(10), refusal(1));
+  waiting.close();
+  stopped.get();
+  server.reset();
+}
+
+TEST_F(Socks5ServerTest, AcceptsAgainWhenDescriptorsComeBack) {
+  start();
+  Client client(server->local_endpoint());
+  eventually([&] { return server->connections() == 1; });
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  // The descriptor that the test's next socket gets is the last one, so that the server finds none.
+  asio::io_context unconnected;
+  tcp::socket late(unconnected);
+  late.open(tcp::v4());
+  const rlimit none{.rlim_cur = static_cast<rlim_t>(late.native_handle()) + 1, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  late.connect(server->local_endpoint());
+  client.request();  // the server still serves those that it has
+  EXPECT_EQ(client.receive(10), refusal(1));
+  EXPECT_EQ(on_server([&] { return opener->asked.size(); }), 1u);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  asio::write(late, asio::buffer(kGreeting));
+  Bytes reply(2);
+  asio::read(late, asio::buffer(reply));
+  EXPECT_THAT(reply, ElementsAre(5, 0));
+}
+
+TEST_F(Socks5ServerTest, AddressThatIsTaken) {
+  start();
+  Socks5Options options;
+  options.listen = server->local_endpoint();
+  const auto second = Socks5Server::listen(opener, options);
+  ASSERT_TRUE(second.has_error());
+  EXPECT_EQ(second.error().kind, ErrorKind::kUsage);
+  EXPECT_EQ(second.error().detail, EADDRINUSE);
+}
+
+}  // namespace
+}  // namespace zks::frontdoor
