@@ -1,127 +1,26 @@
 // SPDX-License-Identifier: MIT
 //
 // The SOCKS5 server over real loopback sockets, in front of a tunnel that the test plays: replies, bounds,
-// clients that leave, and the end. The test's own sockets block; the server runs on a thread of its own.
+// clients that leave, and the end.
 #include "frontdoor/socks5_server.hpp"
 
-#include <future>
-#include <thread>
-
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/read.hpp>
-#include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
 #include <gmock/gmock.h>
-#include <poll.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "fake_opener.hpp"
+#include "socks5_fixture.hpp"
 
 namespace zks::frontdoor {
 namespace {
 
-using asio::ip::tcp;
 using session::Destination;
 using session::ResetCode;
 using std::chrono::milliseconds;
 using testing::ElementsAre;
 
-const Bytes kGreeting{5, 1, 0};
-const Bytes kRequest{5, 1, 0, 1, 192, 0, 2, 7, 0, 80};
-
-Bytes refusal(std::uint8_t code) {
-  return {5, code, 0, 1, 0, 0, 0, 0, 0, 0};
-}
-
-class Client {
- public:
-  explicit Client(const tcp::endpoint& server) : socket_(context_) { socket_.connect(server); }
-
-  void send(const Bytes& bytes) { asio::write(socket_, asio::buffer(bytes)); }
-  // `count` bytes, or as many as come before the end.
-  Bytes receive(std::size_t count) {
-    Bytes out(count);
-    boost::system::error_code ec;
-    out.resize(asio::read(socket_, asio::buffer(out), ec));
-    return out;
-  }
-  // How the connection ends: eof, or reset.
-  boost::system::error_code end() {
-    boost::system::error_code ec;
-    std::uint8_t byte = 0;
-    while (!ec) asio::read(socket_, asio::buffer(&byte, 1), ec);
-    return ec;
-  }
-  bool is_quiet() {
-    pollfd wait{.fd = socket_.native_handle(), .events = POLLIN, .revents = 0};
-    return ::poll(&wait, 1, 0) == 0;
-  }
-  void half_close() { socket_.shutdown(tcp::socket::shutdown_send); }
-  void close() { socket_.close(); }
-  void reset() {
-    socket_.set_option(asio::socket_base::linger(true, 0));
-    socket_.close();
-  }
-  void request(const Bytes& more = {}) {
-    send(kGreeting);
-    EXPECT_THAT(receive(2), ElementsAre(5, 0));
-    Bytes bytes = kRequest;
-    bytes.insert(bytes.end(), more.begin(), more.end());
-    send(bytes);
-  }
-
- private:
-  asio::io_context context_;
-  tcp::socket socket_;
-};
-
-class Socks5ServerTest : public testing::Test {
- protected:
-  ~Socks5ServerTest() override {
-    if (server) stop();
-    work.reset();
-    thread.join();
-  }
-
-  // What `question` says on the server's thread.
-  template <class Question>
-  auto on_server(Question question) {
-    std::promise<decltype(question())> answer;
-    asio::post(context, [&] { answer.set_value(question()); });
-    return answer.get_future().get();
-  }
-  void start(Socks5Options options = {}) {
-    options.listen = tcp::endpoint(asio::ip::address_v4::loopback(), 0);
-    auto listening = Socks5Server::listen(opener, options);
-    ASSERT_TRUE(listening.has_value()) << listening.error().text;
-    server = *listening;
-    on_server([this] { return server->start(), true; });
-  }
-  void stop() {
-    asio::co_spawn(context, server->stop(), asio::use_future).get();
-    server.reset();
-  }
-
-  // Returns once `condition` holds on the server's thread; fails the test when that takes ten seconds.
-  template <class Condition>
-  void eventually(Condition condition) {
-    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (!on_server(condition)) {
-      ASSERT_LT(std::chrono::steady_clock::now(), give_up);
-      std::this_thread::yield();
-    }
-  }
-
-  asio::io_context context{1};
-  asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
-  std::shared_ptr<FakeOpener> opener = std::make_shared<FakeOpener>(context.get_executor());
-  std::shared_ptr<Socks5Server> server;
-  std::thread thread{[this] { context.run(); }};
-};
+class Socks5ServerTest : public Socks5ServerFixture<FakeOpener> {};
 
 TEST_F(Socks5ServerTest, EveryRefusalHasItsReplyAndAnOrderlyEnd) {
   start();
