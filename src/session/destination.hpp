@@ -38,6 +38,9 @@ enum class ResetCode : std::uint64_t {
   kSessionLost = 12,      // the session ended; SOCKS5 1
 };
 
+// "name:80", "192.0.2.1:80", "[2001:db8::1]:80", for logs; what is not printable in a name becomes '?'.
+std::string to_text(const Destination& destination);
+
 std::uint8_t socks5_reply(ResetCode code);
 const char* describe(ResetCode code);  // "connection refused", for logs and `check`
 

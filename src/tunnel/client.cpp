@@ -74,7 +74,7 @@ void Client::start() {
     }
     self->stop_timer_.cancel();
     self->wake_waiters();
-    if (self->handlers_.on_stopped) self->handlers_.on_stopped(self->final_);
+    self->stopped();
   });
 }
 
@@ -219,12 +219,19 @@ asio::awaitable<OpenOutcome> Client::open(session::Destination destination) {
   co_return outcome;
 }
 
+void Client::stopped() {
+  if (handlers_.on_stopped) std::exchange(handlers_.on_stopped, nullptr)(final_);
+}
+
 void Client::stop() {
   if (stopping_) return;
   stopping_ = true;
   pause_.cancel();
   wake_waiters();
-  if (!tunnel_) return;
+  if (!tunnel_) {  // nothing to finish; a dial that is under way ends by itself
+    asio::post(executor_, [self = shared_from_this()] { self->stopped(); });
+    return;
+  }
   tunnel_->leave(session::GoawayCode::kShutdown, "");
   stop_timer_.expires_after(kStopWithin);
   stop_timer_.async_wait([weak = std::weak_ptr(tunnel_)](const boost::system::error_code& ec) {

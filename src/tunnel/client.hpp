@@ -63,6 +63,7 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   asio::awaitable<void> back_off();
   void report_failure(const Error& error);
   void wake_waiters();
+  void stopped();
 
   asio::any_io_executor executor_;
   ClientOptions options_;

@@ -27,6 +27,11 @@ class Deadline {
   Deadline(const Deadline&) = delete;
   Deadline& operator=(const Deadline&) = delete;
 
+  // The carrier goes to another owner.
+  void disarm() {
+    *armed_ = nullptr;
+    timer_.cancel();
+  }
   bool expired() const { return *armed_ == nullptr; }
 
  private:

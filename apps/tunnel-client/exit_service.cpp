@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+#include "exit_service.hpp"
+
+#include "link/issue_link.hpp"
+
+namespace zks::app {
+namespace {
+
+constexpr const char* kDefaultInvite = "default";
+
+// The relays given on the command line are kept for later starts and for `invite`.
+Result<link::RelayList> choose_relays(link::StateDirectory& state, const ExitPeerOptions& options) {
+  if (options.relays.empty()) {
+    auto kept = state.load_relays();
+    if (!kept && kept.error().kind == ErrorKind::kUsage) {
+      return make_error(ErrorKind::kUsage, "no relay is known yet: give one with --relay wss://HOST");
+    }
+    return kept;
+  }
+  link::RelayList relays{options.relays, options.relay_pin};
+  if (auto saved = state.save_relays(relays); !saved) return saved.error();
+  return relays;
+}
+
+Result<std::shared_ptr<exit::Resolver>> make_resolver(boost::asio::any_io_executor executor,
+                                                      const std::string& server) {
+  exit::Resolver::Options options;
+  options.lookup.servers = server;
+  return exit::Resolver::create(std::move(executor), std::move(options));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_executor executor,
+                                                         const ExitPeerOptions& options,
+                                                         exit::ExitPeer::Handlers handlers) {
+  auto state = link::StateDirectory::open(options.common.state_dir);
+  if (!state) return state.error();
+  auto identity = state->load_or_create_exit_identity();
+  if (!identity) return identity.error();
+  auto relays = choose_relays(*state, options);
+  if (!relays) return relays.error();
+  std::unique_ptr<ExitService> service(new ExitService);
+  if (auto issued = service->issue_default_link(*state, *identity, *relays); !issued) return issued.error();
+
+  service->policy_ = std::make_shared<exit::Policy>(options.allow, options.deny);
+  auto interfaces = exit::InterfaceWatch::start(
+      executor, [policy = service->policy_](std::vector<exit::LocalNetwork> networks) {
+        policy->set_local_networks(std::move(networks));
+      });
+  if (!interfaces) return interfaces.error();
+  service->interfaces_ = std::move(*interfaces);
+  auto resolver = make_resolver(executor, options.resolver);
+  if (!resolver) return resolver.error();
+
+  exit::ExitPeerOptions peer;
+  peer.relays = relays->relays;
+  peer.dial = options.common.dial;
+  peer.dial.pin = relays->pin;
+  peer.max_streams = options.max_streams;
+  peer.max_sessions = options.max_sessions;
+  peer.log_destinations = options.log_destinations;
+  peer.reconnect_max = options.common.reconnect_max;
+  service->peer_ = std::make_shared<exit::ExitPeer>(executor, std::move(peer), std::move(*identity),
+                                                    exit::Guests(std::move(*state)), service->policy_,
+                                                    std::move(*resolver), std::move(handlers));
+  return service;
+}
+
+Result<> ExitService::issue_default_link(link::StateDirectory& state, const link::ExitIdentity& identity,
+                                         const link::RelayList& relays) {
+  first_start_ = state.invites_version() == 0;
+  if (first_start_) {
+    auto made = state.add_invite(kDefaultInvite, std::nullopt, link::kDefaultDevices);
+    if (!made) return made.error();
+  }
+  auto invites = state.load_invites();
+  if (!invites) return invites.error();
+  for (const auto& invite : *invites) {
+    if (invite.name == kDefaultInvite) {
+      default_link_ = link::format_access_link(link::issue_link(identity, relays, invite));
+    }
+  }
+  return {};
+}
+
+}  // namespace zks::app

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+//
+// The exit peer with everything it needs, put together from its options: state directory, relays, policy that
+// follows the machine's interfaces, resolver. Used by exit-peer and by demo.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "exit/exit_peer.hpp"
+#include "exit/interfaces.hpp"
+#include "options.hpp"
+
+namespace zks::app {
+
+// Executor: the one given. Lifetime: the caller's; the exit peer's coroutines must have ended, or never run
+// again.
+class ExitService {
+ public:
+  static Result<std::unique_ptr<ExitService>> create(boost::asio::any_io_executor executor,
+                                                     const ExitPeerOptions& options,
+                                                     exit::ExitPeer::Handlers handlers);
+
+  exit::ExitPeer& peer() { return *peer_; }
+  // The link of the invite named `default`; nothing when that was revoked.
+  const std::optional<std::string>& default_link() const { return default_link_; }
+  bool first_start() const { return first_start_; }
+
+ private:
+  ExitService() = default;
+  Result<> issue_default_link(link::StateDirectory& state, const link::ExitIdentity& identity,
+                              const link::RelayList& relays);
+
+  std::shared_ptr<exit::Policy> policy_;
+  std::unique_ptr<exit::InterfaceWatch> interfaces_;
+  std::shared_ptr<exit::ExitPeer> peer_;
+  std::optional<std::string> default_link_;
+  bool first_start_ = false;
+};
+
+}  // namespace zks::app

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+#include "proxy_service.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+
+#include "carrier/spawn.hpp"
+#include "link/state_directory.hpp"
+
+namespace zks::app {
+
+Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_executor executor,
+                                                           const CommonOptions& common, link::AccessLink link,
+                                                           const ProxyOptions& proxy,
+                                                           tunnel::Client::Handlers handlers) {
+  auto state = link::StateDirectory::open(common.state_dir);
+  if (!state) return state.error();
+  auto key = state->load_or_create_client_key();
+  if (!key) return key.error();
+
+  tunnel::ClientOptions options;
+  options.link = std::move(link);
+  options.key = crypto::KeyPair::from_private(std::move(*key));
+  options.dial = common.dial;
+  options.dial.pin = options.link.pin;
+  options.reconnect_max = common.reconnect_max;
+  auto service = std::make_shared<ProxyService>();
+  service->client_ =
+      std::make_shared<tunnel::Client>(std::move(executor), std::move(options), std::move(handlers));
+  frontdoor::Socks5Options server;
+  server.listen = proxy.listen;
+  server.credentials = proxy.credentials;
+  auto listening = frontdoor::Socks5Server::listen(service->client_, std::move(server));
+  if (!listening) return listening.error();
+  service->server_ = std::move(*listening);
+  return service;
+}
+
+void ProxyService::start() {
+  server_->start();
+  client_->start();
+}
+
+void ProxyService::stop() {
+  if (stopping_) return;
+  stopping_ = true;
+  boost::asio::co_spawn(client_->executor(), drain(shared_from_this()), carrier::RethrowFailure{});
+}
+
+boost::asio::awaitable<void> ProxyService::drain(std::shared_ptr<ProxyService> self) {
+  co_await self->server_->stop();
+  self->client_->stop();
+}
+
+}  // namespace zks::app

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+//
+// A client session with a SOCKS5 proxy in front of it. Used by socks5, p2p-client and demo.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "frontdoor/socks5_server.hpp"
+#include "options.hpp"
+#include "tunnel/client.hpp"
+
+namespace zks::app {
+
+// Executor: the one given. Lifetime: shared; its coroutines hold it.
+class ProxyService : public std::enable_shared_from_this<ProxyService> {
+ public:
+  // Listens at once, so that a taken port is found out before anything is dialled; clients wait for the
+  // session.
+  static Result<std::shared_ptr<ProxyService>> create(boost::asio::any_io_executor executor,
+                                                      const CommonOptions& common, link::AccessLink link,
+                                                      const ProxyOptions& proxy,
+                                                      tunnel::Client::Handlers handlers);
+
+  void start();
+  // Lets streams finish, for 5 s, then ends the session; the client's on_stopped tells when that is done.
+  void stop();
+  boost::asio::ip::tcp::endpoint local_endpoint() const { return server_->local_endpoint(); }
+
+ private:
+  static boost::asio::awaitable<void> drain(std::shared_ptr<ProxyService> self);
+
+  std::shared_ptr<tunnel::Client> client_;
+  std::shared_ptr<frontdoor::Socks5Server> server_;
+  bool stopping_ = false;
+};
+
+}  // namespace zks::app

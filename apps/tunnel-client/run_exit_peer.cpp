@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+//
+// The mode exit-peer: ready once a relay has taken its registration.
+#include <cstdio>
+
+#include <boost/asio/io_context.hpp>
+#include <unistd.h>
+
+#include "base/atomic_file.hpp"
+#include "base/log.hpp"
+#include "exit_service.hpp"
+#include "modes.hpp"
+#include "ops/notify.hpp"
+#include "ops/ready_file.hpp"
+#include "ops/signals.hpp"
+
+namespace zks::app {
+namespace {
+
+Result<> hand_out_link(const ExitService& service, const std::filesystem::path& link_file) {
+  const auto& link = service.default_link();
+  if (!link) {
+    if (link_file.empty()) return {};
+    return make_error(ErrorKind::kUsage,
+                      "--link-file: the invite named default was revoked; make one with `invite NAME`");
+  }
+  if (!link_file.empty()) {
+    if (auto written = write_file_atomically(link_file, *link + "\n"); !written) return written;
+  }
+  if (service.first_start()) {
+    log::info(
+        "first start: this is the access link of the invite named default; whoever has it can use this exit");
+    if (std::printf("%s\n", link->c_str()) < 0 || std::fflush(stdout) != 0) {
+      return make_error(ErrorKind::kIo, "the link could not be written to standard output");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<> run_exit_peer(ExitPeerOptions options) {
+  boost::asio::io_context loop(1);
+  ops::ReadyFile ready(options.common.ready_file);
+  Result<> result;
+  std::unique_ptr<ExitService> service;
+  bool was_registered = false;
+
+  exit::ExitPeer::Handlers handlers;
+  handlers.on_registered = [&](const RelayUrl& relay) {
+    if (std::exchange(was_registered, true)) return;
+    result = ready.write(::getpid(), {relay.text()});
+    if (!result) loop.stop();
+    ops::notify_ready("registered with a relay");
+  };
+  handlers.on_stopped = [&](const std::optional<Error>& error) {
+    if (error) result = *error;
+    loop.stop();
+  };
+  auto created = ExitService::create(loop.get_executor(), options, std::move(handlers));
+  if (!created) return created.error();
+  service = std::move(*created);
+  if (auto handed = hand_out_link(*service, options.link_file); !handed) return handed;
+  const ops::Signals signals(loop.get_executor(), [&] {
+    ops::notify_stopping();
+    service->peer().stop();
+  });
+  const ops::Watchdog watchdog(loop.get_executor());
+  service->peer().start();
+  loop.run();
+  return result;
+}
+
+}  // namespace zks::app
