@@ -9,10 +9,12 @@ and proven by opening the recorded records with them.
 import json
 import secrets
 import socket
+import threading
 
 import pytest
 from harness import memory, records, servers, socks
 from harness.access_link import base64url, from_base64url
+from harness.process import wait_until
 from harness.recorder import Recorder, messages
 from harness.tunnel import start_client, start_exit, start_relay
 
@@ -149,22 +151,66 @@ def test_relay_holds_no_secret(chain):
     at_the_ends = memory.search(chain.client.pid, needles) | memory.search(chain.exit.pid, needles)
     missing = {name for name in named if not at_the_ends & spellings({name: b""}).keys()}
     assert missing <= {"exit's room key"}, "the search finds what is there"
-    assert memory.search(chain.relay.pid, spellings({"Key_remote": remote_key(chain.client_lane())}))
 
     assert memory.search(chain.relay.pid, needles) == set()
     wire = chain.wire()
-    assert remote_key(chain.client_lane()) in {from_base64url(key) for key in remote_keys_on(chain.exit_side)}
     assert {name for name, needle in needles.items() if needle in wire} == set()
     for sock in (near, far):
         socks.abort(sock)
     server.close()
 
 
-def remote_keys_on(recorder):
-    """Every remote_key that the relay sent over a recorder."""
-    keys = []
-    for connection in recorder.connections:
-        for text in spoken(connection.received, TEXT):
-            if text.startswith(b"{"):
-                keys.append(json.loads(text).get("remote_key", ""))
-    return keys
+class DeafClient:
+    """A client's half that reads nothing, so that what the relay has for it stays in the relay."""
+
+    PING = b"\x81\x84" + bytes(4) + b"ping"  # RFC 6455: a masked text message
+
+    def __init__(self, address, room):
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        self._socket.connect(address)
+        self._socket.sendall(f"GET /v1/rooms/{room}/client HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+                             "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode())
+        assert self._socket.recv(12) == b"HTTP/1.1 101"
+
+    def clog(self):
+        """Asks for pongs until the relay has nowhere to put them and stops reading."""
+        self._socket.settimeout(0.5)
+        with pytest.raises(socket.timeout):
+            while True:
+                self._socket.sendall(self.PING * 1000)
+
+    def read_until(self, word):
+        self._socket.settimeout(10)
+        tail = b""
+        while word not in tail:
+            data = self._socket.recv(65536)
+            assert data, "the relay closed"
+            tail = tail[-len(word):] + data
+
+    def close(self):
+        self._socket.close()
+
+
+def test_relay_holds_its_own_share_until_it_is_sent(chain):
+    """Key_remote is found in the relay while one half has not been able to take it, and wiped when it has. Its value
+    comes from the other half, the exit's."""
+    clogged = threading.Event()
+
+    def hold_knock(data):
+        if b'"knock"' in data:
+            clogged.wait(10)
+
+    chain.exit_side.before_forwarding = hold_knock
+    client = DeafClient(chain.relay.address(), chain.link.room)
+    client.clog()
+    known = len(chain.exit_side.connections)
+    clogged.set()
+    pair = wait_until(lambda: next((c for c in chain.exit_side.connections[known:] if b'"paired"' in c.received), None),
+                      5, "the exit's half was paired")
+    needles = spellings({"Key_remote": remote_key(pair)})
+    assert memory.search(chain.relay.pid, needles), "the search finds in the relay what is there"
+    client.read_until(b'"paired"')
+    assert memory.search(chain.relay.pid, needles) == set()
+    client.close()

@@ -12,10 +12,12 @@ class Connection:
 
 
 class Recorder:
-    """Listens on a free loopback port and forwards to `target`; set that later by assigning it."""
+    """Listens on a free loopback port and forwards to `target`. `before_forwarding`, when set, is called with what
+    came from the target before it is passed on."""
 
-    def __init__(self, target=None):
+    def __init__(self, target):
         self.target = target
+        self.before_forwarding = None
         self.connections = []
         self._sockets = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -39,13 +41,14 @@ class Recorder:
             for source, sink, log in ((near, far, record.sent), (far, near, record.received)):
                 source.settimeout(None)
                 source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=self._copy, args=(source, sink, log), daemon=True).start()
+                threading.Thread(target=self._copy, args=(source, sink, log, log is record.received), daemon=True).start()
 
-    @staticmethod
-    def _copy(source, sink, log):
+    def _copy(self, source, sink, log, from_target):
         try:
             while data := source.recv(65536):
                 log += data
+                if from_target and self.before_forwarding:
+                    self.before_forwarding(data)
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
         except OSError:

@@ -15,7 +15,7 @@ def start_relay(directory, certificate=None, *extra, name="relay"):
     """A relay on a free loopback port: TLS with `certificate`, plaintext without."""
     transport = ["--tls-cert", certificate.cert, "--tls-key", certificate.key] if certificate else ["--plaintext"]
     # All tests dial from one address, many at once: the join limit has a test of its own.
-    rate = [] if "--join-rate" in extra else ["--join-rate", "10000"]
+    rate = [] if "--join-rate" in extra else ["--join-rate", "0"]
     relay = ReadyProgram(name, [RELAY_PROGRAM, "--listen", "127.0.0.1:0", *transport, *rate, *extra], directory)
     relay.port = relay.address()[1]
     relay.url = f"{'wss' if certificate else 'ws'}://localhost:{relay.port}"
