@@ -27,7 +27,8 @@ const link::Invite* Guests::find(const tunnel::Claim& claim) const {
   return at == invites_.end() || at->expired(std::time(nullptr)) ? nullptr : &*at;
 }
 
-std::optional<Key> Guests::authorize(const tunnel::Claim& claim) const {
+std::optional<Key> Guests::authorize(const tunnel::Claim& claim) {
+  if (!refresh()) return std::nullopt;  // look_after_guests() reports it, once a second
   const link::Invite* invite = find(claim);
   if (invite == nullptr) return std::nullopt;
   const auto& devices = invite->devices;

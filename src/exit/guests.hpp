@@ -20,8 +20,9 @@ class Guests {
   // Re-reads the invites if the file changed. What can't be read leaves nobody in, and is an error.
   Result<> refresh();
 
-  // The psk for a claim that an invite and its pinned devices allow; nothing otherwise.
-  std::optional<Key> authorize(const tunnel::Claim& claim) const;
+  // The psk for a claim that an invite and its pinned devices allow; nothing otherwise. Looks at the file
+  // first, so that a link works, or stops working, from the moment its command has ended.
+  std::optional<Key> authorize(const tunnel::Claim& claim);
   // A claim became authentic: pins the device, on disk, before the session is welcomed.
   Result<> admit(const tunnel::Claim& claim);
   // Whether a session of this claim may go on.
