@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+//
+// Arbitrary records into an exit's session whose application accepts, refuses, reads and writes: no crash,
+// and the memory stays within what was configured. The input is a list of steps:
+//
+//   action (1) || length (1) || that many bytes of frames
+//
+// The action's bits say what the application and the clock do after the record; see Action.
+#include "session/session.hpp"
+
+#include <cstdlib>
+#include <set>
+
+namespace {
+
+using namespace zks;
+using namespace zks::session;
+
+enum Action : std::uint8_t {
+  kRead = 0x01,     // the application reads all there is
+  kWrite = 0x02,    // and writes as much as it may
+  kFinish = 0x04,   // one stream is finished
+  kReset = 0x08,    // one stream is reset
+  kSend = 0x10,     // the lane takes records
+  kAdvance = 0x20,  // time passes
+  kAckSent = 0x40,  // the peer acknowledges all that was sent: so that the bound is not the end
+  kLeave = 0x80,    // GOAWAY
+};
+
+constexpr std::uint64_t kMaxStreams = 8;
+constexpr std::uint64_t kReceiveMemory = 1024 * 1024;
+constexpr std::uint64_t kSendMemory = 256 * 1024;
+// Blocks are whole: each direction of a stream may hold two that are only touched.
+constexpr std::uint64_t kMemoryBound =
+    kReceiveMemory + kSendMemory + 4 * kBlockBytes + kMaxStreams * 4 * kBlockBytes;
+
+class Exit {
+ public:
+  Exit() : session_(options()) {
+    session_.attach_lane({}, now_);
+    Bytes hello(64);
+    ByteWriter out(hello);
+    HelloFrame frame;
+    frame.lane = 1;
+    frame.parameters.max_streams = 8;
+    if (!encode_frame(out, frame)) std::abort();
+    if (!session_.receive(ByteView(hello).first(out.written()), out.written(), now_)) std::abort();
+  }
+
+  // False when the session is over.
+  bool step(std::uint8_t action, ByteView frames) {
+    const bool broken = !session_.receive(frames, frames.size() + 17, now_);
+    handle_events();
+    if ((action & kWrite) != 0) write_all();
+    if ((action & kRead) != 0) read_all();
+    if (!streams_.empty() && (action & kFinish) != 0) session_.finish(*streams_.begin());
+    if (!streams_.empty() && (action & kReset) != 0) {
+      session_.reset(*streams_.rbegin(), ResetCode::kConnectionReset);
+      streams_.erase(std::prev(streams_.end()));
+    }
+    if ((action & kLeave) != 0) session_.go_away(GoawayCode::kShutdown, "bye");
+    bool alive = true;
+    if ((action & kAdvance) != 0) {
+      now_ += std::chrono::milliseconds(700);
+      alive = session_.tick(now_, 0);
+    }
+    if ((action & kSend) != 0) send_all();
+    if ((action & kAckSent) != 0) acknowledge();
+    check();
+    return alive && !broken;
+  }
+
+  void end() {
+    session_.go_away(GoawayCode::kProtocolError, "the end");
+    send_all();
+    session_.end();
+    handle_events();
+    if (session_.streams() != 0 || session_.buffered_to_send() != 0 || session_.memory_bytes() != 0)
+      std::abort();
+  }
+
+ private:
+  static Options options() {
+    Options options;
+    options.role = Role::kExit;
+    options.max_streams = kMaxStreams;
+    options.receive_memory_bytes = kReceiveMemory;
+    options.send_memory_bytes = kSendMemory;
+    return options;
+  }
+
+  void check() {
+    if (session_.memory_bytes() > kMemoryBound) std::abort();
+    if (session_.buffered_to_send() > kSendMemory + 4 * kBlockBytes) std::abort();
+    if (session_.streams() > 2 * kMaxStreams || session_.open_streams() > kMaxStreams) std::abort();
+    if (session_.spare_credit() > kReceiveMemory - kMaxStreams * kMinWindow) std::abort();
+  }
+
+  void handle_events() {
+    for (const Event& event : session_.take_events()) {
+      if (event.kind == Event::Kind::kOpen) {
+        if (event.address.port % 2 == 0) {
+          session_.accept(event.stream, local_);
+          streams_.insert(event.stream);
+        } else if (event.address.port % 4 == 1) {
+          session_.reset(event.stream, ResetCode::kConnectionRefused);
+        }
+      } else if (event.kind == Event::Kind::kReset) {
+        streams_.erase(event.stream);
+      }
+    }
+  }
+
+  void write_all() {
+    for (const StreamId id : streams_) {
+      std::array<MutableBytes, 4> pieces;
+      for (std::size_t count = session_.prepare(id, 40'000, pieces); count > 0;
+           count = session_.prepare(id, 40'000, pieces)) {
+        std::size_t size = 0;
+        for (std::size_t i = 0; i < count; ++i) {
+          for (std::uint8_t& byte : pieces[i]) byte = 'x';
+          size += pieces[i].size();
+        }
+        session_.commit(id, size);
+      }
+    }
+  }
+
+  void read_all() {
+    for (const StreamId id : streams_) {
+      std::array<ByteView, 8> pieces;
+      for (std::size_t count = session_.peek(id, pieces); count > 0; count = session_.peek(id, pieces)) {
+        std::size_t size = 0;
+        for (std::size_t i = 0; i < count; ++i) size += pieces[i].size();
+        session_.consume(id, size, now_);
+      }
+      if (session_.at_end(id)) session_.consume_end(id);
+    }
+  }
+
+  // What goes out must decode.
+  void send_all() {
+    Bytes record(20'000);
+    for (std::size_t size = session_.fill(record, now_); size > 0; size = session_.fill(record, now_)) {
+      ByteReader in(ByteView(record).first(size));
+      while (!in.empty()) {
+        if (!decode_frame(in)) std::abort();
+      }
+      sent_bytes_ += size + 17;
+    }
+  }
+
+  void acknowledge() {
+    Bytes record(16);
+    ByteWriter out(record);
+    if (!encode_frame(out, LaneAckFrame{sent_bytes_})) std::abort();
+    if (!session_.receive(ByteView(record).first(out.written()), out.written(), now_)) std::abort();
+  }
+
+  TimePoint now_ = TimePoint{} + std::chrono::hours(1);
+  Session session_;
+  Destination local_{Destination::Kind::kIpv4, "", {192, 0, 2, 1}, 5000};
+  std::set<StreamId> streams_;  // accepted
+  std::uint64_t sent_bytes_ = 0;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  Exit exit;
+  ByteReader in({data, size});
+  while (!in.empty()) {
+    const auto action = in.u8();
+    const auto length = in.u8();
+    if (!action || !length) break;
+    const auto frames = in.take(std::min<std::size_t>(*length, in.remaining()));
+    if (!exit.step(*action, *frames)) break;
+  }
+  exit.end();
+  return 0;
+}
