@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+#include "relay/token_bucket.hpp"
+
+#include <gtest/gtest.h>
+
+#include "relay/join_limiter.hpp"
+
+namespace zks::relay {
+namespace {
+
+using namespace std::chrono_literals;
+using TimePoint = TokenBucket::TimePoint;
+
+const TimePoint kStart{1000s};
+
+boost::asio::ip::address address(const char* text) {
+  return boost::asio::ip::make_address(text);
+}
+
+TEST(TokenBucket, GivesABurstAndThenTheRate) {
+  TokenBucket bucket(2, 3, kStart);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(bucket.try_take(1, kStart));
+  EXPECT_FALSE(bucket.try_take(1, kStart));
+  EXPECT_FALSE(bucket.try_take(1, kStart + 499ms));
+  EXPECT_TRUE(bucket.try_take(1, kStart + 500ms));
+  EXPECT_FALSE(bucket.try_take(1, kStart + 500ms));
+}
+
+TEST(TokenBucket, KeepsNoMoreThanTheBurst) {
+  TokenBucket bucket(10, 2, kStart);
+  EXPECT_TRUE(bucket.full(kStart));
+  EXPECT_TRUE(bucket.try_take(2, kStart + 1h));
+  EXPECT_FALSE(bucket.full(kStart + 1h));
+  EXPECT_FALSE(bucket.try_take(1, kStart + 1h));
+  EXPECT_TRUE(bucket.full(kStart + 1h + 200ms));
+}
+
+TEST(TokenBucket, LendsAndSaysHowLongToPause) {
+  TokenBucket bucket(1000, 100, kStart);
+  EXPECT_EQ(bucket.take(100, kStart), 0s);
+  EXPECT_EQ(bucket.take(500, kStart), 500ms);
+  EXPECT_EQ(bucket.take(500, kStart + 500ms), 500ms);
+}
+
+TEST(TokenBucket, AClockThatStandsStillGivesNothing) {
+  TokenBucket bucket(1000, 1, kStart);
+  EXPECT_TRUE(bucket.try_take(1, kStart));
+  EXPECT_FALSE(bucket.try_take(1, kStart - 1h));
+  EXPECT_FALSE(bucket.try_take(1, kStart));
+}
+
+TEST(JoinLimiter, CountsEachSourceByItself) {
+  JoinLimiter limiter(1, kStart);
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(limiter.admit(address("192.0.2.1"), kStart));
+  EXPECT_FALSE(limiter.admit(address("192.0.2.1"), kStart));
+  EXPECT_FALSE(limiter.admit(address("::ffff:192.0.2.1"), kStart)) << "the same address";
+  EXPECT_TRUE(limiter.admit(address("192.0.2.2"), kStart));
+  EXPECT_TRUE(limiter.admit(address("192.0.2.1"), kStart + 1s));
+}
+
+TEST(JoinLimiter, AnIpv6SourceIsItsPrefix) {
+  JoinLimiter limiter(0.1, kStart);
+  EXPECT_TRUE(limiter.admit(address("2001:db8:1:2::1"), kStart));
+  EXPECT_FALSE(limiter.admit(address("2001:db8:1:2:ffff::9"), kStart));
+  EXPECT_TRUE(limiter.admit(address("2001:db8:1:3::1"), kStart));
+}
+
+TEST(JoinLimiter, ZeroIsNoLimit) {
+  JoinLimiter limiter(0, kStart);
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(limiter.admit(address("192.0.2.1"), kStart));
+  EXPECT_EQ(limiter.sources(), 0U);
+}
+
+// Whoever has all addresses in the world fills the table, but no more; the rest shares one bucket until old
+// entries are full again.
+TEST(JoinLimiter, TheTableIsBounded) {
+  JoinLimiter limiter(1, kStart);
+  const auto source = [](std::size_t i) {
+    return boost::asio::ip::address(boost::asio::ip::address_v4(static_cast<std::uint32_t>(i)));
+  };
+  for (std::size_t i = 0; i < JoinLimiter::kMaxSources; ++i) ASSERT_TRUE(limiter.admit(source(i), kStart));
+  EXPECT_EQ(limiter.sources(), JoinLimiter::kMaxSources);
+  int admitted = 0;
+  for (std::size_t i = 0; i < 100; ++i)
+    admitted += limiter.admit(source(JoinLimiter::kMaxSources + i), kStart);
+  EXPECT_EQ(admitted, 5);
+  EXPECT_EQ(limiter.sources(), JoinLimiter::kMaxSources);
+  EXPECT_TRUE(limiter.admit(source(JoinLimiter::kMaxSources + 1), kStart + 2s));
+  EXPECT_EQ(limiter.sources(), 1U);
+}
+
+}  // namespace
+}  // namespace zks::relay
