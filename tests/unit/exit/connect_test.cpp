@@ -91,6 +91,17 @@ class ConnectTest : public testing::Test {
     return tcp::acceptor(context, tcp::endpoint(asio::ip::make_address(address), port));
   }
 
+  // A listener on 127.0.0.1 whose port nobody uses on ::1.
+  tcp::acceptor ipv4_listener() {
+    while (true) {
+      auto target = listener("127.0.0.1");
+      tcp::socket probe(context, tcp::v6());
+      boost::system::error_code taken;
+      probe.bind(tcp::endpoint(asio::ip::address_v6::loopback(), target.local_endpoint().port()), taken);
+      if (!taken) return target;
+    }
+  }
+
   asio::io_context context{1};
   DnsServer dns{context};
 };
@@ -158,7 +169,7 @@ TEST_F(ConnectTest, BlackHoleTimesOut) {
 }
 
 TEST_F(ConnectTest, Ipv4WhereIpv6Refuses) {
-  auto target = listener("127.0.0.1");
+  auto target = ipv4_listener();
   dns.names["both.test"] = {.ipv4 = {"127.0.0.1"}, .ipv6 = {"::1"}};
   const auto out =
       connect_to(to_name("both.test", target.local_endpoint().port()), policy({"127.0.0.1", "::1"}));
@@ -167,7 +178,7 @@ TEST_F(ConnectTest, Ipv4WhereIpv6Refuses) {
 }
 
 TEST_F(ConnectTest, Ipv4WhereIpv6DoesNotAnswer) {
-  auto target = listener("127.0.0.1");
+  auto target = ipv4_listener();
   const BlackHole hole(context, "::1", target.local_endpoint().port());
   dns.names["both.test"] = {.ipv4 = {"127.0.0.1"}, .ipv6 = {"::1"}};
   const auto out = connect_to(to_name("both.test", hole.port()), policy({"127.0.0.1", "::1"}));
@@ -176,7 +187,7 @@ TEST_F(ConnectTest, Ipv4WhereIpv6DoesNotAnswer) {
 }
 
 TEST_F(ConnectTest, TheFirstAddressThatAnswersWins) {
-  auto target = listener("127.0.0.1");
+  auto target = ipv4_listener();
   auto other = listener("::1", target.local_endpoint().port());
   dns.names["both.test"] = {.ipv4 = {"127.0.0.1"}, .ipv6 = {"::1"}};
   const auto out =

@@ -61,9 +61,15 @@ Bytes message(ByteView query, const Question& question, const std::vector<std::s
 
 }  // namespace
 
-DnsServer::DnsServer(asio::io_context& context)
-    : udp_(context, udp::endpoint(asio::ip::address_v4::loopback(), 0)),
-      tcp_(context, tcp::endpoint(asio::ip::address_v4::loopback(), udp_.local_endpoint().port())) {
+// A port that is free for TCP may be taken for UDP.
+DnsServer::DnsServer(asio::io_context& context) : udp_(context, udp::v4()), tcp_(context) {
+  const auto loopback = asio::ip::address_v4::loopback();
+  error_code ec = asio::error::address_in_use;
+  while (ec == asio::error::address_in_use) {
+    tcp_ = tcp::acceptor(context, tcp::endpoint(loopback, 0));
+    udp_.bind(udp::endpoint(loopback, tcp_.local_endpoint().port()), ec);
+  }
+  if (ec) throw boost::system::system_error(ec);
   receive();
   accept();
 }
