@@ -11,10 +11,11 @@ import time
 
 import pytest
 from harness import servers, socks
+from harness.process import wait_until
 
 MIB = 1 << 20
 FULL_SPEED_SECONDS = 5
-WINDOW_SECONDS = 4
+WINDOWS, WINDOW_SECONDS = 5, 1
 HEALTHY = 4
 
 # Above what the process holds idle. Endpoints: 64 MiB of session credit in each direction, 12 MiB in flight on the
@@ -32,6 +33,7 @@ class Reader(threading.Thread):
         self.bytes = 0
         self._reading = True
         self._socket = socks.connect(proxy, "127.0.0.1", web.http_port)
+        self.port = self._socket.getsockname()[1]
         self._socket.sendall(b"GET /endless HTTP/1.0\r\n\r\n")
         self.start()
 
@@ -54,11 +56,48 @@ class Reader(threading.Thread):
         socks.abort(self._socket)
 
 
-def rates(readers, seconds):
-    """Bytes that each reader got in the next `seconds`."""
-    before = [reader.bytes for reader in readers]
-    assert not threading.Event().wait(seconds)  # the time itself is what is measured here
-    return [reader.bytes - start for reader, start in zip(readers, before)]
+def pass_time(seconds):
+    """Lets readers read; the time itself is what is measured."""
+    assert not threading.Event().wait(seconds)
+
+
+def rates(readers):
+    """The median bytes of these readers in each of a few windows of time, sorted: what disturbs the machine for a
+    moment shows in one of them."""
+    found = []
+    for _ in range(WINDOWS):
+        before = [reader.bytes for reader in readers]
+        pass_time(WINDOW_SECONDS)
+        found.append(statistics.median(reader.bytes - start for reader, start in zip(readers, before)))
+    return sorted(found)
+
+
+def queued_bytes(readers):
+    """What the kernel holds between the proxy and these readers, from /proc/net/tcp."""
+    ports = {reader.port for reader in readers}
+    total = 0
+    with open("/proc/net/tcp") as table:
+        next(table)
+        for line in table:
+            _, local, remote, _, queues, *_ = line.split()
+            to_send, to_receive = (int(part, 16) for part in queues.split(":"))
+            if int(remote.split(":")[1], 16) in ports:
+                total += to_send
+            if int(local.split(":")[1], 16) in ports:
+                total += to_receive
+    return total
+
+
+def wait_until_full(readers):
+    """Readers that stopped take part until the kernel's buffers before them are full: many megabytes each."""
+    seen = []
+
+    def steady():
+        seen.append(queued_bytes(readers))
+        pass_time(0.5)
+        return len(seen) >= 4 and len(set(seen[-4:])) == 1
+
+    wait_until(steady, 60, "the stalled readers' buffers are full")
 
 
 class MemoryWatch:
@@ -74,12 +113,13 @@ class MemoryWatch:
 
 
 def stall(tunnel, web, count):
-    """Readers that had FULL_SPEED_SECONDS of reading and then stopped."""
+    """Readers that had FULL_SPEED_SECONDS of reading and then stopped, with all buffers before them full."""
     readers = [Reader(tunnel.proxy, web) for _ in range(count)]
-    rates(readers, FULL_SPEED_SECONDS)
+    pass_time(FULL_SPEED_SECONDS)
     assert all(reader.bytes for reader in readers), "each got data before it stopped"
     for reader in readers:
         reader.stop_reading()
+    wait_until_full(readers)
     return readers
 
 
@@ -91,23 +131,28 @@ def test_stalled_readers_slow_nobody_and_hold_bounded_memory(new_tunnel, web):
     tunnel = new_tunnel()
     watch = MemoryWatch(tunnel.programs)
     healthy = [Reader(tunnel.proxy, web) for _ in range(HEALTHY)]
-    rates(healthy, 1)  # windows open
-    alone = rates(healthy, WINDOW_SECONDS)
+    pass_time(1)  # windows open
+    alone = rates(healthy)
     stalled = stall(tunnel, web, 1)
-    beside_one = rates(healthy, WINDOW_SECONDS)
+    beside_one = rates(healthy)
     stalled += stall(tunnel, web, 100)
-    beside_many = rates(healthy, WINDOW_SECONDS)
+    beside_many = rates(healthy)
     late = [Reader(tunnel.proxy, web) for _ in range(HEALTHY)]
-    late_rates = rates(late, WINDOW_SECONDS)
+    beside_late = rates(late)
     growth = watch.growth()
-    for reader in (*healthy, *stalled, *late):
+    for reader in (*stalled, *late):
+        reader.close()
+    alone_again = rates(healthy)
+    for reader in healthy:
         reader.close()
 
-    shown = f"alone {alone}, beside one {beside_one}, beside many {beside_many}, late {late_rates}, growth {growth}"
+    shown = (f"alone {alone}, beside one {beside_one}, beside many {beside_many}, late {beside_late}, "
+             f"alone again {alone_again}, growth {growth}")
     print(shown)
-    assert statistics.median(beside_one) >= statistics.median(alone) / 2, shown
-    assert statistics.median(beside_many) >= statistics.median(alone) / 2, shown
-    assert min(beside_many) > 0 and min(late_rates) > 0, shown
+    fair = min(statistics.median(alone), statistics.median(alone_again))
+    assert max(beside_one) >= fair / 2, shown
+    assert max(beside_many) >= fair / 2, shown
+    assert max(beside_late) >= fair / 8, f"streams that begin beside stalled ones share with {HEALTHY} others: {shown}"
     assert growth["client"] <= ENDPOINT_BOUND, shown
     assert growth["exit"] <= ENDPOINT_BOUND, shown
     assert growth["relay"] <= RELAY_BOUND, shown
