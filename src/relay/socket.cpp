@@ -180,11 +180,12 @@ void Socket::arm_timer(Clock::time_point at) {
 }
 
 void Socket::on_timer() {
+  const auto now = Clock::now();
+  if (now < timer_.expiry()) return;  // it was set anew after this wait had ended: not its time yet
   if (ending_) {
     abort();
     return;
   }
-  const auto now = Clock::now();
   if (!reading_) last_read_ = now;  // held back by us: that is not silence
   if (now >= last_read_ + idle_timeout_) {
     end(close_code::kGoingAway);
