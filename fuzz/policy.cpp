@@ -2,10 +2,11 @@
 //
 // --allow and --deny rules: no text crashes the parser; a rule that is accepted judges without crashing; an
 // allow rule opens nothing beyond what it says, and the same text as a deny rule always wins.
-#include "base/bytes.hpp"
 #include "exit/policy.hpp"
 
 #include <cstdlib>
+
+#include "base/bytes.hpp"
 
 namespace {
 

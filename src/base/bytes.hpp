@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Byte views, big-endian integers, QUIC varints (RFC 9000, section 16) and the bounded cursors that every codec
-// reads and writes with. A failed read or write leaves the cursor where it was.
+// Byte views, big-endian integers, QUIC varints (RFC 9000, section 16) and the bounded cursors that every
+// codec reads and writes with. A failed read or write leaves the cursor where it was.
 #pragma once
 
 #include <array>

@@ -14,7 +14,8 @@ using spdlog::error;
 using spdlog::info;
 using spdlog::warn;
 
-// Sets up the default logger on stderr. `level`: trace, debug, info, warn, error or off; false for anything else.
+// Sets up the default logger on stderr. `level`: trace, debug, info, warn, error or off; false for anything
+// else.
 bool set_up(const std::string& level, bool json);
 
 }  // namespace zks::log

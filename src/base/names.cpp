@@ -24,7 +24,9 @@ RoomId derive_room_id(const PublicKey& room_key) {
   return room;
 }
 
-std::string format_room(const RoomId& room) { return to_base32(room); }
+std::string format_room(const RoomId& room) {
+  return to_base32(room);
+}
 
 std::optional<RoomId> parse_room(std::string_view text) {
   if (text.size() != 32) return std::nullopt;

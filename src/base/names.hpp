@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The public names of the protocol (PROTOCOL.md, "Names and keys"): fixed-size byte strings, none of them secret.
+// The public names of the protocol (PROTOCOL.md, "Names and keys"): fixed-size byte strings, none of them
+// secret.
 #pragma once
 
 #include <array>
@@ -13,13 +14,13 @@
 
 namespace zks {
 
-using PublicKey = std::array<std::uint8_t, 32>;   // X25519 or Ed25519
-using Digest = std::array<std::uint8_t, 32>;      // SHA-256
-using RoomId = std::array<std::uint8_t, 20>;      // first 20 bytes of SHA-256("zks/1 room" || room public key)
+using PublicKey = std::array<std::uint8_t, 32>;  // X25519 or Ed25519
+using Digest = std::array<std::uint8_t, 32>;     // SHA-256
+using RoomId = std::array<std::uint8_t, 20>;     // first 20 bytes of SHA-256("zks/1 room" || room public key)
 using InviteId = std::array<std::uint8_t, 8>;
-using InstanceId = std::array<std::uint8_t, 8>;   // drawn by each exit process when it starts
-using PairId = std::array<std::uint8_t, 16>;      // drawn by the relay, used once
-using SessionId = std::array<std::uint8_t, 16>;   // drawn by the client
+using InstanceId = std::array<std::uint8_t, 8>;  // drawn by each exit process when it starts
+using PairId = std::array<std::uint8_t, 16>;     // drawn by the relay, used once
+using SessionId = std::array<std::uint8_t, 16>;  // drawn by the client
 
 enum class Direction : std::uint8_t { kClientToExit = 0, kExitToClient = 1 };
 

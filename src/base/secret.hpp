@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Secret<N>: N bytes of key material. Move-only, wiped when it dies or is moved from, compared in constant time,
-// and without any conversion to text, so that it can't end in a log.
+// Secret<N>: N bytes of key material. Move-only, wiped when it dies or is moved from, compared in constant
+// time, and without any conversion to text, so that it can't end in a log.
 #pragma once
 
 #include <array>

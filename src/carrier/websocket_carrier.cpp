@@ -5,9 +5,10 @@ namespace zks::carrier {
 
 Error to_error(const boost::system::error_code& ec, const boost::beast::websocket::close_reason& reason) {
   namespace websocket = boost::beast::websocket;
-  // 1005 and 1006 stand for "no code" and never travel (RFC 6455, section 7.4.1). A close frame may have come and the
-  // connection have failed before its answer was out: the code counts all the same.
-  const bool coded = reason.code != websocket::close_code::none && reason.code != websocket::close_code::no_status;
+  // 1005 and 1006 stand for "no code" and never travel (RFC 6455, section 7.4.1). A close frame may have come
+  // and the connection have failed before its answer was out: the code counts all the same.
+  const bool coded =
+      reason.code != websocket::close_code::none && reason.code != websocket::close_code::no_status;
   if (ec == websocket::error::closed || coded) {
     return make_error(ErrorKind::kClosed, "the peer closed the connection", coded ? reason.code : 0);
   }
@@ -19,5 +20,8 @@ Error to_error(const boost::system::error_code& ec, const boost::beast::websocke
   }
   return make_error(ErrorKind::kClosed, "the connection broke: " + ec.message());
 }
+
+template class WebSocketCarrier<TcpStream>;
+template class WebSocketCarrier<TlsStream>;
 
 }  // namespace zks::carrier

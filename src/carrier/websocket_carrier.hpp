@@ -91,4 +91,8 @@ class WebSocketCarrier final : public Carrier {
   mutable WebSocket<Stream> ws_;
 };
 
+// Instantiated once, in websocket_carrier.cpp: each costs a minute of compile time with sanitizers.
+extern template class WebSocketCarrier<TcpStream>;
+extern template class WebSocketCarrier<TlsStream>;
+
 }  // namespace zks::carrier

@@ -185,7 +185,8 @@ std::size_t Session::open_streams() const {
 
 std::size_t Session::memory_bytes() const {
   std::size_t bytes = 0;
-  for (const auto& [id, stream] : streams_) bytes += stream->send.memory_bytes() + stream->receive.memory_bytes();
+  for (const auto& [id, stream] : streams_)
+    bytes += stream->send.memory_bytes() + stream->receive.memory_bytes();
   return bytes;
 }
 
