@@ -100,7 +100,7 @@ void add_common(CLI::App& app, CommonOptions& common) {
   app.add_option("--relay-ca", common.dial.ca_file,
                  "trust these CA certificates (PEM) instead of the system's")
       ->type_name("FILE")
-      ->check(CLI::ExistingFile);
+      ->check(CLI::Validator(CLI::ExistingFile).description(""));
   ops::add_parsed<std::string>(app, "--sni", common.dial.sni, parse_server_name,
                                "TLS server name to send and verify instead of the relay's host", "NAME");
   ops::add_parsed_list<std::pair<std::string, std::string>>(

@@ -66,6 +66,10 @@ Task<> reach(tcp::resolver::results_type addresses, Report& report) {
   });
   const auto [ec, endpoint] =
       co_await asio::async_connect(socket, addresses, asio::as_tuple(asio::use_awaitable));
+  if (!socket.is_open()) {
+    co_return report.failed("TCP",
+                            make_error(ErrorKind::kTimeout, "no answer in 15 s; a firewall may drop it"));
+  }
   if (ec) co_return report.failed("TCP", make_error(ErrorKind::kNetwork, ec.message()));
   report.passed("TCP", "connected to " + format_host_port(endpoint.address().to_string(), endpoint.port()));
   co_return Result<>();

@@ -38,6 +38,29 @@ std::chrono::milliseconds left_until(TimePoint deadline) {
   return std::max(left, std::chrono::milliseconds(1));
 }
 
+Error refused(const std::string& authority, int status) {
+  const char* meaning = "";
+  switch (status) {
+    case 403:
+      meaning = ": it does not serve this room (--allow-rooms)";
+      break;
+    case 404:
+      meaning = ": it is not a relay, or its path prefix is another one";
+      break;
+    case 429:
+      meaning = ": too many joins from here, or too many pairs in this room";
+      break;
+    case 503:
+      meaning = ": it is full";
+      break;
+    default:
+      break;
+  }
+  return make_error(ErrorKind::kRefused,
+                    "the relay " + authority + " answered HTTP status " + std::to_string(status) + meaning,
+                    status);
+}
+
 template <class Stream>
 Task<CarrierPtr> upgrade(Stream stream, RelayUrl url, std::string target, DialOptions options,
                          TimePoint deadline) {
@@ -49,10 +72,7 @@ Task<CarrierPtr> upgrade(Stream stream, RelayUrl url, std::string target, DialOp
   const std::string authority = url.authority();
   auto [ec] = co_await ws.async_handshake(response, authority, target, asio::as_tuple(asio::use_awaitable));
   if (ec == websocket::error::upgrade_declined) {
-    const int status = response.result_int();
-    co_return make_error(ErrorKind::kRefused,
-                         "the relay " + authority + " answered HTTP status " + std::to_string(status),
-                         status);
+    co_return refused(authority, static_cast<int>(response.result_int()));
   }
   if (ec == boost::beast::error::timeout) {
     co_return make_error(ErrorKind::kTimeout, "the relay " + authority + " did not answer in time");

@@ -64,7 +64,9 @@ Result<std::shared_ptr<Socks5Server>> Socks5Server::listen(std::shared_ptr<tunne
   if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
   if (ec) {
     const std::string where = format_host_port(options.listen.address().to_string(), options.listen.port());
-    return make_error(ErrorKind::kUsage, "can't listen on " + where + ": " + ec.message(), ec.value());
+    return make_error(ErrorKind::kIo,
+                      "can't listen on " + where + ": " + ec.message() + "; port 0 takes any free one",
+                      ec.value());
   }
   return std::make_shared<Socks5Server>(std::move(opener), std::move(options), std::move(acceptor));
 }

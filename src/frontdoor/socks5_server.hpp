@@ -37,7 +37,7 @@ struct Socks5Options {
 
 class Socks5Server : public std::enable_shared_from_this<Socks5Server> {
  public:
-  // kUsage when the address can't be listened on.
+  // kIo when the address can't be listened on.
   static Result<std::shared_ptr<Socks5Server>> listen(std::shared_ptr<tunnel::StreamOpener> opener,
                                                       Socks5Options options);
   Socks5Server(std::shared_ptr<tunnel::StreamOpener> opener, Socks5Options options,

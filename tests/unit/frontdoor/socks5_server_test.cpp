@@ -212,7 +212,7 @@ TEST_F(Socks5ServerTest, AddressThatIsTaken) {
   options.listen = server->local_endpoint();
   const auto second = Socks5Server::listen(opener, options);
   ASSERT_TRUE(second.has_error());
-  EXPECT_EQ(second.error().kind, ErrorKind::kUsage);
+  EXPECT_EQ(second.error().kind, ErrorKind::kIo);
   EXPECT_EQ(second.error().detail, EADDRINUSE);
 }
 
