@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+//
+// Streams as front doors and the exit see them, over two tunnels joined in memory: what ends a stream, and
+// what the other side hears of it.
+#include "tunnel/stream.hpp"
+
+#include <gtest/gtest.h>
+
+#include "handshake_fixture.hpp"
+#include "tunnel/tunnel.hpp"
+
+namespace zks::tunnel {
+namespace {
+
+using session::ResetCode;
+using session::Role;
+
+session::Destination target() {
+  session::Destination out;
+  out.name = "example.org";
+  out.port = 443;
+  return out;
+}
+
+session::Destination local_address() {
+  session::Destination out;
+  out.kind = session::Destination::Kind::kIpv4;
+  out.address = {192, 0, 2, 1};
+  out.port = 5000;
+  return out;
+}
+
+asio::awaitable<void> open_stream(Tunnel* tunnel, std::optional<OpenOutcome>* out) {
+  OpenOutcome outcome = co_await tunnel->open(target());
+  out->emplace(std::move(outcome));
+}
+
+class Tunnels : public ::testing::Test {
+ protected:
+  Tunnels() {
+    test::Outcome keys = handshake_.run();
+    client_ = make_tunnel(Role::kClient);
+    exit_ = make_tunnel(Role::kExit);
+    link_ = pair_.link;
+    client_->start(std::move(pair_.first), std::move(keys.client->value()), 1);
+    exit_->start(std::move(pair_.second), std::move(keys.exit->value().keys), 1);
+  }
+  ~Tunnels() override {
+    client_->end(make_error(ErrorKind::kClosed, "the test is over"));
+    exit_->end(make_error(ErrorKind::kClosed, "the test is over"));
+    opened_.reset();
+    accepted_.reset();
+    io_.restart();
+    io_.poll();
+  }
+
+  std::shared_ptr<Tunnel> make_tunnel(Role role) {
+    session::Options options;
+    options.role = role;
+    Tunnel::Handlers handlers;
+    if (role == Role::kExit) {
+      handlers.on_open = [this](StreamPtr stream, session::Destination) {
+        if (refusal_) {
+          stream->reset(*refusal_);
+        } else {
+          stream->accept(local_address());
+          accepted_ = std::move(stream);
+        }
+      };
+    }
+    handlers.on_goaway = [this](session::GoawayCode code, const std::string&) { goaway_ = code; };
+    handlers.on_end = [this](const Error&) { ++ends_; };
+    return std::make_shared<Tunnel>(io_.get_executor(), std::move(options), std::move(handlers));
+  }
+  // Until nothing more is ready to run.
+  void settle() {
+    io_.restart();
+    while (io_.poll() > 0) io_.restart();
+  }
+  OpenOutcome open() {
+    std::optional<OpenOutcome> outcome;
+    zks::test::run(io_, open_stream(client_.get(), &outcome));
+    settle();
+    return std::move(*outcome);
+  }
+  void connect() { opened_ = open().stream; }
+
+  static void write(Stream& stream, std::string_view text) {
+    std::array<MutableBytes, 4> pieces;
+    ASSERT_GT(stream.prepare(text.size(), pieces), 0U);
+    std::copy(text.begin(), text.end(), pieces[0].begin());
+    stream.commit(text.size());
+  }
+  static std::string read(Stream& stream) {
+    std::string out;
+    std::array<ByteView, 8> pieces;
+    while (stream.peek(pieces) > 0) {
+      out += as_text(pieces[0]);
+      stream.consume(pieces[0].size());
+    }
+    return out;
+  }
+
+  test::Handshake handshake_;
+  asio::io_context io_;
+  carrier::MemoryPair pair_ = carrier::make_memory_pair(io_.get_executor());
+  std::shared_ptr<carrier::MemoryLink> link_;
+  std::shared_ptr<Tunnel> client_;
+  std::shared_ptr<Tunnel> exit_;
+  StreamPtr opened_;
+  StreamPtr accepted_;
+  std::optional<ResetCode> refusal_;
+  std::optional<session::GoawayCode> goaway_;
+  int ends_ = 0;
+};
+
+TEST_F(Tunnels, OpenGivesTheExitsAddressAndBytesGoBothWays) {
+  OpenOutcome outcome = open();
+  ASSERT_TRUE(outcome.stream && accepted_);
+  EXPECT_EQ(outcome.bound, local_address());
+  write(*outcome.stream, "question");
+  write(*accepted_, "answer");
+  settle();
+  EXPECT_EQ(read(*accepted_), "question");
+  EXPECT_EQ(read(*outcome.stream), "answer");
+}
+
+TEST_F(Tunnels, ARefusalReachesOpen) {
+  refusal_ = ResetCode::kConnectionRefused;
+  const OpenOutcome outcome = open();
+  EXPECT_FALSE(outcome.stream);
+  EXPECT_EQ(outcome.code, ResetCode::kConnectionRefused);
+}
+
+TEST_F(Tunnels, AStreamThatIsLetGoEarlyIsCancelled) {
+  connect();
+  opened_->finish();  // one direction is not enough
+  opened_.reset();
+  settle();
+  ASSERT_TRUE(accepted_->reset_code());
+  EXPECT_EQ(*accepted_->reset_code(), ResetCode::kCancelled);
+  EXPECT_EQ(client_->open_streams(), 0U);
+  EXPECT_EQ(exit_->open_streams(), 0U);
+}
+
+TEST_F(Tunnels, AStreamThatEndedBothWaysIsNotReset) {
+  connect();
+  write(*opened_, "last words");
+  opened_->finish();
+  accepted_->finish();
+  settle();
+  EXPECT_TRUE(opened_->at_end());
+  opened_->consume_end();
+  opened_.reset();  // before the exit has read anything
+  settle();
+  EXPECT_FALSE(accepted_->reset_code());
+  EXPECT_EQ(read(*accepted_), "last words");
+  EXPECT_TRUE(accepted_->at_end());
+  accepted_->consume_end();
+  settle();
+  EXPECT_FALSE(accepted_->reset_code());
+  EXPECT_EQ(client_->open_streams(), 0U);
+  EXPECT_EQ(exit_->open_streams(), 0U);
+}
+
+TEST_F(Tunnels, AResetStreamTakesAndGivesNothing) {
+  connect();
+  write(*opened_, "never read");
+  settle();
+  accepted_->reset(ResetCode::kConnectionReset);
+  settle();
+  EXPECT_EQ(*opened_->reset_code(), ResetCode::kConnectionReset);
+  std::array<MutableBytes, 4> space;
+  std::array<ByteView, 8> bytes;
+  EXPECT_EQ(opened_->prepare(100, space), 0U);
+  EXPECT_EQ(accepted_->peek(bytes), 0U);
+  EXPECT_FALSE(accepted_->at_end());
+  accepted_->reset(ResetCode::kTimedOut);
+  EXPECT_EQ(*accepted_->reset_code(), ResetCode::kConnectionReset) << "the first code stays";
+}
+
+TEST_F(Tunnels, ALostLaneResetsStreamsOnBothSides) {
+  connect();
+  link_->cut();
+  settle();
+  EXPECT_EQ(ends_, 2);
+  ASSERT_TRUE(opened_->reset_code() && accepted_->reset_code());
+  EXPECT_EQ(*opened_->reset_code(), ResetCode::kSessionLost);
+  EXPECT_EQ(*accepted_->reset_code(), ResetCode::kSessionLost);
+  EXPECT_EQ(open().code, ResetCode::kSessionLost);
+}
+
+TEST_F(Tunnels, DismissTellsThePeerAndEndsBoth) {
+  connect();
+  exit_->dismiss(session::GoawayCode::kRevoked, "");
+  settle();
+  EXPECT_EQ(goaway_, session::GoawayCode::kRevoked);
+  EXPECT_EQ(ends_, 2);
+  EXPECT_EQ(*opened_->reset_code(), ResetCode::kSessionLost);
+}
+
+TEST_F(Tunnels, LeavingWaitsForTheLastStream) {
+  connect();
+  client_->leave(session::GoawayCode::kShutdown, "");
+  settle();
+  EXPECT_EQ(ends_, 0);
+  EXPECT_EQ(open().code, ResetCode::kSessionLost) << "no new streams";
+  opened_.reset();
+  settle();
+  EXPECT_EQ(ends_, 2);
+}
+
+}  // namespace
+}  // namespace zks::tunnel
