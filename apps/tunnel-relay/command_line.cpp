@@ -87,6 +87,11 @@ void RelayFlags::add_access(CLI::App& app) {
   app.add_option("--allow-rooms", relay.allow_rooms_file,
                  "only these rooms: a room id a line, # for comments; read again at SIGHUP [every room]")
       ->type_name("FILE");
+  app.add_option("--name", relay.names,
+                 "host name by which exits dial this relay, where it is not in the certificate: behind a TLS "
+                 "proxy, or an address behind NAT; repeatable")
+      ->type_name("HOST")
+      ->allow_extra_args(false);
   ops::add_parsed_list<relay::Network>(
       app, "--trusted-proxy", relay.trusted_proxies, relay::Network::parse,
       "take the client's address from this proxy's X-Forwarded-For; repeatable", "CIDR");

@@ -47,6 +47,9 @@ Error refused(const std::string& authority, int status) {
     case 404:
       meaning = ": it is not a relay, or its path prefix is another one";
       break;
+    case 421:
+      meaning = ": it does not know itself by this name; its operator can add it with --name";
+      break;
     case 429:
       meaning = ": too many joins from here, or too many pairs in this room";
       break;

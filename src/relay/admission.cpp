@@ -37,8 +37,7 @@ const RoomId* room_of(const Route& route) {
 
 }  // namespace
 
-Verdict admit(Relay& relay, const carrier::UpgradeRequest& request, const Route& route,
-              const asio::ip::address& peer) {
+Verdict admit(Relay& relay, const carrier::UpgradeRequest& request, const Route& route, const Ends& ends) {
   if (request.target().size() > relay.options.max_url_bytes) return refuse(414);
   if (request.method() != boost::beast::http::verb::get) return refuse(404);
   if (std::holds_alternative<HealthRoute>(route)) return health(relay);
@@ -46,8 +45,13 @@ Verdict admit(Relay& relay, const carrier::UpgradeRequest& request, const Route&
   if (room == nullptr || !carrier::is_upgrade(request)) return refuse(404);
   if (!relay.allowed.allows(*room)) return refuse(403);
   if (std::holds_alternative<PairRoute>(route)) return {};
-  if (!may_join(relay, request, peer)) return refuse(429);
-  if (std::holds_alternative<ExitRoute>(route)) return relay.rooms.exits_full() ? refuse(503) : Verdict{};
+  if (!may_join(relay, request, ends.peer)) return refuse(429);
+  if (std::holds_alternative<ExitRoute>(route)) {
+    const auto host = request[boost::beast::http::field::host];
+    if (!is_own_name({host.data(), host.size()}, relay.options.names, ends.local, ends.certificate))
+      return refuse(421);
+    return relay.rooms.exits_full() ? refuse(503) : Verdict{};
+  }
   auto slot = relay.rooms.reserve_pair(*room);
   if (!slot) return refuse(static_cast<unsigned>(slot.error().detail));
   return {.status = 101, .body = {}, .slot = std::move(*slot)};

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "carrier/accept.hpp"
+#include "relay/own_names.hpp"
 #include "relay/relay.hpp"
 #include "relay/route.hpp"
 
@@ -20,9 +21,15 @@ struct Verdict {
 };
 
 // 404 for what the relay does not serve, 200 for /healthz, 403 for a room that is not allowed, 414 for a long
-// target, 429 when the source joins too often or the room is full, 503 when the relay is full. An exit's pair
-// sockets are not counted as joins: each belongs to a client that was.
-Verdict admit(Relay& relay, const carrier::UpgradeRequest& request, const Route& route,
-              const asio::ip::address& peer);
+// target, 421 for a registration under a name that is not this relay's (own_names.hpp), 429 when the source
+// joins too often or the room is full, 503 when the relay is full. An exit's pair sockets are not counted as
+// joins: each belongs to a client that was.
+struct Ends {
+  asio::ip::address peer;
+  asio::ip::address local;
+  X509* certificate = nullptr;  // ours; null without TLS
+};
+
+Verdict admit(Relay& relay, const carrier::UpgradeRequest& request, const Route& route, const Ends& ends);
 
 }  // namespace zks::relay

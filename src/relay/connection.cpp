@@ -87,7 +87,12 @@ asio::awaitable<void> Connection<Stream>::run(std::shared_ptr<Connection> self) 
   if (!co_await self->read_request()) co_return;
   const auto target = self->request_.target();
   const Route route = parse_route({target.data(), target.size()});
-  Verdict verdict = admit(*self->relay_, self->request_, route, self->peer_);
+  boost::system::error_code ignored;
+  Ends ends{self->peer_, self->tcp().socket().local_endpoint(ignored).address()};
+  if constexpr (std::is_same_v<Stream, TlsStream>) {
+    ends.certificate = SSL_get_certificate(self->stream_->native_handle());
+  }
+  Verdict verdict = admit(*self->relay_, self->request_, route, ends);
   // Nothing may follow an upgrade request before its answer (RFC 6455, section 4.1).
   if (verdict.status == 101 && self->early_bytes_) verdict.status = 400;
   if (verdict.status == 101) {

@@ -71,8 +71,10 @@ asio::awaitable<void> Half::await_exit(std::shared_ptr<Half> self, PairId pair,
       co_await self->claimed_.wait_until(patience);
   }
   if (self->other_ || self->ending()) co_return;
-  // Whoever claimed it a moment ago is about to join.
-  if (self->relay_->rooms.withdraw(pair)) self->end(close_code::kNoExit);
+  // Whoever claimed it a moment ago is about to join. An exit is registered and did not come: late, not
+  // absent, so that the client knows that another attempt may help.
+  if (self->relay_->rooms.withdraw(pair))
+    self->end(exits.empty() ? close_code::kNoExit : close_code::kPairGone);
 }
 
 // ---- becoming a pair

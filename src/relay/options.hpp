@@ -26,6 +26,7 @@ struct Options {
   std::optional<TlsFiles> tls;                         // none: plaintext
   std::string allow_rooms_file;                        // empty: every room
   std::vector<Network> trusted_proxies;
+  std::vector<std::string> names;  // hosts it answers to, beside those in its certificate
 
   std::size_t max_pairs = 10'000;  // also bounds the registered exits
   std::size_t max_pairs_per_room = 1'000;

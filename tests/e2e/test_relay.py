@@ -148,6 +148,19 @@ def test_registration_needs_the_room_key(relay):
     scenario(run_all())
 
 
+def test_registration_only_under_the_relays_own_name(relay):
+    """A signature is bound to a name; the relay must not take one that was made for another relay."""
+    def status(host):
+        return relay.http(upgrade_request(exit_path(Room(), os.urandom(8)), host=host))[0]
+
+    assert status("other.example") == 421
+    assert status(f"other.example:{relay.port}") == 421
+    assert status("") in (400, 421)
+    with relay.raw() as connection:
+        connection.sendall(upgrade_request(exit_path(Room(), os.urandom(8)), host=f"localhost:{relay.port}"))
+        assert connection.recv(64).startswith(b"HTTP/1.1 101 ")
+
+
 def test_a_signature_does_not_work_twice(relay):
     async def replay():
         room, instance = Room(), os.urandom(8)
@@ -273,7 +286,7 @@ def test_a_pair_waits_ten_seconds(relay):
         knock = await control.receive()
         await client.send("ping")
         assert await client.receive() == "pong"
-        assert await client.close_code() == 4404
+        assert await client.close_code() == 4410  # an exit is there, it only did not come
         assert await (await relay.take(room, knock)).close_code() == 4410
 
     scenario(join())
