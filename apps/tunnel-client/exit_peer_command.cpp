@@ -9,7 +9,7 @@ namespace zks::app {
 namespace {
 
 constexpr std::uint16_t kDnsPort = 53;
-constexpr std::uint64_t kMostStreams = 65'536;
+constexpr std::uint64_t kMostStreams = 2'048;  // their minimum credit fits the session's memory
 constexpr std::uint64_t kMostSessions = 65'536;
 
 Error usage(std::string text) {

@@ -82,6 +82,14 @@ bool ByteWriter::sized(ByteView value) {
   return varint(value.size()) && bytes(value);
 }
 
+std::string printable(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return out;
+}
+
 std::string to_hex(ByteView bytes) {
   std::string out(bytes.size() * 2 + 1, '\0');
   sodium_bin2hex(out.data(), out.size(), bytes.data(), bytes.size());

@@ -97,6 +97,9 @@ class ByteWriter {
   std::size_t written_ = 0;
 };
 
+// What a peer wrote, fit for a log or a terminal: whatever is not printable ASCII becomes '?'.
+std::string printable(std::string_view text);
+
 std::string to_hex(ByteView bytes);
 std::optional<Bytes> from_hex(std::string_view text);
 

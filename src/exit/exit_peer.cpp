@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "exit/exit_peer.hpp"
 
+#include <algorithm>
+
 #include <boost/asio/co_spawn.hpp>
 #include <sodium.h>
 
@@ -78,31 +80,64 @@ void ExitPeer::add_relay(const RelayUrl& relay) {
   controls_.back()->start();
 }
 
+// A lane that has not yet shown an authentic record.
+struct ExitPeer::HalfOpen {
+  carrier::Carrier* carrier = nullptr;  // once dialled
+  bool proven = false;                  // message 1 was valid: it knows the exit's key and an invite
+};
+
+class ExitPeer::HalfOpenPlace {
+ public:
+  explicit HalfOpenPlace(ExitPeer& exit) : exit_(exit) { exit_.half_open_.push_back(&entry); }
+  ~HalfOpenPlace() { exit_.half_open_.remove(&entry); }
+  HalfOpenPlace(const HalfOpenPlace&) = delete;
+  HalfOpenPlace& operator=(const HalfOpenPlace&) = delete;
+
+  HalfOpen entry;
+
+ private:
+  ExitPeer& exit_;
+};
+
+bool ExitPeer::make_room() {
+  if (half_open_.size() < kMaxHalfOpen) return true;
+  const auto at = std::find_if(half_open_.begin(), half_open_.end(), [](const HalfOpen* entry) {
+    return entry->carrier != nullptr && !entry->proven;
+  });
+  if (at == half_open_.end()) return false;
+  std::exchange((*at)->carrier, nullptr)->abort();  // it leaves the list when its coroutine sees that
+  return true;
+}
+
 void ExitPeer::on_knock(const RelayUrl& relay, const PairId& pair) {
-  if (stopping_ || half_open_ >= kMaxHalfOpen)
-    return;  // the relay asks the next instance, or the client again
-  ++half_open_;
+  if (stopping_ || !make_room()) return;  // the relay asks the next instance, or the client again
   asio::co_spawn(executor_, serve_pair(shared_from_this(), relay, pair), carrier::RethrowFailure{});
 }
 
 asio::awaitable<void> ExitPeer::serve_pair(std::shared_ptr<ExitPeer> self, RelayUrl relay, PairId pair) {
   const auto made = co_await self->make_session(relay, pair);
-  --self->half_open_;
   if (!made) log::info("a client did not get a session: {}", made.error().text);
 }
 
 // From a knock to a session. Nothing of the client is kept before its first record was authentic.
 Task<> ExitPeer::make_session(const RelayUrl& relay, const PairId& pair) {
+  HalfOpenPlace place(*this);
   const std::string target = "/v1/rooms/" + format_room(identity_.room) + "/pairs/" + to_base64url(pair);
   auto dialled = co_await carrier::dial(executor_, relay, target, options_.dial);
   if (!dialled) co_return dialled.error();
   carrier::CarrierPtr carrier = std::move(*dialled);
+  place.entry.carrier = carrier.get();
   tunnel::Deadline pair_deadline(*carrier, kPairTimeout);
   auto paired = co_await tunnel::read_paired(*carrier);
   if (!paired) co_return paired.error();
+  pair_deadline.disarm();
 
   tunnel::Deadline deadline(*carrier, kFirstRecordWithin);
-  tunnel::Authorize authorize = [this](const tunnel::Claim& claim) { return guests_.authorize(claim); };
+  tunnel::Authorize authorize = [this, &place](const tunnel::Claim& claim) {
+    auto psk = guests_.authorize(claim);
+    place.entry.proven = psk.has_value();
+    return psk;
+  };
   auto accepted = co_await tunnel::respond(*carrier, std::move(*paired), identity_.room, static_key_,
                                            std::move(authorize));
   if (!accepted) co_return accepted.error();
@@ -117,6 +152,8 @@ Task<> ExitPeer::make_session(const RelayUrl& relay, const PairId& pair) {
                          "the first record is not authentic (a wrong psk looks like this)");
   }
   // Here the client has shown that it holds the psk.
+  place.entry.carrier = nullptr;
+  deadline.disarm();
   const auto admitted =
       stopping_ ? Result<>(make_error(ErrorKind::kClosed, "stopping")) : guests_.admit(accepted->claim);
   if (!admitted) {

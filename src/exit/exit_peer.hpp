@@ -4,8 +4,10 @@
 // connections. Before it: control_socket.hpp. After it: connect.hpp for one stream, tunnel/splice.cpp for its
 // bytes.
 //
-// Bounds: kMaxHalfOpen lanes that have not shown an authentic record (5 s each); max_sessions sessions; what
-// one session may hold is in session/session.hpp; max_streams connects under way a session.
+// Bounds: kMaxHalfOpen lanes that have not shown an authentic record (5 s each; when all places are taken,
+// the oldest that has not sent a valid message 1 loses its place, so that strangers, who can't, do not keep
+// guests out); max_sessions sessions; what one session may hold is in session/session.hpp; max_streams
+// connects under way a session.
 //
 // Executor: one, given at construction. Lifetime: shared; stop() ends its coroutines.
 #pragma once
@@ -60,6 +62,10 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   };
   using VisitPtr = std::shared_ptr<Visit>;
 
+  struct HalfOpen;
+  class HalfOpenPlace;
+
+  bool make_room();
   void add_relay(const RelayUrl& relay);
   void on_knock(const RelayUrl& relay, const PairId& pair);
   static asio::awaitable<void> serve_pair(std::shared_ptr<ExitPeer> self, RelayUrl relay, PairId pair);
@@ -85,7 +91,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   std::vector<std::shared_ptr<ControlSocket>> controls_;
   std::size_t refused_ = 0;  // relays that will never take us
   std::list<VisitPtr> visits_;
-  std::size_t half_open_ = 0;
+  std::list<HalfOpen*> half_open_;  // the oldest first
   asio::steady_timer guest_timer_;
   asio::steady_timer stop_timer_;
   bool stopping_ = false;

@@ -27,17 +27,23 @@ const link::Invite* Guests::find(const tunnel::Claim& claim) const {
   return at == invites_.end() || at->expired(std::time(nullptr)) ? nullptr : &*at;
 }
 
+bool Guests::is_pinned(const tunnel::Claim& claim) const {
+  const link::Invite* invite = find(claim);
+  if (invite == nullptr) return false;
+  const auto& devices = invite->devices;
+  return std::find(devices.begin(), devices.end(), claim.client_key) != devices.end();
+}
+
 std::optional<Key> Guests::authorize(const tunnel::Claim& claim) {
   if (!refresh()) return std::nullopt;  // look_after_guests() reports it, once a second
   const link::Invite* invite = find(claim);
   if (invite == nullptr) return std::nullopt;
-  const auto& devices = invite->devices;
-  const bool known = std::find(devices.begin(), devices.end(), claim.client_key) != devices.end();
-  if (!known && devices.size() >= invite->max_devices) return std::nullopt;
+  if (!is_pinned(claim) && invite->devices.size() >= invite->max_devices) return std::nullopt;
   return invite->psk.clone();
 }
 
 Result<> Guests::admit(const tunnel::Claim& claim) {
+  if (is_pinned(claim)) return {};  // no lock, no disk
   if (auto pinned = state_.pin_device(claim.invite, claim.client_key); !pinned) return pinned;
   return refresh();
 }

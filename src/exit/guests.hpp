@@ -29,6 +29,7 @@ class Guests {
   bool welcome(const tunnel::Claim& claim) const;
 
  private:
+  bool is_pinned(const tunnel::Claim& claim) const;
   const link::Invite* find(const tunnel::Claim& claim) const;
 
   link::StateDirectory state_;

@@ -12,7 +12,8 @@ namespace zks::ops {
 namespace {
 
 void prepare_limits() {
-  const rlimit no_core{0, 0};
+  // 1, not 0: with 0 a dump handler that the kernel pipes to would still get the memory (core(5)).
+  const rlimit no_core{1, 1};
   ::setrlimit(RLIMIT_CORE, &no_core);
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {

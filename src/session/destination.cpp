@@ -3,6 +3,8 @@
 
 #include <arpa/inet.h>
 
+#include "base/bytes.hpp"
+
 namespace zks::session {
 namespace {
 
@@ -14,10 +16,7 @@ constexpr std::uint8_t kSocks5HostUnreachable = 4;
 std::string to_text(const Destination& destination) {
   std::string host;
   if (destination.kind == Destination::Kind::kName) {
-    host = destination.name;
-    for (char& c : host) {
-      if (c <= ' ' || c > '~') c = '?';
-    }
+    host = printable(destination.name);
   } else {
     const bool ipv6 = destination.kind == Destination::Kind::kIpv6;
     char text[INET6_ADDRSTRLEN] = {};

@@ -18,7 +18,19 @@
 
 namespace zks::session {
 
-using StreamId = std::uint64_t;    // even: opened by the client; odd: by the exit
+using StreamId = std::uint64_t;  // even: opened by the client; odd: by the exit
+
+// Ids are the peer's choice: without a secret in the hash it could choose them to share one bucket.
+struct StreamIdHash {
+  std::uint64_t seed = load_be<std::uint64_t>(random_array<8>().data());
+  std::size_t operator()(StreamId id) const {
+    std::uint64_t x = id ^ seed;  // the finaliser of MurmurHash3, keyed on both sides
+    x = (x ^ (x >> 33)) * 0xff51afd7ed558ccdULL;
+    x = (x ^ (x >> 33)) * 0xc4ceb9fe1a85ec53ULL;
+    return static_cast<std::size_t>(x ^ (x >> 33) ^ seed);
+  }
+};
+
 using LaneNumber = std::uint64_t;  // counts up within a session
 using Token = std::array<std::uint8_t, 8>;
 
@@ -49,7 +61,7 @@ enum class GoawayCode : std::uint64_t { kShutdown = 0, kRevoked = 1, kProtocolEr
 
 // Each as (id varint, value varint); ids that are not known are ignored.
 struct Parameters {
-  std::uint64_t max_streams = 0;  // id 1: how many streams the sender of this keeps in its table at once
+  std::uint64_t max_streams = 2048;  // id 1: how many streams the sender of this keeps in its table at once
 };
 
 // PADDING: type, then zero or more bytes to the end of the record, ignored.

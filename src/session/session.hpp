@@ -148,7 +148,7 @@ class Session {
 
   Options options_;
   std::unique_ptr<LaneState> lane_;
-  std::unordered_map<StreamId, std::unique_ptr<StreamState>> streams_;
+  std::unordered_map<StreamId, std::unique_ptr<StreamState>, StreamIdHash> streams_;
   StreamId next_id_;
   std::uint64_t peer_max_streams_ = 2048;
   CreditPool pool_;

@@ -25,7 +25,7 @@ Error goaway_error(session::GoawayCode code, const std::string& text) {
       return make_error(ErrorKind::kRefused,
                         "the exit ended the session: this link was revoked or has expired");
     case session::GoawayCode::kProtocolError:
-      return make_error(ErrorKind::kProtocol, "the exit ended the session: " + text);
+      return make_error(ErrorKind::kProtocol, "the exit ended the session: " + printable(text));
     case session::GoawayCode::kShutdown:
       break;
   }
@@ -121,6 +121,7 @@ carrier::Task<Client::Fresh> Client::make_lane(std::size_t relay) {
   if (pair_deadline.expired())
     co_return make_error(ErrorKind::kTimeout, "the exit peer did not come in time");
   if (!paired) co_return paired.error();
+  pair_deadline.disarm();
   Deadline deadline(*carrier, kHandshakeTimeout);
   auto keys = co_await initiate(*carrier, std::move(*paired), options_.link, options_.key);
   if (deadline.expired()) co_return make_error(ErrorKind::kTimeout, "the exit did not answer the handshake");
@@ -198,6 +199,21 @@ asio::awaitable<void> Client::back_off() {
   co_await pause_.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
+// Whoever asked may be gone before a session is up; its coroutine is then destroyed or cancelled at any wait.
+class Client::Waiting {
+ public:
+  Waiting(Client& client, asio::steady_timer& timer) : client_(client), timer_(timer) {
+    client_.waiters_.push_back(&timer_);
+  }
+  ~Waiting() { std::erase(client_.waiters_, &timer_); }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+ private:
+  Client& client_;
+  asio::steady_timer& timer_;
+};
+
 void Client::wake_waiters() {
   for (asio::steady_timer* waiter : waiters_) waiter->cancel();
 }
@@ -210,9 +226,12 @@ asio::awaitable<OpenOutcome> Client::open(session::Destination destination) {
     if (patience.expiry() <= std::chrono::steady_clock::now()) {
       co_return OpenOutcome{nullptr, session::ResetCode::kTimedOut, {}};
     }
-    waiters_.push_back(&patience);
+    const Waiting waiting(*this, patience);
     co_await patience.async_wait(asio::as_tuple(asio::use_awaitable));
-    std::erase(waiters_, &patience);
+    const auto cancelled = co_await asio::this_coro::cancellation_state;
+    if (cancelled.cancelled() != asio::cancellation_type::none) {
+      co_return OpenOutcome{nullptr, session::ResetCode::kCancelled, {}};
+    }
   }
   const auto tunnel = tunnel_;
   auto outcome = co_await tunnel->open(std::move(destination));

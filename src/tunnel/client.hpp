@@ -52,6 +52,8 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
     LaneKeys keys;
   };
 
+  class Waiting;
+
   static asio::awaitable<void> run(std::shared_ptr<Client> self);
   carrier::Task<> connect_once();
   carrier::Task<> connect_to(std::size_t relay);

@@ -24,7 +24,8 @@ struct LaneKeys {
   std::uint64_t relay_window_bytes = 0;
 };
 
-// The relay's first message to both halves. kRefused for a close 4404 or 4410, kProtocol for anything else.
+// The relay's first message to both halves. kRefused for a close 4404, kClosed for other closes, kProtocol
+// for any other message.
 carrier::Task<carrier::Paired> read_paired(carrier::Carrier& carrier);
 
 // The next binary message; relay marks are echoed and pongs ignored on the way.

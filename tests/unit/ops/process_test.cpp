@@ -193,7 +193,7 @@ TEST_F(Process, RunMainPreparesTheProcess) {
           rlimit files{};
           ::getrlimit(RLIMIT_NOFILE, &files);
           ::raise(SIGPIPE);  // would end the child
-          return core.rlim_cur == 0 && core.rlim_max == 0 && files.rlim_cur == files.rlim_max ? 17 : 1;
+          return core.rlim_cur == 1 && core.rlim_max == 1 && files.rlim_cur == files.rlim_max ? 17 : 1;
         },
         1, argv);
   });
