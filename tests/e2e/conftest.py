@@ -26,6 +26,7 @@ def pytest_runtest_makereport(item, call):
             report.sections.append((f"log of {program.name} ({state})", program.stderr()[-LOG_TAIL:]))
 
 
+@pytest.hookimpl(trylast=True)  # after the fixtures, which end their programs properly
 def pytest_sessionfinish():
     for program in list(process.started):
         program.kill()

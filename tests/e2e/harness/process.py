@@ -53,7 +53,8 @@ class Program:
         with open(self.stdout_path, "wb") as out, open(self.stderr_path, "wb") as err:
             self.process = subprocess.Popen(
                 [str(part) for part in argv], stdout=out, stderr=err, stdin=stdin or subprocess.DEVNULL,
-                cwd=directory, env=environment or clean_environment(), pass_fds=pass_fds)
+                cwd=directory, env=environment or clean_environment(), pass_fds=pass_fds,
+                start_new_session=True)  # a group of its own: kill() takes its children too
         started.append(self)
 
     @property
@@ -86,7 +87,7 @@ class Program:
 
     def kill(self):
         if self.alive():
-            self.process.kill()
+            os.killpg(self.pid, signal.SIGKILL)
             self.process.wait()
         self.forget()
 
