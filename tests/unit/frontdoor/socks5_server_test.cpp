@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "base/log.hpp"
 #include "fake_opener.hpp"
 #include "socks5_fixture.hpp"
 
@@ -184,15 +183,14 @@ TEST_F(Socks5ServerTest, StopLetsAWaitingClientHaveItsAnswer) {
   server.reset();
 }
 
+// Not under UBSan: its check of dynamic types opens a pipe, for which there is no descriptor here either.
+#ifndef ZKS_SANITIZED
 TEST_F(Socks5ServerTest, AcceptsAgainWhenDescriptorsComeBack) {
   start();
   Client client(server->local_endpoint());
   eventually([&] { return server->connections() == 1; });
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-  // UBSan looks at an object that it sees for the first time through a pipe, for which there will be no
-  // descriptors.
-  log::warn("the server is about to find no descriptors");
   // The descriptor that the test's next socket gets is the last one, so that the server finds none.
   asio::io_context unconnected;
   tcp::socket late(unconnected);
@@ -209,6 +207,7 @@ TEST_F(Socks5ServerTest, AcceptsAgainWhenDescriptorsComeBack) {
   asio::read(late, asio::buffer(reply));
   EXPECT_THAT(reply, ElementsAre(5, 0));
 }
+#endif
 
 TEST_F(Socks5ServerTest, AddressThatIsTaken) {
   start();
