@@ -10,11 +10,11 @@
 #include "base/log.hpp"
 #include "base/relay_url.hpp"
 #include "command_line.hpp"
-#include "event_loops.hpp"
 #include "ops/notify.hpp"
 #include "ops/ready_file.hpp"
 #include "ops/run_main.hpp"
 #include "ops/signals.hpp"
+#include "relay/event_loops.hpp"
 #include "relay/server.hpp"
 
 namespace {
@@ -83,7 +83,7 @@ Result<> announce(const relay::Server& server, const app::RelayProgram& program,
 int serve(const ops::CommandLine& line, const app::RelayProgram& program) {
   boost::asio::io_context control;
   const auto keep_running = boost::asio::make_work_guard(control);
-  app::EventLoops loops(program.threads);
+  relay::EventLoops loops(program.threads);
   auto server = relay::Server::start(program.relay, loops.executors());
   if (!server) return line.fail(server.error());
   ops::ReadyFile ready(program.ready_file);

@@ -4,7 +4,7 @@
 // the thread sanitizer looks at.
 #include "relay/server.hpp"
 
-#include <thread>
+#include <optional>
 
 #include <gtest/gtest.h>
 #include <sodium.h>
@@ -13,6 +13,7 @@
 #include "../carrier/run.hpp"
 #include "carrier/dial.hpp"
 #include "carrier/relay_control.hpp"
+#include "relay/event_loops.hpp"
 
 namespace zks::relay {
 namespace {
@@ -32,31 +33,23 @@ class ServerTest : public testing::Test {
   void start(Options options, std::size_t threads) {
     options.listen = {{boost::asio::ip::address_v4::loopback(), 0}};
     options.join_rate = 0;
-    std::vector<boost::asio::any_io_executor> executors;
-    for (std::size_t i = 0; i < threads; ++i) {
-      loops_.push_back(std::make_unique<asio::io_context>(1));
-      executors.push_back(loops_.back()->get_executor());
-      guards_.push_back(boost::asio::make_work_guard(*loops_.back()));
-    }
-    auto server = Server::start(std::move(options), executors);
+    loops_.emplace(threads);
+    auto server = Server::start(std::move(options), loops_->executors());
     ASSERT_TRUE(server) << server.error().text;
     server_ = std::move(*server);
-    for (auto& loop : loops_) threads_.emplace_back([&loop = *loop] { loop.run(); });
+    loops_->run([](const std::exception_ptr&) { ADD_FAILURE() << "an exception came out of a loop"; }, [] {});
   }
   void TearDown() override {
     if (server_) server_->stop();
-    guards_.clear();
-    for (std::thread& thread : threads_) thread.join();
+    if (loops_) loops_->finish();
   }
   RelayUrl url(bool tls) const {
     return {.tls = tls, .host = "127.0.0.1", .port = server_->endpoints().at(0).port(), .prefix = {}};
   }
 
   asio::io_context io_;
-  std::vector<std::unique_ptr<asio::io_context>> loops_;
-  std::vector<boost::asio::executor_work_guard<asio::io_context::executor_type>> guards_;
+  std::optional<EventLoops> loops_;
   std::unique_ptr<Server> server_;
-  std::vector<std::thread> threads_;
 };
 
 struct RoomKey {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include "event_loops.hpp"
+#include "relay/event_loops.hpp"
 
 #include <csignal>
 
-namespace zks::app {
+namespace zks::relay {
 
 EventLoops::EventLoops(std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
@@ -12,9 +12,27 @@ EventLoops::EventLoops(std::size_t count) {
   }
 }
 
-EventLoops::~EventLoops() {
+void EventLoops::finish() {
   release();
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+  while (run_leftovers()) {
+  }
+}
+
+// False when there was nothing to run. An exception is reported as one from a running loop.
+bool EventLoops::run_leftovers() {
+  std::size_t handlers = 0;
+  for (const auto& loop : loops_) {
+    try {
+      loop->restart();
+      handlers += loop->poll();
+    } catch (...) {
+      ++handlers;
+      if (failed_) failed_(std::current_exception());
+    }
+  }
+  return handlers > 0;
 }
 
 std::vector<boost::asio::any_io_executor> EventLoops::executors() {
@@ -50,4 +68,4 @@ void EventLoops::release() {
   guards_.clear();
 }
 
-}  // namespace zks::app
+}  // namespace zks::relay

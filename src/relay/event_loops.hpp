@@ -2,8 +2,13 @@
 //
 // The relay's event loops, each an io_context on a thread of its own. The main thread keeps another one for
 // signals.
+//
+// Sockets of different loops know each other, so a loop that has ended may still be sent something. finish()
+// runs that as well: what is left unrun would keep objects of one loop alive in another while it is
+// destroyed.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -12,15 +17,14 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 
-namespace zks::app {
+namespace zks::relay {
 
 class EventLoops {
  public:
   explicit EventLoops(std::size_t count);
   EventLoops(const EventLoops&) = delete;
   EventLoops& operator=(const EventLoops&) = delete;
-  // Lets go of loops that are idle and waits for all of them.
-  ~EventLoops();
+  ~EventLoops() { finish(); }
 
   std::vector<boost::asio::any_io_executor> executors();
 
@@ -29,8 +33,11 @@ class EventLoops {
   void run(std::function<void(std::exception_ptr)> failed, std::function<void()> finished);
   // Each loop ends once it has nothing left to do.
   void release();
+  // release(), waits for all of them, and runs what they sent each other last.
+  void finish();
 
  private:
+  bool run_leftovers();
   void run_one(boost::asio::io_context& loop);
 
   std::vector<std::unique_ptr<boost::asio::io_context>> loops_;
@@ -41,4 +48,4 @@ class EventLoops {
   std::atomic<std::size_t> running_{0};
 };
 
-}  // namespace zks::app
+}  // namespace zks::relay
