@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: MIT
 """curl through the tunnel to nginx: names resolved at the exit and addresses, HTTP and HTTPS, small and large."""
-import hashlib
-import os
-
 import pytest
 from conftest import SITE, SITE_IPV6
 from harness.process import run
+from harness.transfer import MIB, sha256_of, write_random
 
-MIB = 1 << 20
 PAGE = "<html>forty-two bytes of hypertext</html>\n"
 
 
@@ -70,22 +67,8 @@ def test_user_and_password(new_tunnel, web, page):
 def large_file(web, full):
     """A file of random bytes and its SHA-256."""
     path = web.root / "large"
-    digest = hashlib.sha256()
-    with open(path, "wb") as out:
-        for _ in range(1024 if full else 256):
-            chunk = os.urandom(MIB)
-            digest.update(chunk)
-            out.write(chunk)
-    yield path, digest.hexdigest()
+    yield path, write_random(path, (1024 if full else 256) * MIB)
     path.unlink()
-
-
-def sha256_of(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as source:
-        while chunk := source.read(MIB):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 @pytest.mark.load

@@ -11,21 +11,23 @@ from .process import CLIENT_PROGRAM, RELAY_PROGRAM, ReadyProgram, run
 ALLOWED = ("127.0.0.1/32", "::1/128", "127.255.255.255/32")
 
 
-def start_relay(directory, certificate=None, *extra, name="relay"):
-    """A relay on a free loopback port: TLS with `certificate`, plaintext without."""
+def start_relay(directory, certificate=None, *extra, name="relay", port=0):
+    """A relay on loopback, on a free port unless `port` says which: TLS with `certificate`, plaintext without."""
     transport = ["--tls-cert", certificate.cert, "--tls-key", certificate.key] if certificate else ["--plaintext"]
     # All tests dial from one address, many at once: the join limit has a test of its own.
     rate = [] if "--join-rate" in extra else ["--join-rate", "0"]
-    relay = ReadyProgram(name, [RELAY_PROGRAM, "--listen", "127.0.0.1:0", *transport, *rate, *extra], directory)
+    relay = ReadyProgram(name, [RELAY_PROGRAM, "--listen", f"127.0.0.1:{port}", *transport, *rate, *extra], directory)
     relay.port = relay.address()[1]
     relay.url = f"{'wss' if certificate else 'ws'}://localhost:{relay.port}"
     return relay
 
 
-def start_exit(directory, relay_url, *extra, ca_file=None, resolver=None, name="exit"):
-    """An exit peer registered at `relay_url`; `.link()` is the access link of its default invite."""
+def start_exit(directory, relay_url, *extra, ca_file=None, resolver=None, name="exit", state=None):
+    """An exit peer registered at `relay_url`, with the keys in `state` where there are some already; `.link()` is the
+    access link of its default invite."""
     link_file = directory / f"{name}.link"
-    options = ["--relay", relay_url, "--state-dir", directory / f"{name}-state", "--link-file", link_file]
+    state = state or directory / f"{name}-state"
+    options = ["--relay", relay_url, "--state-dir", state, "--link-file", link_file]
     for rule in ALLOWED:
         options += ["--allow", rule]
     if ca_file:
@@ -34,7 +36,7 @@ def start_exit(directory, relay_url, *extra, ca_file=None, resolver=None, name="
         options += ["--resolver", resolver]
     exit_peer = ReadyProgram(name, [CLIENT_PROGRAM, "exit-peer", *options, *extra], directory)
     exit_peer.link_file = link_file
-    exit_peer.state = directory / f"{name}-state"
+    exit_peer.state = state
     exit_peer.link = lambda: AccessLink.parse(link_file.read_text().strip())
     return exit_peer
 
