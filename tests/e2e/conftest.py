@@ -6,6 +6,7 @@ import os
 import pytest
 from harness import process
 from harness.certificates import Authority
+from harness.chain import Chain
 from harness.dns import DnsServer
 from harness.tunnel import Tunnel
 from harness.web import WebServer
@@ -80,6 +81,20 @@ def new_tunnel(tmp_path, authority, dns):
         chain = Tunnel(tmp_path, authority, resolver=dns.address, **options)
         made.append(chain)
         return chain
+
+    yield make
+    for chain in made:
+        chain.kill()
+
+
+@pytest.fixture
+def new_chain(tmp_path, authority):
+    """Makes chains whose relay can be killed and started again; they end with the test."""
+    made = []
+
+    def make(**options):
+        made.append(Chain(tmp_path, authority, **options))
+        return made[-1]
 
     yield make
     for chain in made:

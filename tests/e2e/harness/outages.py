@@ -3,12 +3,18 @@
 import random
 import signal
 import socket
+import threading
 
 from .tunnel import start_relay
 
 # Below the range from which the kernel takes port 0 and the ports of outgoing connections (ip_local_port_range), so
 # that nobody gets the port while its relay is down.
 PORTS = range(15_000, 30_000)
+
+
+def pause(seconds):
+    """Time that is part of a scenario."""
+    assert not threading.Event().wait(seconds)
 
 
 def unused_port():
