@@ -16,6 +16,10 @@ using asio_endpoint = boost::asio::ip::tcp::endpoint;
 constexpr std::uint64_t kMaxThreads = 256;
 constexpr std::uint64_t kMaxCount = 10'000'000;
 constexpr std::uint64_t kMinPairRate = 1'024;
+// An end takes no key before its handshake is over, which is less than 1 KiB and at most 10 s long.
+constexpr std::uint64_t kMinRotateBytes = 64 * 1'024;
+constexpr std::size_t kMinRotateSeconds = 30;
+constexpr std::size_t kMaxRotateSeconds = 365 * 24 * 3'600;
 
 Result<asio_endpoint> parse_listener(std::string_view text) {
   const auto parsed = parse_host_port(text, 443);
@@ -50,6 +54,18 @@ Result<std::uint64_t> parse_pair_rate(std::string_view text) {
   return rate;
 }
 
+Result<std::uint64_t> parse_rotate_bytes(std::string_view text) {
+  auto bytes = ops::parse_bytes(text);
+  if (bytes && *bytes < kMinRotateBytes) return make_error(ErrorKind::kUsage, "is under 64KiB");
+  return bytes;
+}
+
+Result<std::chrono::seconds> parse_rotate_seconds(std::string_view text) {
+  const auto seconds = ops::parse_count(text, kMinRotateSeconds, kMaxRotateSeconds);
+  if (!seconds) return seconds.error();
+  return std::chrono::seconds(*seconds);
+}
+
 Result<std::chrono::milliseconds> parse_timeout(std::string_view text) {
   const auto seconds = ops::parse_duration(text);
   if (!seconds) return seconds.error();
@@ -63,6 +79,7 @@ RelayFlags::RelayFlags(ops::CommandLine& line, RelayProgram& program) : program_
   add_listeners(line.app());
   add_access(line.app());
   add_limits(line.app());
+  add_rotation(line.app());
   line.add_log_options();
 }
 
@@ -116,6 +133,15 @@ void RelayFlags::add_limits(CLI::App& app) {
   ops::add_parsed<std::chrono::milliseconds>(
       app, "--idle-timeout", relay.idle_timeout, parse_timeout,
       "close a connection after this long without a message or ping [75s]", "DURATION");
+}
+
+void RelayFlags::add_rotation(CLI::App& app) {
+  relay::Options& relay = program_.relay;
+  ops::add_parsed<std::uint64_t>(app, "--rotate-bytes", relay.rotate_bytes, parse_rotate_bytes,
+                                 "give a pair a new key after this much, both directions together [1GiB]",
+                                 "BYTES");
+  ops::add_parsed<std::chrono::seconds>(app, "--rotate-seconds", relay.rotate_after, parse_rotate_seconds,
+                                        "give it one after this long, when a message passes [600]", "N");
 }
 
 Result<> RelayFlags::finish() {

@@ -29,6 +29,7 @@ class RelayFlags {
   void add_listeners(CLI::App& app);
   void add_access(CLI::App& app);
   void add_limits(CLI::App& app);
+  void add_rotation(CLI::App& app);
 
   RelayProgram& program_;
   std::string certificate_;

@@ -50,6 +50,7 @@ asio::awaitable<void> ExitSocket::before_read() {
   co_return;
 }
 void ExitSocket::on_sent(std::size_t) {}
+void ExitSocket::on_key(std::uint64_t) {}
 
 void ExitSocket::on_ending(std::uint16_t, bool) {
   relay_->rooms.remove_exit(room_, instance_, this);

@@ -28,6 +28,7 @@ class ExitSocket final : public Socket, public RegisteredExit {
   std::uint16_t on_binary(carrier::Buffer message) override;
   asio::awaitable<void> before_read() override;
   void on_sent(std::size_t bytes) override;
+  void on_key(std::uint64_t epoch) override;
   void on_ending(std::uint16_t code, bool ours) override;
 
   RelayPtr relay_;

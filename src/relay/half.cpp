@@ -7,6 +7,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
 
+#include "base/log.hpp"
+
 namespace zks::relay {
 
 namespace close_code = carrier::close_code;
@@ -85,6 +87,7 @@ void Half::start_pair(const std::shared_ptr<Half>& client, const std::shared_ptr
       carrier::Paired{kProtocolVersion, /*epoch=*/0, Key::random(), options.window_bytes};
   std::shared_ptr<Pace> pace;
   if (options.pair_rate > 0) pace = std::make_shared<Pace>(static_cast<double>(options.pair_rate));
+  exit->rotation_.emplace(KeyRotation::Limits{options.rotate_bytes, options.rotate_after}, Clock::now());
   Join for_client{exit, pace, carrier::encode_control(paired)};
   Join for_exit{client, pace, carrier::encode_control(paired)};
   // The client's half joins before anything that the exit's half forwards can get there: same path, same
@@ -125,6 +128,7 @@ std::uint16_t Half::on_binary(carrier::Buffer message) {
   if (!other_) return close_code::kPolicy;  // before `paired` there is nobody to talk to
   if (pace_) resume_reading_ = Clock::now() + pace_->take(message.size());
   ++in_flight_;
+  count_towards_key(message.size());
   asio::dispatch(other_->executor(), [other = other_, message = std::move(message)]() mutable {
     other->deliver(std::move(message));
   });
@@ -132,6 +136,7 @@ std::uint16_t Half::on_binary(carrier::Buffer message) {
 }
 
 void Half::deliver(carrier::Buffer message) {
+  count_towards_key(message.size());
   send_binary(std::move(message));
 }
 
@@ -147,10 +152,48 @@ void Half::delivered() {
   wake_reader();
 }
 
-// key_seen belongs here when a pair gets keys of further epochs; in epoch 0 no answer is waited for.
 std::uint16_t Half::on_control(const carrier::Control& message) {
+  if (const auto* seen = std::get_if<carrier::KeySeen>(&message)) return on_key_seen(seen->epoch);
   const auto* mark = std::get_if<carrier::Mark>(&message);
   return mark != nullptr && ledger_.echoed(mark->id) ? 0 : close_code::kPolicy;
+}
+
+// ---- key epochs
+
+// A message of either direction is about to be queued; both pass here, at the exit's half.
+void Half::count_towards_key(std::size_t bytes) {
+  if (!rotation_ || !other_) return;
+  const auto epoch = rotation_->pass(bytes, Clock::now());
+  if (!epoch) return;
+  log::debug("a pair gets the key of epoch {}", *epoch);
+  Key key = Key::random();
+  carrier::NewKey for_client{*epoch, key.clone()};
+  asio::dispatch(other_->executor(), [other = other_, for_client = std::move(for_client)]() mutable {
+    other->send_key(std::move(for_client));
+  });
+  send_key({*epoch, std::move(key)});
+}
+
+// Before the first byte is written: the answer may be read before the write is known to be over. Not when it
+// is queued: a peer that guesses the answer and reads nothing would fill the queue with keys.
+void Half::on_key(std::uint64_t epoch) {
+  unseen_key_ = epoch;
+}
+
+std::uint16_t Half::on_key_seen(std::uint64_t epoch) {
+  if (unseen_key_ != epoch) return close_code::kPolicy;
+  unseen_key_.reset();
+  key_answered();
+  return 0;
+}
+
+// At the half that was answered, and from the client's on to the exit's, behind what it forwarded before.
+void Half::key_answered() {
+  if (rotation_) {
+    rotation_->answered();
+  } else if (other_) {
+    asio::dispatch(other_->executor(), [other = other_] { other->key_answered(); });
+  }
 }
 
 // ---- ending

@@ -4,6 +4,10 @@
 // it; from then on each half hands its binary messages to the other one, which may live on another loop: at
 // most two of a direction are on their way, then the sender is not read from. The messages themselves are
 // never looked at.
+//
+// The exit's half decides when the pair gets a new key. Both directions pass through its loop, and what the
+// client's half tells it comes behind the messages that it forwarded: a key that goes out after both answers
+// stands behind every record of the epoch before the last, in either direction.
 #pragma once
 
 #include <memory>
@@ -12,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "relay/key_rotation.hpp"
 #include "relay/mark_ledger.hpp"
 #include "relay/relay.hpp"
 #include "relay/socket.hpp"
@@ -61,11 +66,15 @@ class Half final : public Socket {
   void deliver(carrier::Buffer message);  // from the other half
   void delivered();                       // the other half wrote one of ours
   void other_ended(std::uint16_t code);
+  void count_towards_key(std::size_t bytes);
+  std::uint16_t on_key_seen(std::uint64_t epoch);
+  void key_answered();
 
   std::uint16_t on_control(const carrier::Control& message) override;
   std::uint16_t on_binary(carrier::Buffer message) override;
   asio::awaitable<void> before_read() override;
   void on_sent(std::size_t bytes) override;
+  void on_key(std::uint64_t epoch) override;
   void on_ending(std::uint16_t code, bool ours) override;
 
   RelayPtr relay_;                // outlives slot_
@@ -78,6 +87,8 @@ class Half final : public Socket {
   std::size_t in_flight_ = 0;
   std::chrono::steady_clock::time_point resume_reading_;
   MarkLedger ledger_;
+  std::optional<KeyRotation> rotation_;      // the exit's half has it
+  std::optional<std::uint64_t> unseen_key_;  // the epoch that was sent and not answered
 };
 
 }  // namespace zks::relay

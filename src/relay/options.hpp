@@ -39,6 +39,9 @@ struct Options {
   double join_rate = 20;        // a second and source; 0: no limit
   std::uint64_t pair_rate = 0;  // bytes a second, both directions together; 0: no limit
   std::uint64_t window_bytes = 16 << 20;
+  // A pair gets a new Key_remote after this many bytes, both directions together, or after this long.
+  std::uint64_t rotate_bytes = std::uint64_t{1} << 30;
+  std::chrono::seconds rotate_after{600};
 
   std::chrono::milliseconds upgrade_timeout{10'000};
   std::chrono::milliseconds idle_timeout{75'000};

@@ -75,13 +75,19 @@ bool Socket::send_text(std::string text) {
 
 void Socket::send_binary(carrier::Buffer message) {
   if (ending_) return;
-  binaries_.push_back(std::move(message));
+  order_.emplace_back(std::move(message));
+  writer_signal_.notify();
+}
+
+void Socket::send_key(carrier::NewKey key) {
+  if (ending_) return;
+  order_.emplace_back(std::move(key));
   writer_signal_.notify();
 }
 
 asio::awaitable<void> Socket::write_messages(std::shared_ptr<Socket> self) {
   while (!self->lost_) {
-    if (!self->texts_.empty() || !self->binaries_.empty()) {
+    if (!self->texts_.empty() || !self->order_.empty()) {
       const Result<> written = co_await self->write_next();
       if (!written) {
         self->lost(written.error());
@@ -102,17 +108,26 @@ carrier::Task<> Socket::write_next() {
   if (!texts_.empty()) {
     std::string text = std::move(texts_.front());
     texts_.pop_front();
-    const Result<> written = co_await carrier_->write(carrier::MessageType::kText, as_bytes(text));
-    sodium_memzero(text.data(), text.size());  // it may have held a key
-    wake_reader();
-    co_return written;
+    co_return co_await write_text(std::move(text));
   }
-  const carrier::Buffer message = std::move(binaries_.front());
-  binaries_.pop_front();
-  const asio::const_buffer bytes = message.data();
+  InOrder next = std::move(order_.front());
+  order_.pop_front();
+  if (auto* key = std::get_if<carrier::NewKey>(&next)) {
+    on_key(key->epoch);
+    std::string text = carrier::encode_control(std::move(*key));
+    co_return co_await write_text(std::move(text));
+  }
+  const asio::const_buffer bytes = std::get<carrier::Buffer>(next).cdata();
   const ByteView view(static_cast<const std::uint8_t*>(bytes.data()), bytes.size());
   const Result<> written = co_await carrier_->write(carrier::MessageType::kBinary, view);
   if (written) on_sent(view.size());
+  co_return written;
+}
+
+carrier::Task<> Socket::write_text(std::string text) {
+  const Result<> written = co_await carrier_->write(carrier::MessageType::kText, as_bytes(text));
+  sodium_memzero(text.data(), text.size());  // it may have held a key
+  wake_reader();
   co_return written;
 }
 
@@ -129,7 +144,7 @@ void Socket::begin_ending(std::uint16_t code, bool ours) {
 void Socket::end(std::uint16_t code) {
   if (lost_) return;
   texts_.clear();
-  binaries_.clear();
+  order_.clear();
   if (!close_code_) close_code_ = code;
   arm_timer(Clock::now() + kEndTimeout);
   begin_ending(code, /*ours=*/true);

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "carrier/carrier.hpp"
 #include "carrier/relay_control.hpp"
@@ -45,6 +46,8 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
   virtual asio::awaitable<void> before_read() = 0;
   // A binary message of that many bytes went to the kernel.
   virtual void on_sent(std::size_t bytes) = 0;
+  // The key of that epoch is about to be written.
+  virtual void on_key(std::uint64_t epoch) = 0;
   // Once, when the end begins. `code` is the peer's close code (0: none came) or, if `ours`, the one we end
   // with.
   virtual void on_ending(std::uint16_t code, bool ours) = 0;
@@ -52,6 +55,8 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
   // False when too many wait already; the text is dropped then.
   bool send_text(std::string text);
   void send_binary(carrier::Buffer message);
+  // Behind every binary message that is queued: they may be sealed in the epoch before the last.
+  void send_key(carrier::NewKey key);
   carrier::Signal& reader_signal() { return reader_signal_; }
   void wake_reader() { reader_signal_.notify(); }
 
@@ -66,7 +71,10 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
   static asio::awaitable<void> read_messages(std::shared_ptr<Socket> self);
   static asio::awaitable<void> write_messages(std::shared_ptr<Socket> self);
   std::uint16_t on_text(std::string_view text);
+  using InOrder = std::variant<carrier::Buffer, carrier::NewKey>;
+
   carrier::Task<> write_next();
+  carrier::Task<> write_text(std::string text);
   void lost(const Error& error);
   void begin_ending(std::uint16_t code, bool ours);
   void coroutine_over(const std::exception_ptr& failure);
@@ -77,8 +85,8 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
   carrier::CarrierPtr carrier_;
   const std::chrono::milliseconds idle_timeout_;
 
-  std::deque<std::string> texts_;         // sent before any binary message
-  std::deque<carrier::Buffer> binaries_;  // the other half keeps this at 2 or fewer
+  std::deque<std::string> texts_;  // sent before anything in order_
+  std::deque<InOrder> order_;      // the other half keeps this at 2 messages; 1 key until it is answered
   carrier::Signal writer_signal_;
   carrier::Signal reader_signal_;
 

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include <boost/asio/co_spawn.hpp>
+#include <sodium.h>
 
 #include "base/log.hpp"
 
@@ -91,6 +92,7 @@ asio::awaitable<Error> Lane::read_until_error() {
     const MutableBytes message(static_cast<std::uint8_t*>(data.data()), data.size());
     if (*type == MessageType::kText) {
       const auto handled = on_text(as_text(message));
+      sodium_memzero(message.data(), message.size());  // it may have held a key
       if (!handled) co_return handled.error();
       continue;
     }
@@ -138,10 +140,25 @@ Result<> Lane::on_text(std::string_view text) {
   auto control = carrier::decode_control(text);
   if (!control) return control.error();
   if (std::holds_alternative<carrier::Pong>(*control)) return {};
+  if (const auto* key = std::get_if<carrier::NewKey>(&*control)) return on_key(*key);
   const auto* mark = std::get_if<carrier::Mark>(&*control);
   if (mark == nullptr) return make_error(ErrorKind::kProtocol, "unexpected message from the relay");
-  if (texts_.size() >= kMaxTexts) return make_error(ErrorKind::kLimit, "too many marks from the relay");
-  texts_.push_back(carrier::encode_control(*mark));
+  return answer(carrier::encode_control(*mark));
+}
+
+// The answer promises that no record of the old epoch follows it. Nothing has to be waited for: the writer
+// hands over what it sealed before it looks at texts_ again, and seals everything after it in the new epoch.
+Result<> Lane::on_key(const carrier::NewKey& key) {
+  const auto opens = keys_.opener.set_epoch(key.epoch, key.remote_key);
+  if (!opens) return opens.error();
+  const auto seals = keys_.sealer.set_epoch(key.epoch, key.remote_key);
+  if (!seals) return seals.error();
+  return answer(carrier::encode_control(carrier::KeySeen{key.epoch}));
+}
+
+Result<> Lane::answer(std::string text) {
+  if (texts_.size() >= kMaxTexts) return make_error(ErrorKind::kLimit, "too many texts from the relay");
+  texts_.push_back(std::move(text));
   wake();
   return {};
 }

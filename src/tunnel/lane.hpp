@@ -50,6 +50,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
   asio::awaitable<Error> read_until_error();
   asio::awaitable<Error> write_until_error();
   Result<> on_text(std::string_view text);
+  Result<> on_key(const carrier::NewKey& key);
+  Result<> answer(std::string text);
   void finished(std::exception_ptr failure);
   void fail(Error error);
   void schedule_relay_ping();

@@ -864,6 +864,7 @@ def test_several_addresses_and_a_config_file(tmp_path, programs):
     (["--plaintext", "--listen", "relay.example:1"], "--listen"), (["--plaintext", "--listen", "127.0.0.1:99999"], "--listen"),
     (["--plaintext", "--threads", "0"], "--threads"), (["--plaintext", "--join-rate", "x"], "--join-rate"),
     (["--plaintext", "--pair-rate", "1"], "--pair-rate"), (["--plaintext", "--trusted-proxy", "10.0.0.0/33"], "--trusted-proxy"),
+    (["--plaintext", "--rotate-bytes", "65535"], "--rotate-bytes"), (["--plaintext", "--rotate-seconds", "29"], "--rotate-seconds"),
     (["--plaintext", "--allow-rooms", "/nonexistent"], "/nonexistent"), (["--nothing"], "--nothing")])
 def test_wrong_usage_is_one_line_and_status_2(options, hint):
     result = run([RELAY_PROGRAM, *options])

@@ -143,6 +143,19 @@ asio::awaitable<void> send_texts(carrier::Carrier* carrier, std::vector<std::str
   }
 }
 
+// A relay has no reason for a second key before the first record, so the lane does not begin.
+TEST(TunnelHandshake, AKeyOfAnotherEpochMeanwhileIsAnError) {
+  asio::io_context io;
+  const carrier::MemoryPair pair = carrier::make_memory_pair(io.get_executor());
+  const test::Party party;
+  Outcome outcome;
+  const std::string key = carrier::encode_control(carrier::NewKey{1, Key::random()});
+  zks::test::run(io, test::run_client(pair.first.get(), &party, test::make_paired(), &outcome),
+                 send_texts(pair.second.get(), {key}));
+  ASSERT_TRUE(outcome.client && !*outcome.client);
+  EXPECT_EQ(outcome.client->error().kind, ErrorKind::kProtocol);
+}
+
 asio::awaitable<void> close_with(carrier::Carrier* carrier, std::uint16_t code) {
   const auto closed = co_await carrier->close(code);
   (void)closed;
