@@ -56,6 +56,8 @@ void add_options(CLI::App& app, ExitPeerOptions& options) {
   ops::add_count(app, "--max-streams", options.max_streams, 1, kMostStreams,
                  "connections at once of one session");
   ops::add_count(app, "--max-sessions", options.max_sessions, 1, kMostSessions, "sessions at once");
+  ops::add_duration(app, "--orphan-timeout", options.orphan_timeout,
+                    "how long a session that lost its connection is kept, for its client to come back");
   app.add_flag("--log-destinations", options.log_destinations,
                "log where users connect to; off for their sake");
 }

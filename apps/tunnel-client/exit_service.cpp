@@ -59,6 +59,7 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
   peer.dial.pin = relays->pin;
   peer.max_streams = options.max_streams;
   peer.max_sessions = options.max_sessions;
+  peer.orphan_timeout = options.orphan_timeout;
   peer.log_destinations = options.log_destinations;
   peer.reconnect_max = options.common.reconnect_max;
   service->peer_ = std::make_shared<exit::ExitPeer>(executor, std::move(peer), std::move(*identity),

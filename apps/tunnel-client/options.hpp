@@ -52,6 +52,7 @@ struct ExitPeerOptions {
   std::filesystem::path link_file;  // empty: none
   std::size_t max_streams = 2048;   // of one session (PROTOCOL.md, "Streams")
   std::size_t max_sessions = 128;
+  std::chrono::seconds orphan_timeout{120};
   bool log_destinations = false;
 };
 

@@ -85,16 +85,18 @@ Task<> try_session(carrier::CarrierPtr carrier, tunnel::LaneKeys keys, const Rel
   bool up = false;
   std::optional<Error> ended;
   tunnel::Tunnel::Handlers handlers;
-  handlers.on_up = [&] {
+  handlers.on_up = [&](bool) {
     up = true;
     changed.notify();
   };
-  handlers.on_end = [&](const Error& why) {
+  const auto over = [&](const Error& why) {
     ended = why;
     changed.notify();
   };
+  handlers.on_lane_lost = over;
+  handlers.on_end = over;
   const auto tunnel = std::make_shared<tunnel::Tunnel>(executor, std::move(options), std::move(handlers));
-  tunnel->start(std::move(carrier), std::move(keys), 1);
+  tunnel->attach(std::move(carrier), std::move(keys), 1, session::HelloMode::kNew);
   while (!up && !ended) co_await changed.wait();
   if (!up) co_return report.failed("session", *ended);
   report.passed("session", "the exit welcomed us");

@@ -172,21 +172,72 @@ Result<> ExitPeer::begin(carrier::CarrierPtr carrier, tunnel::Accepted accepted,
   const auto* hello = std::get_if<session::HelloFrame>(&*first);
   if (hello == nullptr || hello->welcome)
     return make_error(ErrorKind::kProtocol, "the first frame is not HELLO");
-  if (visits_.size() >= options_.max_sessions) {
+  const auto known = find_session(hello->session, accepted.claim);
+  const session::LaneNumber number = hello->lane;
+  if (known && number <= known->tunnel->lane_number()) {
+    return make_error(ErrorKind::kClosed, "a lane that was overtaken by a newer one");
+  }
+  if (known && hello->mode == session::HelloMode::kResume) {
+    known->orphaned = 0;
+    known->tunnel->attach(std::move(carrier), std::move(accepted.keys), number, session::HelloMode::kResume,
+                          frames, record_bytes);
+    log::info("a session was resumed");
+    return {};
+  }
+  if (known) known->tunnel->end(make_error(ErrorKind::kClosed, "the client began anew"));
+  const auto visit = new_visit(hello->session, accepted.claim);
+  if (!visit) return visit.error();
+  (*visit)->tunnel->attach(std::move(carrier), std::move(accepted.keys), number, session::HelloMode::kNew,
+                           frames, record_bytes);
+  log::info("a session began; {} now", visits_.size());
+  return {};
+}
+
+// Sessions belong to one device of one invite: nobody else's lane can take one over.
+ExitPeer::VisitPtr ExitPeer::find_session(const SessionId& id, const tunnel::Claim& claim) const {
+  for (const auto& visit : visits_) {
+    const bool same_guest =
+        visit->claim.invite == claim.invite && visit->claim.client_key == claim.client_key;
+    if (same_guest && visit->tunnel->id() == id) return visit;
+  }
+  return nullptr;
+}
+
+Result<ExitPeer::VisitPtr> ExitPeer::new_visit(const SessionId& id, const tunnel::Claim& claim) {
+  if (visits_.size() >= options_.max_sessions && !end_oldest_orphan("its place was needed")) {
     return make_error(ErrorKind::kLimit, "too many sessions; raise --max-sessions");
   }
   session::Options options;
   options.role = session::Role::kExit;
-  options.id = hello->session;
+  options.id = id;
   options.instance = instance_;
   options.max_streams = options_.max_streams;
+  options.orphan_seconds = static_cast<std::uint64_t>(options_.orphan_timeout.count());
   const auto visit = std::make_shared<Visit>();
-  visit->claim = accepted.claim;
+  visit->claim = claim;
   visit->tunnel = std::make_shared<tunnel::Tunnel>(executor_, std::move(options), visit_handlers(visit));
   visits_.push_back(visit);
-  visit->tunnel->start(std::move(carrier), std::move(accepted.keys), hello->lane, frames, record_bytes);
-  log::info("a session began; {} now", visits_.size());
-  return {};
+  return visit;
+}
+
+bool ExitPeer::end_oldest_orphan(const char* why) {
+  VisitPtr oldest;
+  for (const auto& visit : visits_) {
+    if (visit->orphaned != 0 && (!oldest || visit->orphaned < oldest->orphaned)) oldest = visit;
+  }
+  if (!oldest) return false;
+  oldest->tunnel->end(make_error(ErrorKind::kLimit, why));  // leaves visits_
+  return true;
+}
+
+// Sockets at the exit's side still fill an orphan's buffers, so this is looked at again every second.
+void ExitPeer::bound_orphans() {
+  for (;;) {
+    std::size_t bytes = 0;
+    for (const auto& visit : visits_) bytes += visit->orphaned != 0 ? visit->tunnel->memory_bytes() : 0;
+    if (bytes <= options_.orphan_memory_bytes) return;
+    end_oldest_orphan("sessions without a lane held too much memory");
+  }
 }
 
 tunnel::Tunnel::Handlers ExitPeer::visit_handlers(const VisitPtr& visit) {
@@ -202,6 +253,15 @@ tunnel::Tunnel::Handlers ExitPeer::visit_handlers(const VisitPtr& visit) {
     if (const auto this_visit = weak_visit.lock()) {
       this_visit->tunnel->leave(session::GoawayCode::kShutdown, "");
     }
+  };
+  handlers.on_lane_lost = [weak, weak_visit](const Error& why) {
+    const auto self = weak.lock();
+    const auto this_visit = weak_visit.lock();
+    if (!self || !this_visit) return;
+    this_visit->orphaned = ++self->orphans_made_;
+    log::info("a session lost its lane ({}); it is kept for {} s", why.text,
+              self->options_.orphan_timeout.count());
+    self->bound_orphans();
   };
   handlers.on_end = [weak, weak_visit](const Error& why) {
     const auto self = weak.lock();
@@ -256,6 +316,7 @@ void ExitPeer::look_after_guests() {
       visit->tunnel->dismiss(session::GoawayCode::kRevoked, "this invite was revoked or has expired");
     }
   }
+  bound_orphans();
   guest_timer_.expires_after(kGuestsEvery);
   guest_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
     const auto self = weak.lock();

@@ -6,8 +6,9 @@
 //
 // Bounds: kMaxHalfOpen lanes that have not shown an authentic record (5 s each; when all places are taken,
 // the oldest that has not sent a valid message 1 loses its place, so that strangers, who can't, do not keep
-// guests out); max_sessions sessions; what one session may hold is in session/session.hpp; max_streams
-// connects under way a session.
+// guests out); max_sessions sessions, orphans included: the oldest orphan makes room; orphans hold at most
+// orphan_memory_bytes of stream data together; what one session may hold is in session/session.hpp;
+// max_streams connects under way a session.
 //
 // Executor: one, given at construction. Lifetime: shared; stop() ends its coroutines.
 #pragma once
@@ -33,6 +34,8 @@ struct ExitPeerOptions {
   carrier::DialOptions dial;
   std::uint64_t max_streams = 2048;
   std::size_t max_sessions = 128;
+  std::chrono::seconds orphan_timeout{120};  // how long a session outlives its lane
+  std::size_t orphan_memory_bytes = 256 * 1024 * 1024;
   bool log_destinations = false;
   std::chrono::milliseconds reconnect_max{15'000};
 };
@@ -59,6 +62,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
     tunnel::Claim claim;
     std::shared_ptr<tunnel::Tunnel> tunnel;
     std::size_t connecting = 0;
+    std::uint64_t orphaned = 0;  // counts up with each orphan; 0: it has a lane
   };
   using VisitPtr = std::shared_ptr<Visit>;
 
@@ -70,8 +74,13 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   void on_knock(const RelayUrl& relay, const PairId& pair);
   static asio::awaitable<void> serve_pair(std::shared_ptr<ExitPeer> self, RelayUrl relay, PairId pair);
   carrier::Task<> make_session(const RelayUrl& relay, const PairId& pair);
+  // An authentic client's lane: for a session that it has here, or for a new one.
   Result<> begin(carrier::CarrierPtr carrier, tunnel::Accepted accepted, ByteView frames,
                  std::size_t record_bytes);
+  VisitPtr find_session(const SessionId& id, const tunnel::Claim& claim) const;
+  Result<VisitPtr> new_visit(const SessionId& id, const tunnel::Claim& claim);
+  bool end_oldest_orphan(const char* why);
+  void bound_orphans();
   tunnel::Tunnel::Handlers visit_handlers(const VisitPtr& visit);
   void on_open(const VisitPtr& visit, tunnel::StreamPtr stream, session::Destination destination);
   static asio::awaitable<void> serve_stream(std::shared_ptr<ExitPeer> self, VisitPtr visit,
@@ -91,6 +100,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   std::vector<std::shared_ptr<ControlSocket>> controls_;
   std::size_t refused_ = 0;  // relays that will never take us
   std::list<VisitPtr> visits_;
+  std::uint64_t orphans_made_ = 0;
   std::list<HalfOpen*> half_open_;  // the oldest first
   asio::steady_timer guest_timer_;
   asio::steady_timer stop_timer_;

@@ -66,11 +66,35 @@ Maybe<Frame> read_hello(ByteReader& in, bool welcome) {
     const auto value = in.varint();
     if (!id || !value) return std::nullopt;
     if (*id == 1) frame.parameters.max_streams = *value;
+    if (*id == 2) frame.parameters.orphan_seconds = *value;
   }
   frame.session = *session;
   frame.lane = *lane;
   frame.mode = static_cast<HelloMode>(*mode);
   frame.instance = *instance;
+  return frame;
+}
+
+Maybe<TableEntry> read_table_entry(ByteReader& in) {
+  const auto stream = in.varint();
+  const auto state = in.u8();
+  const auto received = in.varint();
+  const auto limit = in.varint();
+  if (!stream || !state || *state > 2 || !received || !limit) return std::nullopt;
+  return TableEntry{*stream, static_cast<TableEntry::State>(*state), *received, *limit};
+}
+
+Maybe<Frame> read_table(ByteReader& in) {
+  const auto more = in.u8();
+  const auto count = in.varint();
+  if (!more || *more > 1 || !count || *count > kMaxTableEntries) return std::nullopt;
+  TableFrame frame;
+  frame.more = *more == 1;
+  for (std::uint64_t i = 0; i < *count; ++i) {
+    const auto entry = read_table_entry(in);
+    if (!entry) return std::nullopt;
+    frame.entries.push_back(*entry);
+  }
   return frame;
 }
 
@@ -149,6 +173,8 @@ Maybe<Frame> read_frame(ByteReader& in) {
     case FrameType::kHello:
     case FrameType::kWelcome:
       return read_hello(in, *type == static_cast<std::uint8_t>(FrameType::kWelcome));
+    case FrameType::kTable:
+      return read_table(in);
     case FrameType::kLaneAck: {
       const auto bytes = in.varint();
       return bytes ? Maybe<Frame>(LaneAckFrame{*bytes}) : std::nullopt;
@@ -187,7 +213,16 @@ struct Encoder {
   bool operator()(const HelloFrame& f) const {
     return put(out, f.welcome ? FrameType::kWelcome : FrameType::kHello) && out.bytes(f.session) &&
            out.varint(f.lane) && out.u8(static_cast<std::uint8_t>(f.mode)) && out.bytes(f.instance) &&
-           out.varint(1) && out.varint(1) && out.varint(f.parameters.max_streams);
+           out.varint(f.welcome ? 2 : 1) && out.varint(1) && out.varint(f.parameters.max_streams) &&
+           (!f.welcome || (out.varint(2) && out.varint(f.parameters.orphan_seconds)));
+  }
+  bool operator()(const TableFrame& f) const {
+    bool fits = put(out, FrameType::kTable) && out.u8(f.more ? 1 : 0) && out.varint(f.entries.size());
+    for (const TableEntry& entry : f.entries) {
+      fits = fits && out.varint(entry.stream) && out.u8(static_cast<std::uint8_t>(entry.state)) &&
+             out.varint(entry.received) && out.varint(entry.limit);
+    }
+    return fits;
   }
   bool operator()(const LaneAckFrame& f) const {
     return put(out, FrameType::kLaneAck) && out.varint(f.received_bytes);

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "base/bytes.hpp"
 #include "base/names.hpp"
@@ -20,17 +21,6 @@ namespace zks::session {
 
 using StreamId = std::uint64_t;  // even: opened by the client; odd: by the exit
 
-// Ids are the peer's choice: without a secret in the hash it could choose them to share one bucket.
-struct StreamIdHash {
-  std::uint64_t seed = load_be<std::uint64_t>(random_array<8>().data());
-  std::size_t operator()(StreamId id) const {
-    std::uint64_t x = id ^ seed;  // the finaliser of MurmurHash3, keyed on both sides
-    x = (x ^ (x >> 33)) * 0xff51afd7ed558ccdULL;
-    x = (x ^ (x >> 33)) * 0xc4ceb9fe1a85ec53ULL;
-    return static_cast<std::size_t>(x ^ (x >> 33) ^ seed);
-  }
-};
-
 using LaneNumber = std::uint64_t;  // counts up within a session
 using Token = std::array<std::uint8_t, 8>;
 
@@ -38,6 +28,7 @@ enum class FrameType : std::uint8_t {
   kPadding = 0x00,
   kHello = 0x01,
   kWelcome = 0x02,
+  kTable = 0x03,
   kLaneAck = 0x05,
   kPing = 0x06,
   kPong = 0x07,
@@ -54,6 +45,7 @@ enum class FrameType : std::uint8_t {
 inline constexpr std::size_t kMaxNameBytes = 255;
 inline constexpr std::size_t kMaxGoawayText = 256;
 inline constexpr std::size_t kMaxParameters = 16;
+inline constexpr std::size_t kMaxTableEntries = 4096;  // of one frame
 
 enum class HelloMode : std::uint8_t { kNew = 0, kJoin = 1, kResume = 2 };
 enum class GoawayScope : std::uint8_t { kLane = 0, kSession = 1 };
@@ -61,7 +53,8 @@ enum class GoawayCode : std::uint64_t { kShutdown = 0, kRevoked = 1, kProtocolEr
 
 // Each as (id varint, value varint); ids that are not known are ignored.
 struct Parameters {
-  std::uint64_t max_streams = 2048;  // id 1: how many streams the sender of this keeps in its table at once
+  std::uint64_t max_streams = 2048;    // id 1: how many streams the sender of this keeps in its table at once
+  std::uint64_t orphan_seconds = 120;  // id 2, WELCOME: how long the exit keeps a session without a lane
 };
 
 // PADDING: type, then zero or more bytes to the end of the record, ignored.
@@ -76,6 +69,21 @@ struct HelloFrame {
   HelloMode mode = HelloMode::kNew;
   InstanceId instance{};  // HELLO: the exit the session lives at, zero when new; WELCOME: this exit
   Parameters parameters;
+};
+
+// TABLE: more (1) || count varint || count entries of stream varint || state (1) || received varint ||
+// limit varint. After HELLO and WELCOME of a resume: all streams of the sender, in as many frames as it
+// takes, `more` in all but the last.
+struct TableEntry {
+  enum class State : std::uint8_t { kOpening = 0, kOpen = 1, kReset = 2 };
+  StreamId stream = 0;
+  State state = State::kOpening;
+  std::uint64_t received = 0;  // bytes without a gap; one more once the FIN came as well
+  std::uint64_t limit = 0;     // of what may be sent to the sender of this
+};
+struct TableFrame {
+  bool more = false;
+  std::vector<TableEntry> entries;
 };
 
 // LANE_ACK: record bytes received on this lane so far, varint.
@@ -140,8 +148,8 @@ struct GoawayFrame {
   std::string text;
 };
 
-using Frame = std::variant<PaddingFrame, HelloFrame, LaneAckFrame, PingFrame, OpenFrame, OpenedFrame,
-                           DataFrame, FinFrame, CreditFrame, ResetFrame, DoneFrame, GoawayFrame>;
+using Frame = std::variant<PaddingFrame, HelloFrame, TableFrame, LaneAckFrame, PingFrame, OpenFrame,
+                           OpenedFrame, DataFrame, FinFrame, CreditFrame, ResetFrame, DoneFrame, GoawayFrame>;
 
 // The next frame of a record. kProtocol when it is unknown, cut short or out of range.
 Result<Frame> decode_frame(ByteReader& in);
@@ -151,5 +159,9 @@ bool encode_frame(ByteWriter& out, const Frame& frame);
 
 // The most that a DATA frame's own fields take: type, stream, offset and a length below 2^30.
 inline constexpr std::size_t kMaxDataHeader = 1 + 8 + 8 + 4;
+
+// The most that a TABLE frame's own fields take, and one entry.
+inline constexpr std::size_t kMaxTableHeader = 1 + 1 + 2;
+inline constexpr std::size_t kMaxTableEntry = 8 + 1 + 8 + 8;
 
 }  // namespace zks::session

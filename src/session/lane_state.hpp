@@ -8,6 +8,7 @@
 #include <chrono>
 #include <deque>
 #include <optional>
+#include <vector>
 
 #include "session/frames.hpp"
 #include "session/receive_side.hpp"
@@ -21,6 +22,9 @@ inline constexpr std::size_t kMaxPongsOwed = 16;
 
 struct LaneOptions {
   LaneNumber number = 1;
+  // What HELLO asks for, or WELCOME answers. After kResume neither side sends stream frames before it has the
+  // other's whole table.
+  HelloMode mode = HelloMode::kNew;
   std::uint64_t relay_window_bytes = 16 * 1024 * 1024;  // as `paired` announced it
   std::size_t record_overhead = 17;                     // bytes that a record is longer than its frames
 };
@@ -38,6 +42,13 @@ struct LaneState {
   bool hello_sent = false;
   bool hello_received = false;
   bool owe_ack = false;
+
+  std::vector<StreamId> table;  // still to be told to the peer; the next one last
+  bool owe_table = false;
+  bool await_table = false;
+  bool ignore_tables = false;  // exit: they are of a session that it does not know
+
+  bool streams_held() const { return !hello_sent || owe_table || await_table; }
   std::deque<Token> pongs;  // at most kMaxPongsOwed; older ones are dropped
 
   struct Ping {

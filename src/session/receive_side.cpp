@@ -77,6 +77,7 @@ void ReceiveSide::consume(std::uint64_t count) {
 
 void ReceiveSide::credit_sent() {
   credited_ = consumed();
+  repeat_credit_ = false;
   limit_ = std::max(limit_, consumed_ + window_);
 }
 

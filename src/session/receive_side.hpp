@@ -46,8 +46,11 @@ class ReceiveSide {
   // --- credit
   std::uint64_t window() const { return window_; }
   std::uint64_t limit() const { return limit_; }
+  // Without a gap, as TABLE says it: one more than the bytes once the FIN came as well.
+  std::uint64_t received() const { return contiguous_ + (final_ && contiguous_ == *final_ ? 1 : 0); }
   std::uint64_t consumed() const { return end_consumed_ ? *final_ + 1 : consumed_; }  // as CREDIT says it
-  bool credit_due() const { return consumed() != credited_; }
+  bool credit_due() const { return consumed() != credited_ || repeat_credit_; }
+  void repeat_credit() { repeat_credit_ = true; }  // the last one may be lost
   bool credit_urgent() const { return end_consumed_ || consumed_ - credited_ >= window_ / 4; }
   // The values of a CREDIT frame that is being sent.
   void credit_sent();
@@ -71,6 +74,7 @@ class ReceiveSide {
   std::uint64_t limit_ = 0;
   std::uint64_t window_ = 0;
   std::uint64_t credited_ = 0;  // `consumed` of the last CREDIT
+  bool repeat_credit_ = false;
   std::optional<std::uint64_t> final_;
   bool end_consumed_ = false;
   std::uint64_t measured_from_ = 0;  // consumed_ when the present window measurement began

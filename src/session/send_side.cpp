@@ -32,24 +32,37 @@ void SendSide::take(MutableBytes out) {
     out = out.subspan(size);
     next_ += size;
   }
+  sent_ = std::max(sent_, next_);
 }
 
 Result<> SendSide::credit(std::uint64_t consumed, std::uint64_t limit) {
-  const std::uint64_t sent = next_ + (fin_sent_ ? 1 : 0);
+  const std::uint64_t sent = sent_ + (fin_ever_sent_ ? 1 : 0);
   if (consumed > sent) return make_error(ErrorKind::kProtocol, "credit for bytes that were not sent");
   limit_ = std::max(limit_, limit);
-  if (fin_sent_ && consumed == end_ + 1) fin_acknowledged_ = true;
+  if (fin_ever_sent_ && consumed == end_ + 1) fin_acknowledged_ = true;
   consumed = std::min(consumed, end_);
   if (consumed > consumed_) {
     consumed_ = consumed;
+    next_ = std::max(next_, consumed_);
     store_.forget_before(consumed_);
     if (consumed_ == end_) store_.clear();
   }
   return {};
 }
 
+Result<> SendSide::rewind(std::uint64_t received) {
+  const bool has_fin = fin_ever_sent_ && received == end_ + 1;
+  const std::uint64_t bytes = has_fin ? end_ : received;
+  if (bytes > sent_ || bytes < consumed_) {
+    return make_error(ErrorKind::kProtocol, "a table that does not fit what was sent");
+  }
+  next_ = bytes;
+  fin_sent_ = has_fin;
+  return {};
+}
+
 void SendSide::drop() {
-  consumed_ = next_ = end_;
+  consumed_ = next_ = sent_ = end_;
   finished_ = true;
   store_.forget_before(end_);
   store_.clear();

@@ -3,7 +3,8 @@
 // The sending half of a stream: what the application wrote and the peer has not yet consumed. Bytes stay here
 // after they were sent, so that a later lane can send them again; CREDIT is what frees them.
 //
-//   consumed <= next <= end <= limit        end - consumed <= kMaxWindow        end - next <= kMaxUnsent
+//   consumed <= next <= sent <= end <= limit        end - consumed <= kMaxWindow        end - next <=
+//   kMaxUnsent
 #pragma once
 
 #include <algorithm>
@@ -43,7 +44,10 @@ class SendSide {
   std::uint64_t end() const { return end_; }
   // Copies the next bytes to send into `out`, which is at most sendable() long.
   void take(MutableBytes out);
-  void fin_sent() { fin_sent_ = true; }
+  void fin_sent() { fin_sent_ = fin_ever_sent_ = true; }
+  // A new lane: the peer has `received` bytes without a gap, and one more if it has the FIN. Everything after
+  // is sent again. kProtocol for what was never sent, or was consumed before.
+  Result<> rewind(std::uint64_t received);
 
   // --- the peer
   // CREDIT, or the limit of OPEN and OPENED. Old values are ignored; kProtocol for bytes that were never
@@ -60,10 +64,12 @@ class SendSide {
   ByteStore store_;
   std::uint64_t consumed_ = 0;  // by the peer; below this everything is forgotten
   std::uint64_t next_ = 0;      // first byte not sent on the present lane
+  std::uint64_t sent_ = 0;      // first byte never sent on any lane
   std::uint64_t end_ = 0;       // first byte not yet written by the application
   std::uint64_t limit_ = 0;     // the peer has reserved memory up to here
   bool finished_ = false;
-  bool fin_sent_ = false;
+  bool fin_sent_ = false;  // on the present lane
+  bool fin_ever_sent_ = false;
   bool fin_acknowledged_ = false;
 };
 

@@ -21,10 +21,29 @@ Session::Session(Options options)
       pool_(options_.receive_memory_bytes, options_.max_streams) {}
 
 void Session::attach_lane(LaneOptions options, TimePoint now) {
+  lose_lane();
   lane_ = std::make_unique<LaneState>();
   lane_->options = options;
   lane_->checked_at = lane_->last_received = now;
-  request_ping(now);  // the first round trip time
+  request_ping(now);     // the first round trip time
+  goaway_sent_ = false;  // it may have been lost with the last lane
+  if (options.mode == HelloMode::kResume) begin_resume();
+  for (auto& [id, stream] : streams_) queue_again(*stream);
+}
+
+void Session::lose_lane() {
+  if (!lane_) return;
+  lane_.reset();
+  for (auto& [id, stream] : streams_) {
+    stream->in_control = stream->in_credits = false;
+    stream->turn = StreamState::Turn::kNone;
+  }
+}
+
+void Session::queue_again(StreamState& stream) {
+  if (stream.owe_open || stream.owe_opened || stream.owe_reset || stream.owe_done) owe(stream);
+  if (stream.receive.credit_due()) owe_credit(stream);
+  schedule(stream);
 }
 
 StreamState* Session::find(StreamId id) {
@@ -109,7 +128,7 @@ bool Session::owed() const {
     if (stream->phase == StreamState::Phase::kOpening && stream->ours) return true;
     if (stream->phase == StreamState::Phase::kOpen && stream->send.owed()) return true;
   }
-  return !lane_->hello_received;
+  return !lane_->hello_received || lane_->await_table;
 }
 
 void Session::request_ping(TimePoint now) {
@@ -165,6 +184,10 @@ void Session::go_away(GoawayCode code, std::string text) {
 void Session::end() {
   leaving_ = true;
   lane_.reset();
+  reset_all();
+}
+
+void Session::reset_all() {
   for (auto& [id, stream] : streams_) {
     if (stream->over()) continue;
     stream->phase = StreamState::Phase::kReset;
@@ -173,6 +196,7 @@ void Session::end() {
     push({.kind = Event::Kind::kReset, .stream = id, .code = ResetCode::kSessionLost});
   }
   streams_.clear();
+  pool_ = CreditPool(options_.receive_memory_bytes, options_.max_streams);
   lazy_credits_.clear();
   lazy_deadline_ = TimePoint::max();
 }

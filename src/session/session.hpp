@@ -5,7 +5,8 @@
 // Above it are the application's streams (front doors, the exit's sockets), below it a lane that seals what
 // fill() composes.
 //
-//   session.cpp          lane, HELLO, liveness, GOAWAY
+//   session.cpp          lane, liveness, GOAWAY, the table of streams
+//   session_resume.cpp   what a new lane needs to go on where the last one ended
 //   session_receive.cpp  frames from the peer
 //   session_fill.cpp     frames to the peer: urgent ones, control, then data in fair turns
 //   session_streams.cpp  the application's side
@@ -14,8 +15,8 @@
 // for it, and 2 x max_streams table entries. Not thread safe: one strand.
 #pragma once
 
+#include <map>
 #include <memory>
-#include <unordered_map>
 #include <vector>
 
 #include "session/credit_pool.hpp"
@@ -24,6 +25,9 @@
 
 namespace zks::session {
 
+// A peer's word on how long it keeps a session is believed up to this.
+inline constexpr std::uint64_t kMaxOrphanSeconds = 24 * 3600;
+
 enum class Role : std::uint8_t { kClient, kExit };
 
 struct Options {
@@ -31,6 +35,7 @@ struct Options {
   SessionId id{};
   InstanceId instance{};  // exit: its own
   std::uint64_t max_streams = 2048;
+  std::uint64_t orphan_seconds = 120;  // exit: how long the session outlives its lane
   std::uint64_t receive_memory_bytes = 64 * 1024 * 1024;
   std::uint64_t send_memory_bytes = 64 * 1024 * 1024;
 };
@@ -51,6 +56,7 @@ struct Event {
   ResetCode code{};
   GoawayCode goaway{};
   std::string text{};
+  bool resumed = false;  // kWelcome: streams go on; otherwise all that there were are reset
 };
 
 class Session {
@@ -60,7 +66,10 @@ class Session {
   const SessionId& id() const { return options_.id; }
 
   // --- the lane
+  // A new lane. One that was there before is dead: nothing of it may be given to receive() any more.
   void attach_lane(LaneOptions options, TimePoint now);
+  // The lane is dead; streams wait for the next one.
+  void lose_lane();
   // The frames of one record, `record_bytes` long. kProtocol: the session must end (call go_away() and let
   // the GOAWAY out).
   Result<> receive(ByteView frames, std::size_t record_bytes, TimePoint now);
@@ -79,9 +88,15 @@ class Session {
 
   // Ends the session: no new streams from either side; GOAWAY goes out.
   void go_away(GoawayCode code, std::string text);
-  // The lane is gone and will not be replaced: every stream is reset with kSessionLost.
+  // The session is over: every stream is reset with kSessionLost.
   void end();
   bool goaway_sent() const { return goaway_sent_; }
+  bool leaving() const { return leaving_; }  // GOAWAY was sent, received or is due
+  // From WELCOME: the exit process that the session lives at, and how long it keeps it without a lane.
+  const InstanceId& exit_instance() const { return exit_instance_; }
+  std::chrono::seconds orphan_time() const {
+    return std::chrono::seconds(std::min<std::uint64_t>(options_.orphan_seconds, kMaxOrphanSeconds));
+  }
 
   // --- the application's streams; ids that are not known (any more) are ignored or answered with nothing
   // kLimit: table full; kClosed: session is leaving; kUsage: a name that OPEN can't carry.
@@ -117,11 +132,14 @@ class Session {
   void push(Event event) { events_.push_back(std::move(event)); }
   void offer_room(StreamState& stream);
   void note_sent_freed();
+  void queue_again(StreamState& stream);  // on a new lane, whatever it has to say
+  void reset_all();
 
   // session_receive.cpp
   Result<> on_frame(const Frame& frame, TimePoint now);
   Result<> on(const PaddingFrame&, TimePoint) { return {}; }
   Result<> on(const HelloFrame& frame, TimePoint now);
+  Result<> on(const TableFrame& frame, TimePoint now);
   Result<> on(const LaneAckFrame& frame, TimePoint now);
   Result<> on(const PingFrame& frame, TimePoint now);
   Result<> on(const OpenFrame& frame, TimePoint now);
@@ -133,6 +151,15 @@ class Session {
   Result<> on(const DoneFrame& frame, TimePoint now);
   Result<> on(const GoawayFrame& frame, TimePoint now);
   Result<> check_known_parity(StreamId id) const;
+
+  // session_resume.cpp
+  void begin_resume();
+  void fill_table(ByteWriter& out);
+  Result<> on_welcome(const HelloFrame& frame);
+  Result<> on_entry(const TableEntry& entry);
+  Result<> on_entry_of_open(const TableEntry& entry, StreamState& stream);
+  void end_of_peer_table();
+  void forget(StreamState& stream);
 
   // session_fill.cpp
   void fill_urgent(ByteWriter& out, TimePoint now);
@@ -148,7 +175,8 @@ class Session {
 
   Options options_;
   std::unique_ptr<LaneState> lane_;
-  std::unordered_map<StreamId, std::unique_ptr<StreamState>, StreamIdHash> streams_;
+  std::map<StreamId, std::unique_ptr<StreamState>>
+      streams_;  // the peer chooses ids: a tree, not a hash table
   StreamId next_id_;
   std::uint64_t peer_max_streams_ = 2048;
   CreditPool pool_;
@@ -159,7 +187,8 @@ class Session {
   std::vector<Event> events_;
   std::optional<GoawayFrame> goaway_;
   bool goaway_sent_ = false;
-  bool leaving_ = false;  // GOAWAY was sent, received or is due
+  bool leaving_ = false;
+  InstanceId exit_instance_{};
 };
 
 }  // namespace zks::session

@@ -28,14 +28,15 @@ std::size_t Session::fill(MutableBytes buffer, TimePoint now) {
 
   ByteWriter urgent(buffer.first(room_below(limit + kUrgentBytes)));
   fill_urgent(urgent, now);
-  fill_credits(urgent, now);
+  if (!lane_->streams_held()) fill_credits(urgent, now);
   std::size_t written = urgent.written();
 
   const std::size_t room = room_below(limit);
   if (room > written) {
     ByteWriter out(buffer.first(room));
     out.advance(written);
-    if (lane_->hello_sent) {
+    if (lane_->hello_sent && lane_->owe_table) fill_table(out);
+    if (!lane_->streams_held()) {
       fill_control(out);
       fill_data(out);
     }
@@ -51,8 +52,10 @@ void Session::fill_urgent(ByteWriter& out, TimePoint now) {
     hello.welcome = options_.role == Role::kExit;
     hello.session = options_.id;
     hello.lane = lane_->options.number;
-    hello.instance = options_.instance;
+    hello.mode = lane_->options.mode;
+    hello.instance = hello.welcome ? options_.instance : exit_instance_;
     hello.parameters.max_streams = options_.max_streams;
+    hello.parameters.orphan_seconds = options_.orphan_seconds;
     if (!encode_frame(out, hello)) return;
     lane_->hello_sent = true;
   }

@@ -43,7 +43,10 @@ Result<> Session::on(const HelloFrame& frame, TimePoint) {
   }
   lane_->hello_received = true;
   peer_max_streams_ = frame.parameters.max_streams;
-  if (from_exit) push({.kind = Event::Kind::kWelcome});
+  if (from_exit) return on_welcome(frame);
+  const bool resumes = lane_->options.mode == HelloMode::kResume;
+  if (resumes && frame.mode != HelloMode::kResume) return violation("HELLO does not resume");
+  lane_->ignore_tables = !resumes;
   return {};
 }
 

@@ -36,6 +36,7 @@ struct StreamState {
 
   bool done_sent = false;
   bool done_received = false;
+  bool in_peer_table = false;  // the table that is coming has named it
 
   // Deficit round robin.
   Turn turn = Turn::kNone;

@@ -18,6 +18,12 @@ constexpr auto kPairTimeout = 15s;  // the relay waits 10 s for the exit's half
 constexpr auto kHandshakeTimeout = 10s;
 constexpr auto kWaitForSession = 10s;  // a new stream waits this long for a session
 constexpr auto kStopWithin = 5s;
+// After a loss, for this long only the session's own exit is asked for.
+constexpr auto kAskForItsExit = 1s;
+// An exit that is missing at a live relay is probably being restarted. For this long the next attempt comes
+// soon, however many failed.
+constexpr auto kExitMayReturn = 30s;
+constexpr auto kSoon = 700ms;
 
 Error goaway_error(session::GoawayCode code, const std::string& text) {
   switch (code) {
@@ -86,7 +92,7 @@ asio::awaitable<void> Client::run(std::shared_ptr<Client> self) {
       if (!self->final_ && !self->stopping_) co_await self->back_off();
       continue;
     }
-    while (self->tunnel_) co_await self->changed_.wait();
+    while (self->up_) co_await self->changed_.wait();
     if (!self->stopping_ && !self->final_) co_await self->back_off();
   }
 }
@@ -112,7 +118,8 @@ carrier::Task<> Client::connect_once() {
 carrier::Task<Client::Fresh> Client::make_lane(std::size_t relay) {
   const RelayUrl& url = options_.link.relays[relay];
   log::debug("dialling {}", url.text());
-  const std::string target = "/v1/rooms/" + format_room(options_.link.room) + "/client";
+  std::string target = "/v1/rooms/" + format_room(options_.link.room) + "/client";
+  if (wants_its_exit()) target += "?instance=" + to_base64url(tunnel_->exit_instance());
   auto dialled = co_await carrier::dial(executor_, url, target, options_.dial);
   if (!dialled) co_return dialled.error();
   carrier::CarrierPtr carrier = std::move(*dialled);
@@ -133,21 +140,41 @@ carrier::Task<> Client::connect_to(std::size_t relay) {
   auto fresh = co_await make_lane(relay);
   if (!fresh) co_return fresh.error();
   if (stopping_) co_return make_error(ErrorKind::kClosed, "stopping");
-  session::Options session;
-  session.role = session::Role::kClient;
-  session.id = random_array<16>();
-  tunnel_ = std::make_shared<Tunnel>(executor_, std::move(session), make_handlers());
-  tunnel_->start(std::move(fresh->carrier), std::move(fresh->keys), 1);
-  while (tunnel_ && !up_) co_await changed_.wait();
+  attach(std::move(*fresh));
+  while (attaching_) co_await changed_.wait();
   if (up_) co_return Result<>();
   if (ended_because_.detail == carrier::close_code::kForbidden) co_return refused_by_exit();
   co_return ended_because_;
 }
 
+void Client::attach(Fresh fresh) {
+  attaching_ = true;
+  if (tunnel_) {
+    tunnel_->attach(std::move(fresh.carrier), std::move(fresh.keys), ++last_lane_,
+                    session::HelloMode::kResume);
+    return;
+  }
+  session::Options session;
+  session.role = session::Role::kClient;
+  session.id = random_array<16>();
+  tunnel_ = std::make_shared<Tunnel>(executor_, std::move(session), make_handlers());
+  last_lane_ = 1;
+  tunnel_->attach(std::move(fresh.carrier), std::move(fresh.keys), last_lane_, session::HelloMode::kNew);
+}
+
+// A session lives at one exit process. While that may still come back to this relay no other one is asked:
+// it could only answer that it does not know the session.
+bool Client::wants_its_exit() const {
+  return tunnel_ && std::chrono::steady_clock::now() - lost_at_ < kAskForItsExit;
+}
+
 Tunnel::Handlers Client::make_handlers() {
   Tunnel::Handlers handlers;
-  handlers.on_up = [weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->on_up();
+  handlers.on_up = [weak = weak_from_this()](bool resumed) {
+    if (const auto self = weak.lock()) self->on_up(resumed);
+  };
+  handlers.on_lane_lost = [weak = weak_from_this()](const Error& why) {
+    if (const auto self = weak.lock()) self->on_lane_lost(why);
   };
   handlers.on_goaway = [weak = weak_from_this()](session::GoawayCode code, const std::string& text) {
     if (const auto self = weak.lock()) self->on_goaway(code, text);
@@ -158,10 +185,17 @@ Tunnel::Handlers Client::make_handlers() {
   return handlers;
 }
 
-void Client::on_up() {
+void Client::on_up(bool resumed) {
+  if (resumed) {
+    log::info("resumed: {} streams go on", tunnel_->open_streams());
+  } else if (last_lane_ > 1) {
+    log::warn("the exit does not know the session any more: its streams are reset, a new one is up");
+  } else {
+    log::info("session with the exit is up");
+  }
   up_ = had_session_ = true;
+  attaching_ = false;
   failures_ = 0;
-  log::info("session with the exit is up");
   changed_.notify();
   wake_waiters();
   if (handlers_.on_up) handlers_.on_up();
@@ -176,9 +210,19 @@ void Client::on_goaway(session::GoawayCode code, const std::string& text) {
   }
 }
 
+void Client::on_lane_lost(const Error& why) {
+  if (up_) {
+    lost_at_ = std::chrono::steady_clock::now();
+    log::warn("the lane is lost: {}; streams wait for another one", why.text);
+  }
+  up_ = attaching_ = false;
+  ended_because_ = why;
+  changed_.notify();
+}
+
 void Client::on_end(const Error& why) {
-  if (up_ && !stopping_ && !final_) log::warn("session lost: {}; its streams are reset", why.text);
-  up_ = false;
+  if (had_session_ && !stopping_ && !final_) log::warn("session lost: {}; its streams are reset", why.text);
+  up_ = attaching_ = false;
   ended_because_ = why;
   tunnel_.reset();
   changed_.notify();
@@ -191,11 +235,13 @@ void Client::report_failure(const Error& error) {
     return;
   }
   ++failures_;
+  missing_exit_ = error.detail == carrier::close_code::kNoExit;
   log::warn("{}; trying again", error.text);
 }
 
 asio::awaitable<void> Client::back_off() {
-  pause_.expires_after(jittered_pause(failures_, options_.reconnect_max));
+  const bool may_return = missing_exit_ && std::chrono::steady_clock::now() - lost_at_ < kExitMayReturn;
+  pause_.expires_after(jittered_pause(failures_, may_return ? kSoon : options_.reconnect_max));
   co_await pause_.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
@@ -242,16 +288,21 @@ void Client::stopped() {
   if (handlers_.on_stopped) std::exchange(handlers_.on_stopped, nullptr)(final_);
 }
 
+void Client::network_changed() {
+  failures_ = 0;
+  pause_.cancel();
+}
+
 void Client::stop() {
   if (stopping_) return;
   stopping_ = true;
   pause_.cancel();
   wake_waiters();
+  if (tunnel_) tunnel_->leave(session::GoawayCode::kShutdown, "");
   if (!tunnel_) {  // nothing to finish; a dial that is under way ends by itself
     asio::post(executor_, [self = shared_from_this()] { self->stopped(); });
     return;
   }
-  tunnel_->leave(session::GoawayCode::kShutdown, "");
   stop_timer_.expires_after(kStopWithin);
   stop_timer_.async_wait([weak = std::weak_ptr(tunnel_)](const boost::system::error_code& ec) {
     const auto tunnel = weak.lock();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The client's end of a tunnel: dials the link's relays, makes a session with the exit, and makes a new one
-// when it is lost. Front doors open streams here. Below: tunnel.hpp for a session that is up.
+// The client's end of a tunnel: dials the link's relays, makes a session with the exit, and, when its lane is
+// lost, another lane that resumes it; when the session itself is lost, a new one. Front doors open streams
+// here. Below: tunnel.hpp for a session that is up.
 //
 // Executor: one, given at construction. Lifetime: shared; stop() ends its coroutine.
 #pragma once
@@ -42,6 +43,8 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   void start();
   // No new streams; the session ends when its streams are over, or after 5 s.
   void stop();
+  // The network changed or the machine woke: what waits to dial again dials now.
+  void network_changed();
 
   asio::any_io_executor executor() override { return executor_; }
   asio::awaitable<OpenOutcome> open(session::Destination destination) override;
@@ -58,8 +61,11 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   carrier::Task<> connect_once();
   carrier::Task<> connect_to(std::size_t relay);
   carrier::Task<Fresh> make_lane(std::size_t relay);
+  void attach(Fresh fresh);
+  bool wants_its_exit() const;
   Tunnel::Handlers make_handlers();
-  void on_up();
+  void on_up(bool resumed);
+  void on_lane_lost(const Error& why);
   void on_goaway(session::GoawayCode code, const std::string& text);
   void on_end(const Error& why);
   asio::awaitable<void> back_off();
@@ -70,13 +76,17 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   asio::any_io_executor executor_;
   ClientOptions options_;
   Handlers handlers_;
-  std::shared_ptr<Tunnel> tunnel_;  // while a session is up or waits for its welcome
-  std::size_t relay_ = 0;           // the last that worked
+  std::shared_ptr<Tunnel> tunnel_;  // while there is a session, or one waits for its welcome
+  session::LaneNumber last_lane_ = 0;
+  bool attaching_ = false;                         // the newest lane waits for its WELCOME
+  std::chrono::steady_clock::time_point lost_at_;  // when the lane was lost
+  std::size_t relay_ = 0;                          // the last that worked
   int failures_ = 0;
+  bool missing_exit_ = false;  // the last attempt found the relay, and no exit there
   bool had_session_ = false;
   bool up_ = false;
   bool stopping_ = false;
-  Error ended_because_;
+  Error ended_because_;  // the last lane
   std::optional<Error> final_;
   Wakeup changed_;                            // wakes run()
   std::vector<asio::steady_timer*> waiters_;  // open() calls that wait for a session

@@ -28,8 +28,10 @@ session::ResetCode reset_code(ErrorKind kind) {
 Tunnel::Tunnel(asio::any_io_executor executor, session::Options options, Handlers handlers)
     : executor_(std::move(executor)),
       handlers_(std::move(handlers)),
-      session_(std::move(options)),
-      timer_(executor_) {}
+      session_(options),
+      client_(options.role == session::Role::kClient),
+      timer_(executor_),
+      orphan_timer_(executor_) {}
 
 Tunnel::~Tunnel() {
   if (!lane_) return;
@@ -37,9 +39,17 @@ Tunnel::~Tunnel() {
   lane_->abort();
 }
 
-void Tunnel::start(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNumber lane) {
+void Tunnel::attach(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNumber number,
+                    session::HelloMode mode) {
+  if (lane_) {  // the fence: nothing more of the old lane is looked at
+    lane_->detach();
+    lane_->abort();
+  }
+  orphan_timer_.cancel();
+  lane_number_ = number;
   session::LaneOptions options;
-  options.number = lane;
+  options.number = number;
+  options.mode = mode;
   options.relay_window_bytes = keys.relay_window_bytes;
   options.record_overhead = crypto::kRecordOverhead;
   session_.attach_lane(options, now());
@@ -48,9 +58,9 @@ void Tunnel::start(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNumb
   changed();
 }
 
-void Tunnel::start(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNumber lane,
-                   ByteView first_frames, std::size_t record_bytes) {
-  start(std::move(carrier), std::move(keys), lane);
+void Tunnel::attach(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNumber number,
+                    session::HelloMode mode, ByteView first_frames, std::size_t record_bytes) {
+  attach(std::move(carrier), std::move(keys), number, mode);
   on_record(first_frames, record_bytes);
 }
 
@@ -78,6 +88,7 @@ void Tunnel::leave(session::GoawayCode code, const std::string& text) {
   if (ended_) return;
   leaving_ = true;
   session_.go_away(code, text);
+  if (!lane_) return end(make_error(ErrorKind::kClosed, "stopped while no lane was there"));
   changed();
 }
 
@@ -85,6 +96,7 @@ void Tunnel::dismiss(session::GoawayCode code, const std::string& text) {
   if (ended_ || broken_) return;
   broken_ = true;
   session_.go_away(code, text);
+  if (!lane_) return end(make_error(ErrorKind::kClosed, "dismissed while no lane was there"));
   lane_->close(carrier::close_code::kNormal);
 }
 
@@ -93,6 +105,7 @@ void Tunnel::end(const Error& why) {
   ended_ = true;
   const auto self = shared_from_this();
   timer_.cancel();
+  orphan_timer_.cancel();
   if (lane_) {
     lane_->detach();
     lane_->abort();
@@ -121,8 +134,30 @@ std::size_t Tunnel::compose(MutableBytes out) {
 }
 
 void Tunnel::on_lane_end(const Error& why) {
-  lane_.reset();
-  end(why);
+  lose_lane(why);
+}
+
+// Before its first WELCOME a client has no session that could be resumed; one that says goodbye needs none.
+bool Tunnel::may_resume() const {
+  return !leaving_ && !broken_ && !session_.leaving() && (up_ || !client_);
+}
+
+void Tunnel::lose_lane(const Error& why) {
+  if (ended_) return;
+  if (!may_resume()) return end(why);
+  if (lane_) {
+    lane_->detach();
+    lane_->abort();
+    lane_.reset();
+  }
+  session_.lose_lane();
+  orphan_timer_.expires_after(session_.orphan_time());
+  orphan_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
+    const auto self = weak.lock();
+    if (ec || !self || self->lane_) return;
+    self->end(make_error(ErrorKind::kTimeout, "no lane could be made in time"));
+  });
+  if (handlers_.on_lane_lost) handlers_.on_lane_lost(why);
 }
 
 void Tunnel::changed() {
@@ -147,7 +182,8 @@ void Tunnel::deliver_events() {
 void Tunnel::deliver(Event event) {
   switch (event.kind) {
     case Event::Kind::kWelcome:
-      if (handlers_.on_up) handlers_.on_up();
+      up_ = true;
+      if (handlers_.on_up) handlers_.on_up(event.resumed);
       return;
     case Event::Kind::kGoaway:
       if (handlers_.on_goaway) handlers_.on_goaway(event.goaway, event.text);
@@ -202,7 +238,7 @@ void Tunnel::on_timer() {
   timer_at_ = session::TimePoint::max();
   if (ended_) return;
   if (!session_.tick(now(), lane_ ? lane_->undrained_bytes() : 0)) {
-    end(make_error(ErrorKind::kTimeout, "the other end stopped answering"));
+    lose_lane(make_error(ErrorKind::kTimeout, "the other end stopped answering"));
     return;
   }
   changed();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // A tunnel drives one session: it feeds records from its lane in, composes records for it, turns the
-// session's events into wake-ups of streams, and keeps the session's timer. The client and the exit peer each
-// own tunnels.
+// session's events into wake-ups of streams, and keeps the session's timers. When the lane dies the session
+// is an orphan: its streams wait for another lane, for as long as the exit said. The client and the exit peer
+// each own tunnels.
 //
 // Executor: one, given at construction. Lifetime: shared; streams hold it, so it outlives them.
 #pragma once
@@ -22,7 +23,8 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
  public:
   struct Handlers {
     std::function<void(StreamPtr, session::Destination)> on_open;  // exit: the client asks for a destination
-    std::function<void()> on_up;                                   // client: the exit welcomed us
+    std::function<void(bool resumed)> on_up;                       // client: the exit welcomed us
+    std::function<void(const Error&)> on_lane_lost;                // the session waits for another lane
     std::function<void(session::GoawayCode, const std::string&)> on_goaway;
     std::function<void(const Error&)> on_end;  // once; the tunnel is dead
   };
@@ -32,10 +34,18 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
 
   asio::any_io_executor executor() const { return executor_; }
 
-  // Starts the session on its lane. Exit: `first_frames` are those of the record that began with HELLO.
-  void start(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNumber lane);
-  void start(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNumber lane, ByteView first_frames,
-             std::size_t record_bytes);
+  // Starts the session on a lane, or resumes it there; a lane that it still had is dropped. `number` is
+  // higher than that of every lane before. Exit: `first_frames` are those of the record that began with
+  // HELLO.
+  void attach(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNumber number,
+              session::HelloMode mode);
+  void attach(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNumber number, session::HelloMode mode,
+              ByteView first_frames, std::size_t record_bytes);
+  session::LaneNumber lane_number() const { return lane_number_; }  // of the last lane
+  bool orphaned() const { return !lane_ && !ended_; }
+  const SessionId& id() const { return session_.id(); }
+  const InstanceId& exit_instance() const { return session_.exit_instance(); }
+  std::size_t memory_bytes() const { return session_.memory_bytes(); }
 
   // Opens a stream and waits for the exit's answer, at most 30 s.
   asio::awaitable<OpenOutcome> open(session::Destination destination);
@@ -65,13 +75,19 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   void deliver(session::Event event);
   void arm_timer();
   void on_timer();
+  void lose_lane(const Error& why);
+  bool may_resume() const;
 
   asio::any_io_executor executor_;
   Handlers handlers_;
   session::Session session_;
   std::shared_ptr<Lane> lane_;
+  session::LaneNumber lane_number_ = 0;
+  bool client_;
+  bool up_ = false;  // HELLO was answered once
   std::unordered_map<session::StreamId, Stream*> streams_;
   boost::asio::steady_timer timer_;
+  boost::asio::steady_timer orphan_timer_;
   session::TimePoint timer_at_ = session::TimePoint::max();
   bool delivering_ = false;
   bool leaving_ = false;

@@ -80,11 +80,12 @@ asio::awaitable<void> LanePair::run_client(LanePair* self, carrier::CarrierPtr c
   session::Options options;
   options.id = random_array<16>();
   tunnel::Tunnel::Handlers handlers;
-  handlers.on_up = [self] { self->welcomed = true; };
+  handlers.on_up = [self](bool) { self->welcomed = true; };
+  handlers.on_lane_lost = [self](const Error& why) { self->client_error = why; };
   handlers.on_end = [self](const Error& why) { self->client_error = why; };
   self->client =
       std::make_shared<tunnel::Tunnel>(self->loop_.get_executor(), std::move(options), std::move(handlers));
-  self->client->start(std::move(carrier), std::move(*keys), 1);
+  self->client->attach(std::move(carrier), std::move(*keys), 1, session::HelloMode::kNew);
 }
 
 asio::awaitable<void> LanePair::run_exit(LanePair* self, carrier::CarrierPtr carrier,
@@ -121,10 +122,12 @@ asio::awaitable<void> LanePair::run_exit(LanePair* self, carrier::CarrierPtr car
   options.id = hello.session;
   tunnel::Tunnel::Handlers handlers;
   handlers.on_open = self->on_open_;
+  handlers.on_lane_lost = [self](const Error& why) { self->exit_error = why; };
   handlers.on_end = [self](const Error& why) { self->exit_error = why; };
   self->exit =
       std::make_shared<tunnel::Tunnel>(self->loop_.get_executor(), std::move(options), std::move(handlers));
-  self->exit->start(std::move(carrier), std::move(accepted->keys), hello.lane, *frames, record_bytes);
+  self->exit->attach(std::move(carrier), std::move(accepted->keys), hello.lane, session::HelloMode::kNew,
+                     *frames, record_bytes);
 }
 
 }  // namespace zks::test

@@ -130,7 +130,7 @@ TEST(TunnelFlow, ARefusalReachesTheClientWithItsCode) {
   EXPECT_EQ(one.outcome.code, ResetCode::kConnectionRefused);
 }
 
-TEST(TunnelFlow, ALostLaneResetsEveryStreamOnBothSides) {
+TEST(TunnelFlow, TheEndOfASessionWithoutALaneResetsEveryStreamOnBothSides) {
   asio::io_context loop;
   LanePair pair(loop);
   std::vector<StreamPtr> served;
@@ -149,6 +149,11 @@ TEST(TunnelFlow, ALostLaneResetsEveryStreamOnBothSides) {
   run_until(loop, [&] { return all([](const Transfer& one) { return one.outcome.stream != nullptr; }); });
   pair.client_link->cut();
   pair.exit_link->cut();
+  run_until(loop, [&] { return pair.client->orphaned() && pair.exit->orphaned(); });
+  for (const auto& one : transfers) EXPECT_FALSE(one.outcome.stream->reset_code());
+  const Error over = make_error(ErrorKind::kTimeout, "no other lane came");
+  pair.client->end(over);
+  pair.exit->end(over);
   run_until(loop, [&] {
     return pair.client->ended() && pair.exit->ended() && all([](const Transfer& one) { return one.done; });
   });

@@ -73,9 +73,23 @@ inline std::vector<Golden> golden_frames() {
        "01"
        "00"
        "a5a5a5a5a5a5a5a5"
+       "02"
        "01"
+       "4800"
+       "02"
+       "4078"},
+      {"table", TableFrame{true, {{4, TableEntry::State::kOpen, 70'006, 332'150}, {6, TableEntry::State::kReset, 0, 0}}},
+       "03"
        "01"
-       "4800"},
+       "02"
+       "04"
+       "01"
+       "80011176"
+       "80051176"
+       "06"
+       "02"
+       "00"
+       "00"},
       {"lane_ack", LaneAckFrame{262'144},
        "05"
        "80040000"},

@@ -40,6 +40,9 @@ bool in_range(const HelloFrame& f) {
 bool in_range(const GoawayFrame& f) {
   return static_cast<int>(f.scope) <= 1 && static_cast<int>(f.code) <= 2 && f.text.size() <= kMaxGoawayText;
 }
+bool in_range(const TableFrame& f) {
+  return f.entries.size() <= kMaxTableEntries;
+}
 template <class Other>
 bool in_range(const Other&) {
   return true;
@@ -138,7 +141,7 @@ TEST(Frames, EveryByteChangedFailsOrStaysInRange) {
 }
 
 TEST(Frames, UnknownTypesAreRefused) {
-  constexpr std::array<int, 14> kKnown = {0x00, 0x01, 0x02, 0x05, 0x06, 0x07, 0x08,
+  constexpr std::array<int, 15> kKnown = {0x00, 0x01, 0x02, 0x03, 0x05, 0x06, 0x07, 0x08,
                                           0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x1f};
   for (int type = 0; type < 256; ++type) {
     Bytes bytes(300, 1);  // as fields: stream 1, offset 1, one byte, and so on
@@ -158,7 +161,7 @@ TEST(Frames, FieldsOutOfRangeAreRefused) {
     return out;
   }();
   const std::string text257 = name256 + "61";
-  const std::array<std::pair<const char*, std::string>, 13> cases = {{
+  const std::array<std::pair<const char*, std::string>, 16> cases = {{
       {"mode 3", "01" + session +
                      "01"
                      "03" +
@@ -167,6 +170,9 @@ TEST(Frames, FieldsOutOfRangeAreRefused) {
                             "01"
                             "00" +
                             instance + "11" + std::string(34 * 2, '0')},
+      {"table more 2", "030200"},
+      {"table state 3", "03000100030000"},
+      {"table of 4,097 entries", "03005001" + std::string(4097 * 2 * 4, '0')},
       {"address kind 0",
        "0804"
        "00"

@@ -38,12 +38,19 @@ asio::awaitable<void> open_stream(Tunnel* tunnel, std::optional<OpenOutcome>* ou
 class Tunnels : public ::testing::Test {
  protected:
   Tunnels() {
-    test::Outcome keys = handshake_.run();
     client_ = make_tunnel(Role::kClient);
     exit_ = make_tunnel(Role::kExit);
-    link_ = pair_.link;
-    client_->start(std::move(pair_.first), std::move(keys.client->value()), 1);
-    exit_->start(std::move(pair_.second), std::move(keys.exit->value().keys), 1);
+    new_lane(1, session::HelloMode::kNew);
+  }
+  // Joins the two by a lane of its own keys; `answer` is what the exit makes of the client's wish.
+  void new_lane(session::LaneNumber number, session::HelloMode answer) {
+    test::Handshake handshake;
+    test::Outcome keys = handshake.run();
+    carrier::MemoryPair pair = carrier::make_memory_pair(io_.get_executor());
+    link_ = pair.link;
+    const auto wish = number == 1 ? session::HelloMode::kNew : session::HelloMode::kResume;
+    client_->attach(std::move(pair.first), std::move(keys.client->value()), number, wish);
+    exit_->attach(std::move(pair.second), std::move(keys.exit->value().keys), number, answer);
   }
   ~Tunnels() override {
     client_->end(make_error(ErrorKind::kClosed, "the test is over"));
@@ -57,7 +64,10 @@ class Tunnels : public ::testing::Test {
   std::shared_ptr<Tunnel> make_tunnel(Role role) {
     session::Options options;
     options.role = role;
+    options.orphan_seconds = orphan_seconds_;
     Tunnel::Handlers handlers;
+    handlers.on_up = [this](bool resumed) { resumed_ = resumed; };
+    handlers.on_lane_lost = [this](const Error&) { ++lanes_lost_; };
     if (role == Role::kExit) {
       handlers.on_open = [this](StreamPtr stream, session::Destination) {
         if (refusal_) {
@@ -101,9 +111,7 @@ class Tunnels : public ::testing::Test {
     return out;
   }
 
-  test::Handshake handshake_;
   asio::io_context io_;
-  carrier::MemoryPair pair_ = carrier::make_memory_pair(io_.get_executor());
   std::shared_ptr<carrier::MemoryLink> link_;
   std::shared_ptr<Tunnel> client_;
   std::shared_ptr<Tunnel> exit_;
@@ -112,6 +120,9 @@ class Tunnels : public ::testing::Test {
   std::optional<ResetCode> refusal_;
   std::optional<session::GoawayCode> goaway_;
   int ends_ = 0;
+  int lanes_lost_ = 0;
+  bool resumed_ = false;
+  std::uint64_t orphan_seconds_ = 120;
 };
 
 TEST_F(Tunnels, OpenGivesTheExitsAddressAndBytesGoBothWays) {
@@ -179,7 +190,60 @@ TEST_F(Tunnels, AResetStreamTakesAndGivesNothing) {
   EXPECT_EQ(*accepted_->reset_code(), ResetCode::kConnectionReset) << "the first code stays";
 }
 
-TEST_F(Tunnels, ALostLaneResetsStreamsOnBothSides) {
+TEST_F(Tunnels, StreamsOutliveTheirLane) {
+  connect();
+  write(*opened_, "before");
+  settle();
+  link_->cut();
+  settle();
+  EXPECT_TRUE(client_->orphaned() && exit_->orphaned());
+  EXPECT_EQ(lanes_lost_, 2);
+  write(*opened_, " between");
+  write(*accepted_, "answer");
+  new_lane(2, session::HelloMode::kResume);
+  settle();
+  write(*opened_, " and after");
+  settle();
+  EXPECT_EQ(read(*accepted_), "before between and after");
+  EXPECT_EQ(read(*opened_), "answer");
+  EXPECT_TRUE(resumed_);
+  EXPECT_EQ(ends_, 0);
+}
+
+TEST_F(Tunnels, ANewLaneTakesTheStreamsOfOneThatIsStillThere) {
+  connect();
+  const auto old = link_;
+  new_lane(2, session::HelloMode::kResume);
+  settle();
+  write(*opened_, "question");
+  settle();
+  old->cut();
+  settle();
+  EXPECT_EQ(read(*accepted_), "question");
+  EXPECT_EQ(lanes_lost_, 0);
+}
+
+TEST_F(Tunnels, AnExitThatForgotTheSessionResetsItsStreams) {
+  connect();
+  link_->cut();
+  settle();
+  exit_->end(make_error(ErrorKind::kTimeout, "forgotten"));
+  EXPECT_EQ(accepted_->reset_code(), ResetCode::kSessionLost);
+  accepted_.reset();
+  exit_ = make_tunnel(Role::kExit);
+  new_lane(2, session::HelloMode::kNew);
+  settle();
+  EXPECT_FALSE(resumed_);
+  EXPECT_EQ(opened_->reset_code(), ResetCode::kSessionLost);
+  EXPECT_TRUE(open().stream);
+}
+
+TEST_F(Tunnels, AnOrphanEndsWhenItsTimeIsOver) {
+  orphan_seconds_ = 0;
+  exit_ = make_tunnel(Role::kExit);
+  client_ = make_tunnel(Role::kClient);
+  new_lane(1, session::HelloMode::kNew);
+  settle();
   connect();
   link_->cut();
   settle();
