@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """How connections end and fail: half-close in each direction, RST in each direction, and the SOCKS5 reply for every
 reason not to connect, at once."""
+import select
 import socket
 import subprocess
 import time
@@ -118,6 +119,32 @@ def test_reset_while_the_other_end_sends(ends):
     with pytest.raises((ConnectionResetError, BrokenPipeError)):
         for _ in range(1000):
             near.sendall(bytes(1 << 20))
+
+
+def fill(sock):
+    """Sends until nobody takes any more: the other end does not read."""
+    sock.settimeout(1)
+    with pytest.raises(socket.timeout):
+        while True:
+            sock.sendall(bytes(65536))
+
+
+def is_reset_unread(sock, seconds):
+    """True when RST comes to a socket from which nothing is read."""
+    poll = select.poll()
+    poll.register(sock, 0)  # POLLERR is always told
+    return any(events & select.POLLERR for _, events in poll.poll(seconds * 1000))
+
+
+@pytest.mark.parametrize("sender", ["client", "server"])
+def test_reset_reaches_an_end_that_does_not_read(ends, sender):
+    """Also where all buffers before it are full, so that the program at its side waits to write."""
+    near, far = ends
+    exchange(near, far)
+    filling, deaf = (near, far) if sender == "client" else (far, near)
+    fill(filling)
+    socks.abort(filling)
+    assert is_reset_unread(deaf, 5)
 
 
 def reply_and_seconds(proxy, host, port):

@@ -139,13 +139,14 @@ def test_black_hole_is_noticed_and_outlived(new_chain, new_transfers, full, ways
     """The relay neither answers nor closes for a while; then it goes on."""
     frozen_seconds = 40 if full else 20
     chain = new_chain()
-    transfers = new_transfers(chain, seconds=10, carry=WAYS[ways])
+    # More than what may be on the near side of the relay already: a window of 12 MiB and the kernel's buffers.
+    transfers = new_transfers(chain, seconds=frozen_seconds + 15, carry=WAYS[ways])
     began = frozen_since(chain, transfers)
     assert_noticed(chain, began)
     pause(max(0, began + frozen_seconds - time.monotonic()))
     assert transfers.running(), "they wait"
     chain.relay.thaw()
-    transfers.assert_complete(BACK_WITHIN_SECONDS + 15)
+    transfers.assert_complete(BACK_WITHIN_SECONDS + frozen_seconds + 15)
     assert said(chain.client, RESUMED) >= 1
 
 
