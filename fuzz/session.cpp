@@ -5,7 +5,9 @@
 //
 //   action (1) || length (1) || that many bytes of frames
 //
-// The action's bits say what the application and the clock do after the record; see Action.
+// A length of 0 cuts the lane, and the session is resumed on the next one, where the next records are tables
+// and what follows them. The action's bits say what the application and the clock do after the record; see
+// Action.
 #include "session/session.hpp"
 
 #include <cstdlib>
@@ -36,15 +38,11 @@ constexpr std::uint64_t kMemoryBound =
 
 class Exit {
  public:
-  Exit() : session_(options()) {
-    session_.attach_lane({}, now_);
-    Bytes hello(64);
-    ByteWriter out(hello);
-    HelloFrame frame;
-    frame.lane = 1;
-    frame.parameters.max_streams = 8;
-    if (!encode_frame(out, frame)) std::abort();
-    if (!session_.receive(ByteView(hello).first(out.written()), out.written(), now_)) std::abort();
+  Exit() : session_(options()) { attach(HelloMode::kNew); }
+
+  void resume() {
+    session_.lose_lane();
+    attach(HelloMode::kResume);
   }
 
   // False when the session is over.
@@ -80,6 +78,22 @@ class Exit {
   }
 
  private:
+  void attach(HelloMode mode) {
+    LaneOptions lane;
+    lane.number = ++lane_;
+    lane.mode = mode;
+    session_.attach_lane(lane, now_);
+    sent_bytes_ = 0;
+    Bytes hello(64);
+    ByteWriter out(hello);
+    HelloFrame frame;
+    frame.lane = lane_;
+    frame.mode = mode;
+    frame.parameters.max_streams = 8;
+    if (!encode_frame(out, frame)) std::abort();
+    if (!session_.receive(ByteView(hello).first(out.written()), out.written(), now_)) std::abort();
+  }
+
   static Options options() {
     Options options;
     options.role = Role::kExit;
@@ -162,6 +176,7 @@ class Exit {
   Destination local_{Destination::Kind::kIpv4, "", {192, 0, 2, 1}, 5000};
   std::set<StreamId> streams_;  // accepted
   std::uint64_t sent_bytes_ = 0;
+  LaneNumber lane_ = 0;
 };
 
 }  // namespace
@@ -173,6 +188,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto action = in.u8();
     const auto length = in.u8();
     if (!action || !length) break;
+    if (*length == 0) exit.resume();
     const auto frames = in.take(std::min<std::size_t>(*length, in.remaining()));
     if (!exit.step(*action, *frames)) break;
   }

@@ -22,8 +22,10 @@ class TunnelOpener final : public tunnel::StreamOpener {
     handlers.on_open = [this](tunnel::StreamPtr stream, const session::Destination&) { on_open(stream); };
     far_ = std::make_shared<tunnel::Tunnel>(executor, options, std::move(handlers));
     auto pair = carrier::make_memory_pair(executor);
-    near_->start(std::move(pair.first), lane_keys(Direction::kClientToExit, Direction::kExitToClient), 1);
-    far_->start(std::move(pair.second), lane_keys(Direction::kExitToClient, Direction::kClientToExit), 1);
+    near_->attach(std::move(pair.first), lane_keys(Direction::kClientToExit, Direction::kExitToClient), 1,
+                  session::HelloMode::kNew);
+    far_->attach(std::move(pair.second), lane_keys(Direction::kExitToClient, Direction::kClientToExit), 1,
+                 session::HelloMode::kNew);
   }
 
   boost::asio::any_io_executor executor() override { return executor_; }
