@@ -44,9 +44,10 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
   if (auto issued = service->issue_default_link(*state, *identity, *relays); !issued) return issued.error();
 
   service->policy_ = std::make_shared<exit::Policy>(options.allow, options.deny);
-  auto interfaces = exit::InterfaceWatch::start(
-      executor, [policy = service->policy_](std::vector<exit::LocalNetwork> networks) {
-        policy->set_local_networks(std::move(networks));
+  auto interfaces =
+      exit::InterfaceWatch::start(executor, [self = service.get()](std::vector<exit::LocalNetwork> networks) {
+        self->policy_->set_local_networks(std::move(networks));
+        if (self->peer_) self->peer_->network_changed();
       });
   if (!interfaces) return interfaces.error();
   service->interfaces_ = std::move(*interfaces);

@@ -32,6 +32,11 @@ Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_e
   auto listening = frontdoor::Socks5Server::listen(service->client_, std::move(server));
   if (!listening) return listening.error();
   service->server_ = std::move(*listening);
+  auto watch = exit::InterfaceWatch::start(
+      service->client_->executor(),
+      [client = service->client_](const exit::InterfaceWatch::Networks&) { client->network_changed(); });
+  if (!watch) return watch.error();
+  service->network_ = std::move(*watch);
   return service;
 }
 

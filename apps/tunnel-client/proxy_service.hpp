@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "exit/interfaces.hpp"
 #include "frontdoor/socks5_server.hpp"
 #include "options.hpp"
 #include "tunnel/client.hpp"
@@ -33,6 +34,7 @@ class ProxyService : public std::enable_shared_from_this<ProxyService> {
 
   std::shared_ptr<tunnel::Client> client_;
   std::shared_ptr<frontdoor::Socks5Server> server_;
+  std::unique_ptr<exit::InterfaceWatch> network_;
   bool stopping_ = false;
 };
 

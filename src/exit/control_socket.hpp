@@ -42,6 +42,7 @@ class ControlSocket : public std::enable_shared_from_this<ControlSocket> {
 
   void start();
   void stop();
+  void network_changed() { pause_.cancel(); }  // the next attempt is made now
 
  private:
   static asio::awaitable<void> run(std::shared_ptr<ControlSocket> self);

@@ -345,6 +345,12 @@ void ExitPeer::stop() {
   });
 }
 
+void ExitPeer::network_changed() {
+  for (const auto& control : controls_) control->network_changed();
+  const std::list<VisitPtr> visits = visits_;
+  for (const auto& visit : visits) visit->tunnel->network_changed();
+}
+
 void ExitPeer::finish() {
   stop_timer_.cancel();
   if (handlers_.on_stopped) std::exchange(handlers_.on_stopped, nullptr)(std::nullopt);

@@ -55,6 +55,8 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   void start();
   // No new sessions and streams; what runs gets 5 s.
   void stop();
+  // Lanes are probed, and pauses before the next attempt at a relay end.
+  void network_changed();
 
  private:
   // One client's session. The claim is authentic.

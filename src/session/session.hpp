@@ -79,6 +79,10 @@ class Session {
   // Liveness and late credits. `undrained_bytes`: what the kernel still holds for the lane. False: the lane
   // is dead.
   bool tick(TimePoint now, std::size_t undrained_bytes);
+  // The path may have changed: asks the peer for a sign of life now.
+  void probe(TimePoint now) {
+    if (lane_ && !lane_->ping) request_ping(now);
+  }
   TimePoint next_deadline() const;  // when tick() is due; TimePoint::max() for never
   // What happened since the last call.
   std::vector<Event> take_events() { return std::exchange(events_, {}); }

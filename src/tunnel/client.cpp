@@ -289,6 +289,7 @@ void Client::stopped() {
 }
 
 void Client::network_changed() {
+  if (tunnel_) tunnel_->network_changed();
   failures_ = 0;
   pause_.cancel();
 }

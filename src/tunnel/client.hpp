@@ -43,7 +43,8 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   void start();
   // No new streams; the session ends when its streams are over, or after 5 s.
   void stop();
-  // The network changed or the machine woke: what waits to dial again dials now.
+  // The network changed, as it also does when the machine wakes: a lane is probed, a pause before the next
+  // attempt ends.
   void network_changed();
 
   asio::any_io_executor executor() override { return executor_; }

@@ -137,6 +137,11 @@ void Tunnel::on_lane_end(const Error& why) {
   lose_lane(why);
 }
 
+void Tunnel::network_changed() {
+  session_.probe(now());
+  changed();
+}
+
 // Before its first WELCOME a client has no session that could be resumed; one that says goodbye needs none.
 bool Tunnel::may_resume() const {
   return !leaving_ && !broken_ && !session_.leaving() && (up_ || !client_);

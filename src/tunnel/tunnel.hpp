@@ -57,6 +57,8 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   // Ends at once: streams are reset, the lane is dropped. `on_end` is called.
   void end(const Error& why);
   bool ended() const { return ended_; }
+  // A lane over a path that is gone is noticed within the deadline of a PING, not after a silence.
+  void network_changed();
   std::size_t open_streams() const { return session_.open_streams(); }
 
   // --- LaneOwner
