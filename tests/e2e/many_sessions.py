@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A process with many sessions of one device, to be killed: python3 many_sessions.py RELAY-URL CA-FILE LINK-FILE
-SESSIONS SOURCE-PORT SINK-PORT. Each has streams to the source, filled to their limit, and one to the sink that the exit
-can't get rid of. Says "full" on stdout when all of that is so, and then goes on to answer the exit."""
+SESSIONS LIMIT SOURCE-PORT SINK-PORT. Each has streams to the source, filled to LIMIT bytes, and one to the sink that the
+exit can't get rid of. Says "full" on stdout when all of that is so, and then goes on to answer the exit."""
 import asyncio
 import base64
 import sys
@@ -12,19 +12,18 @@ from harness.access_link import AccessLink
 from harness.session_client import SessionClient
 from relay_peers import RelayAccess
 
-KIB = 1024
-DOWN_STREAMS, LIMIT = 3, 256 * KIB
+DOWN_STREAMS = 3
 AT_ONCE = 8  # an exit has 64 places for lanes that are not sessions yet
 
 
 
-async def fill(relay, link, key_pair, source, sink):
+async def fill(relay, link, key_pair, limit, source, sink):
     peer = await relay.connect(f"/v1/rooms/{link.room}/client")
     session = SessionClient(peer, link, key_pair)
     await session.start(base64.b32decode(link.room.upper()))
-    streams = [await session.open(source, LIMIT) for _ in range(DOWN_STREAMS)]
-    await session.send_all_that_is_allowed(await session.open(sink, LIMIT))
-    while any(session.received[stream] < LIMIT for stream in streams):
+    streams = [await session.open(source, limit) for _ in range(DOWN_STREAMS)]
+    await session.send_all_that_is_allowed(await session.open(sink, limit))
+    while any(session.received[stream] < limit for stream in streams):
         await session.step()
     return asyncio.create_task(keep_answering(session))
 
@@ -37,7 +36,7 @@ async def keep_answering(session):
             continue  # the exit had nothing to say
 
 
-async def main(url, ca_file, link_file, sessions, source, sink):
+async def main(url, ca_file, link_file, sessions, limit, source, sink):
     relay = RelayAccess(url, ca_file)
     link = AccessLink.parse(Path(link_file).read_text().strip())
     key_pair = X25519DH().generate_keypair()
@@ -45,7 +44,7 @@ async def main(url, ca_file, link_file, sessions, source, sink):
 
     async def one():
         async with places:
-            return await fill(relay, link, key_pair, source, sink)
+            return await fill(relay, link, key_pair, limit, source, sink)
 
     answering = await asyncio.gather(*(one() for _ in range(sessions)))
     print("full", flush=True)

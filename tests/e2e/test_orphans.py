@@ -14,13 +14,15 @@ import pytest
 from harness.chain import assert_serves
 from harness.outages import pause
 from harness.process import Program, wait_until
-from many_sessions import DOWN_STREAMS, LIMIT
+from many_sessions import DOWN_STREAMS
 
-MIB = 1 << 20
+KIB, MIB = 1 << 10, 1 << 20
 ORPHAN_SECONDS = 5
 # Above the size of an idle exit: what the allocator keeps, and what the first use of everything costs. The sessions
 # hold a multiple of it.
 MARGIN = 16 * MIB
+# What orphans may hold together, by PROTOCOL.md; beyond it the oldest go early.
+ORPHANS_BOUND = 256 * MIB
 MANY_SESSIONS = Path(__file__).with_name("many_sessions.py")
 SMALL_BUFFER = 16 * 1024  # in the kernel, so that what a server does not take stays in the exit
 
@@ -110,25 +112,37 @@ def many_files():
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.fixture
+def fill(tmp_path, programs, source_and_sink):
+    """Starts the process with many sessions, and waits until all of its streams are full."""
+    source, sink = source_and_sink
+
+    def start(chain, sessions, limit):
+        clients = Program("clients", [sys.executable, MANY_SESSIONS, chain.relay.url, chain.authority.ca_file,
+                                      chain.exit.link_file, sessions, limit, source.port, sink.port], tmp_path)
+        programs.append(clients)
+        wait_until(lambda: "full" in clients.stdout() or not clients.alive(), 240, "all sessions are full")
+        assert clients.alive(), clients.stderr()
+        assert (source.open, sink.open) == (sessions * DOWN_STREAMS, sessions)
+        return clients
+
+    return start
+
+
 @pytest.mark.load
 @pytest.mark.timeout(400)
-def test_memory_of_orphaned_sessions_is_freed(new_chain, many_files, source_and_sink, programs, full, tmp_path):
+def test_memory_of_orphaned_sessions_is_freed(new_chain, many_files, source_and_sink, fill, full):
     """Hundreds of sessions, each with streams full of data that nobody takes; then their process is killed. The exit
     keeps them for their time, and is then as small as before."""
-    sessions = 500 if full else 60
+    sessions, limit = (500, 96 * KIB) if full else (60, 256 * KIB)
     source, sink = source_and_sink
     chain = new_chain(exit_options=("--max-sessions", "600", "--orphan-timeout", str(ORPHAN_SECONDS)))
     assert_serves(chain.proxy)
     idle = chain.exit.resident_bytes()
 
-    clients = Program("clients", [sys.executable, MANY_SESSIONS, chain.relay.url, chain.authority.ca_file,
-                                  chain.exit.link_file, sessions, source.port, sink.port], tmp_path)
-    programs.append(clients)
-    wait_until(lambda: "full" in clients.stdout() or not clients.alive(), 240, "all sessions are full")
-    assert clients.alive(), clients.stderr()
-    assert (source.open, sink.open) == (sessions * DOWN_STREAMS, sessions)
+    clients = fill(chain, sessions, limit)
     held = chain.exit.resident_bytes() - idle
-    assert held >= sessions * DOWN_STREAMS * LIMIT * 0.9 > 2 * MARGIN, "what was sent may have to be sent again"
+    assert held >= sessions * DOWN_STREAMS * limit * 0.9 > 2 * MARGIN, "what was sent may have to be sent again"
 
     clients.kill()
     pause(ORPHAN_SECONDS - 2)
@@ -137,4 +151,18 @@ def test_memory_of_orphaned_sessions_is_freed(new_chain, many_files, source_and_
     wait_until(lambda: (source.open, sink.open) == (0, 0), 10, "the exit has ended their connections")
     wait_until(lambda: chain.exit.resident_bytes() - idle <= MARGIN, 10,
                f"the exit fell from {held >> 20} MiB above its idle size to {MARGIN >> 20}")
+    assert_serves(chain.proxy)
+
+
+@pytest.mark.load
+@pytest.mark.timeout(200)
+def test_orphans_together_are_bounded(new_chain, source_and_sink, fill):
+    """More than the bound: some end at once, and no more than needed; the others keep their time."""
+    sessions, limit = 50, 2 * MIB
+    source, _ = source_and_sink
+    chain = new_chain(exit_options=("--orphan-timeout", "120"))
+    fill(chain, sessions, limit).kill()
+    wait_until(lambda: source.open * limit <= ORPHANS_BOUND, 10, "orphans hold no more than they may")
+    pause(3)
+    assert source.open * limit >= ORPHANS_BOUND * 0.75
     assert_serves(chain.proxy)
