@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include <boost/asio/co_spawn.hpp>
+#include <malloc.h>
 #include <sodium.h>
 
 #include "base/log.hpp"
@@ -268,6 +269,7 @@ tunnel::Tunnel::Handlers ExitPeer::visit_handlers(const VisitPtr& visit) {
     const auto this_visit = weak_visit.lock();
     if (!self || !this_visit) return;
     self->visits_.remove(this_visit);
+    self->session_ended_ = true;
     log::info("a session ended ({}); {} left", why.text, self->visits_.size());
     if (self->stopping_ && self->visits_.empty()) self->finish();
   };
@@ -317,6 +319,8 @@ void ExitPeer::look_after_guests() {
     }
   }
   bound_orphans();
+  // What an ended session held stays with the allocator otherwise, for the rest of the exit's life.
+  if (std::exchange(session_ended_, false)) ::malloc_trim(0);
   guest_timer_.expires_after(kGuestsEvery);
   guest_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
     const auto self = weak.lock();

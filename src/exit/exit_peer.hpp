@@ -103,6 +103,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   std::size_t refused_ = 0;  // relays that will never take us
   std::list<VisitPtr> visits_;
   std::uint64_t orphans_made_ = 0;
+  bool session_ended_ = false;      // since guests were last looked after
   std::list<HalfOpen*> half_open_;  // the oldest first
   asio::steady_timer guest_timer_;
   asio::steady_timer stop_timer_;

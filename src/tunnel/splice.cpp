@@ -153,9 +153,6 @@ asio::awaitable<void> download(JointPtr joint) {
       co_await joint->stream->readable().wait();
     }
   }
-  // The other direction may go on for long; a reset of the stream must still reach the socket.
-  while (joint->uploading && !joint->stream->reset_code()) co_await joint->stream->readable().wait();
-  if (joint->stream->reset_code()) joint->abort(*joint->stream->reset_code());
 }
 
 }  // namespace
@@ -166,11 +163,15 @@ asio::awaitable<void> splice(tcp::socket socket, StreamPtr stream, Bytes early) 
   socket.set_option(tcp::no_delay(true), ignored);
   const auto joint = std::make_shared<Joint>(std::move(socket), std::move(stream));
   watch_for_reset(joint);
+  // Whatever the two directions are waiting for, also a reader that never reads: closing the socket ends it.
+  joint->stream->on_reset([weak = std::weak_ptr(joint)] {
+    if (const auto self = weak.lock()) self->abort(*self->stream->reset_code());
+  });
+  if (joint->stream->reset_code()) joint->abort(*joint->stream->reset_code());
   asio::co_spawn(joint->socket.get_executor(), upload(joint, std::move(early)),
                  [joint](std::exception_ptr failure) {
                    if (failure) joint->abort(ResetCode::kGeneralFailure);
                    joint->uploading = false;
-                   joint->stream->readable().notify();  // download() may be waiting for this direction's end
                    joint->upload_done.notify();
                  });
   co_await download(joint);

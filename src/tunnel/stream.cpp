@@ -26,11 +26,16 @@ void Stream::accept(session::Destination bound) {
 
 void Stream::reset(session::ResetCode code) {
   if (reset_code_) return;
-  reset_code_ = code;
   tunnel_->session().reset(id_, code);
+  note_reset(code);
+  tunnel_->changed();
+}
+
+void Stream::note_reset(session::ResetCode code) {
+  reset_code_ = code;
   readable_.notify();
   room_.notify();
-  tunnel_->changed();
+  if (on_reset_) std::exchange(on_reset_, nullptr)();
 }
 
 std::size_t Stream::prepare(std::uint64_t max_bytes, std::array<MutableBytes, 4>& pieces) {

@@ -7,6 +7,7 @@
 // after its session ended; it is then reset with ResetCode::kSessionLost.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -36,6 +37,9 @@ class Stream {
   void accept(session::Destination bound);
   void reset(session::ResetCode code);
   std::optional<session::ResetCode> reset_code() const { return reset_code_; }
+  // Called once, when either side resets the stream or the session ends: for whoever waits for something else
+  // than room() and readable().
+  void on_reset(std::function<void()> handler) { on_reset_ = std::move(handler); }
 
   // Sending: prepare() gives free space in up to four pieces, 0 when there is no credit: wait on room().
   std::size_t prepare(std::uint64_t max_bytes, std::array<MutableBytes, 4>& pieces);
@@ -52,6 +56,7 @@ class Stream {
 
  private:
   friend class Tunnel;
+  void note_reset(session::ResetCode code);
 
   std::shared_ptr<Tunnel> tunnel_;
   session::StreamId id_;
@@ -59,6 +64,7 @@ class Stream {
   Wakeup readable_;
   std::optional<session::Destination> bound_;  // client: once the exit has connected
   std::optional<session::ResetCode> reset_code_;
+  std::function<void()> on_reset_;
   bool finished_ = false;
   bool end_consumed_ = false;
 };

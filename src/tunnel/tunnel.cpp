@@ -219,9 +219,7 @@ void Tunnel::deliver(Event event) {
       stream.room_.notify();
       return;
     case Event::Kind::kReset:
-      stream.reset_code_ = event.code;
-      stream.readable_.notify();
-      stream.room_.notify();
+      stream.note_reset(event.code);
       return;
     default:
       return;
