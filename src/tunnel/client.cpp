@@ -264,24 +264,45 @@ void Client::wake_waiters() {
   for (asio::steady_timer* waiter : waiters_) waiter->cancel();
 }
 
-asio::awaitable<OpenOutcome> Client::open(session::Destination destination) {
-  const auto self = shared_from_this();
-  asio::steady_timer patience(executor_, kWaitForSession);
-  while (!up_) {
-    if (stopping_ || final_) co_return OpenOutcome{nullptr, session::ResetCode::kSessionLost, {}};
-    if (patience.expiry() <= std::chrono::steady_clock::now()) {
-      co_return OpenOutcome{nullptr, session::ResetCode::kTimedOut, {}};
-    }
+// Until `ready` or the patience is over, woken whenever a session or lane came up. False: the stream can't be
+// opened any more, `code` says why.
+asio::awaitable<bool> Client::wait_for(std::function<bool()> ready, asio::steady_timer& patience,
+                                       session::ResetCode& code) {
+  while (!ready()) {
+    code = session::ResetCode::kSessionLost;
+    if (stopping_ || final_) co_return false;
+    code = session::ResetCode::kTimedOut;
+    if (patience.expiry() <= std::chrono::steady_clock::now()) co_return false;
     const Waiting waiting(*this, patience);
     co_await patience.async_wait(asio::as_tuple(asio::use_awaitable));
     const auto cancelled = co_await asio::this_coro::cancellation_state;
-    if (cancelled.cancelled() != asio::cancellation_type::none) {
-      co_return OpenOutcome{nullptr, session::ResetCode::kCancelled, {}};
-    }
+    code = session::ResetCode::kCancelled;
+    if (cancelled.cancelled() != asio::cancellation_type::none) co_return false;
   }
-  const auto tunnel = tunnel_;
-  auto outcome = co_await tunnel->open(std::move(destination));
-  co_return outcome;
+  co_return true;
+}
+
+asio::awaitable<OpenOutcome> Client::open(session::Destination destination) {
+  const auto self = shared_from_this();
+  asio::steady_timer patience(executor_, kWaitForSession);
+  session::ResetCode code{};
+  const std::function<bool()> is_up = [this] { return up_; };
+  for (;;) {
+    const bool up = co_await wait_for(is_up, patience, code);
+    if (!up) co_return OpenOutcome{nullptr, code, {}};
+    const auto tunnel = tunnel_;
+    const session::LaneNumber lane = last_lane_;
+    session::Destination copy = destination;
+    auto outcome = co_await tunnel->open(std::move(copy));
+    if (outcome.stream || outcome.code != session::ResetCode::kSessionLost) co_return outcome;
+    // The session was lost before the exit answered: nothing of the stream was sent, so the next one is
+    // asked.
+    const std::function<bool()> is_other = [this, tunnel, lane] {
+      return tunnel_ != tunnel || last_lane_ != lane;
+    };
+    const bool changed = co_await wait_for(is_other, patience, code);
+    if (!changed) co_return OpenOutcome{nullptr, session::ResetCode::kSessionLost, {}};
+  }
 }
 
 void Client::stopped() {

@@ -58,6 +58,9 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
 
   class Waiting;
 
+  asio::awaitable<bool> wait_for(std::function<bool()> ready, asio::steady_timer& patience,
+                                 session::ResetCode& code);
+
   static asio::awaitable<void> run(std::shared_ptr<Client> self);
   carrier::Task<> connect_once();
   carrier::Task<> connect_to(std::size_t relay);

@@ -147,7 +147,8 @@ def test_session_without_a_lane_is_reset_at_both_ends(new_chain):
 
 def test_session_is_resumed_just_before_its_time_is_over(new_chain):
     """The same, with a lane in time: the stream goes on."""
-    chain = new_chain(exit_options=("--orphan-timeout", "8"), client_options=("--reconnect-max", "1s"))
+    soon = ("--reconnect-max", "1s")
+    chain = new_chain(exit_options=("--orphan-timeout", "8", *soon), client_options=soon)
     with stream(chain) as (near, far):
         chain.relay.kill()
         wait_for_words(chain.client, LOST, 5)

@@ -49,6 +49,10 @@ class Source:
     def _run(self):
         self._loop.run_until_complete(asyncio.start_server(self._give, sock=self._listener))
         self._loop.run_forever()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                self._loop.run_until_complete(task)
 
     async def _give(self, _, writer):
         self.open += 1
