@@ -78,7 +78,9 @@ inline std::vector<Golden> golden_frames() {
        "4800"
        "02"
        "4078"},
-      {"table", TableFrame{true, {{4, TableEntry::State::kOpen, 70'006, 332'150}, {6, TableEntry::State::kReset, 0, 0}}},
+      {"table",
+       TableFrame{true,
+                  {{4, TableEntry::State::kOpen, 70'006, 332'150}, {6, TableEntry::State::kReset, 0, 0}}},
        "03"
        "01"
        "02"
