@@ -129,9 +129,16 @@ void add_proxy(CLI::App& app, const std::string& name, ProxyOptions& proxy, Prox
       ->type_name("USER:PASSWORD");
   app.add_option("--user-file", text.user_file, "the same, USER:PASSWORD as the only line of a file")
       ->type_name("FILE");
+  ops::add_duration(app, "--renew-after", proxy.renew_after,
+                    "make a new connection with new keys for the session after this time, at least 1s");
+  ops::add_bytes(app, "--renew-bytes", proxy.renew_bytes,
+                 "and after this many bytes, both directions together, at least 1MiB");
 }
 
 Result<> finish_proxy(const ProxyText& text, ProxyOptions& proxy) {
+  constexpr std::uint64_t kSmallestRenewal = 1024 * 1024;
+  if (proxy.renew_after.count() < 1) return usage("--renew-after: at least 1s");
+  if (proxy.renew_bytes < kSmallestRenewal) return usage("--renew-bytes: at least 1MiB");
   if (!text.user.empty() && !text.user_file.empty())
     return usage("--user and --user-file exclude each other");
   if (text.user.empty() && text.user_file.empty()) {

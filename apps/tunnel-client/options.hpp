@@ -32,6 +32,8 @@ struct CommonOptions {
 
 // A local proxy. Without credentials its address is a loopback one.
 struct ProxyOptions {
+  std::chrono::seconds renew_after{3'600};  // a lane gets a successor after this time
+  std::uint64_t renew_bytes = 64ULL << 30;  // or this many bytes
   boost::asio::ip::tcp::endpoint listen;
   std::shared_ptr<const frontdoor::Credentials> credentials;  // null: none are asked for
 };

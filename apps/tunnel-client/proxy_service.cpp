@@ -23,6 +23,8 @@ Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_e
   options.dial = common.dial;
   options.dial.pin = options.link.pin;
   options.reconnect_max = common.reconnect_max;
+  options.renew_after = proxy.renew_after;
+  options.renew_bytes = proxy.renew_bytes;
   auto service = std::make_shared<ProxyService>();
   service->client_ =
       std::make_shared<tunnel::Client>(std::move(executor), std::move(options), std::move(handlers));

@@ -79,6 +79,8 @@ class Session {
   // Liveness and late credits. `undrained_bytes`: what the kernel still holds for the lane. False: the lane
   // is dead.
   bool tick(TimePoint now, std::size_t undrained_bytes);
+  // Record bytes of the present lane, both ways.
+  std::uint64_t lane_bytes() const { return lane_ ? lane_->sent_bytes + lane_->received_bytes : 0; }
   // The path may have changed: asks the peer for a sign of life now.
   void probe(TimePoint now) {
     if (lane_ && !lane_->ping) request_ping(now);

@@ -24,6 +24,7 @@ constexpr auto kAskForItsExit = 1s;
 // soon, however many failed.
 constexpr auto kExitMayReturn = 30s;
 constexpr auto kSoon = 700ms;
+constexpr auto kRenewAgain = 60s;  // after a renewal that failed; the old lane serves on
 
 Error goaway_error(session::GoawayCode code, const std::string& text) {
   switch (code) {
@@ -65,7 +66,8 @@ Client::Client(asio::any_io_executor executor, ClientOptions options, Handlers h
       handlers_(std::move(handlers)),
       changed_(executor_),
       pause_(executor_),
-      stop_timer_(executor_) {}
+      stop_timer_(executor_),
+      renew_timer_(executor_) {}
 
 Client::~Client() = default;
 
@@ -79,6 +81,7 @@ void Client::start() {
       }
     }
     self->stop_timer_.cancel();
+    self->renew_timer_.cancel();
     self->wake_waiters();
     self->stopped();
   });
@@ -92,7 +95,13 @@ asio::awaitable<void> Client::run(std::shared_ptr<Client> self) {
       if (!self->final_ && !self->stopping_) co_await self->back_off();
       continue;
     }
-    while (self->up_) co_await self->changed_.wait();
+    while (self->up_) {
+      if (self->renew_due_ && !self->stopping_) {
+        co_await self->renew();
+      } else {
+        co_await self->changed_.wait();
+      }
+    }
     if (!self->stopping_ && !self->final_) co_await self->back_off();
   }
 }
@@ -115,11 +124,11 @@ carrier::Task<> Client::connect_once() {
 }
 
 // Dials and shakes hands: what there is before a session.
-carrier::Task<Client::Fresh> Client::make_lane(std::size_t relay) {
+carrier::Task<Client::Fresh> Client::make_lane(std::size_t relay, bool at_its_exit) {
   const RelayUrl& url = options_.link.relays[relay];
   log::debug("dialling {}", url.text());
   std::string target = "/v1/rooms/" + format_room(options_.link.room) + "/client";
-  if (wants_its_exit()) target += "?instance=" + to_base64url(tunnel_->exit_instance());
+  if (at_its_exit) target += "?instance=" + to_base64url(tunnel_->exit_instance());
   auto dialled = co_await carrier::dial(executor_, url, target, options_.dial);
   if (!dialled) co_return dialled.error();
   carrier::CarrierPtr carrier = std::move(*dialled);
@@ -137,7 +146,7 @@ carrier::Task<Client::Fresh> Client::make_lane(std::size_t relay) {
 }
 
 carrier::Task<> Client::connect_to(std::size_t relay) {
-  auto fresh = co_await make_lane(relay);
+  auto fresh = co_await make_lane(relay, wants_its_exit());
   if (!fresh) co_return fresh.error();
   if (stopping_) co_return make_error(ErrorKind::kClosed, "stopping");
   attach(std::move(*fresh));
@@ -158,8 +167,38 @@ void Client::attach(Fresh fresh) {
   session.role = session::Role::kClient;
   session.id = random_array<16>();
   tunnel_ = std::make_shared<Tunnel>(executor_, std::move(session), make_handlers());
+  tunnel_->watch_lanes(options_.renew_bytes, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->on_renewal_due();
+  });
   last_lane_ = 1;
   tunnel_->attach(std::move(fresh.carrier), std::move(fresh.keys), last_lane_, session::HelloMode::kNew);
+}
+
+// The successor is made while the old lane serves, and resumes the session as after a loss: what the old lane
+// still had on its way is sent again, and for a round trip and a half nothing is.
+asio::awaitable<void> Client::renew() {
+  renew_due_ = false;
+  auto fresh = co_await make_lane(relay_, /*at_its_exit=*/true);
+  if (stopping_ || !tunnel_) co_return;
+  if (!fresh) {
+    log::warn("the lane could not be renewed: {}", fresh.error().text);
+    renew_later(kRenewAgain);
+    co_return;
+  }
+  attach(std::move(*fresh));
+  while (attaching_) co_await changed_.wait();
+}
+
+void Client::renew_later(std::chrono::milliseconds delay) {
+  renew_timer_.expires_after(delay);
+  renew_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
+    if (const auto self = weak.lock(); self && !ec) self->on_renewal_due();
+  });
+}
+
+void Client::on_renewal_due() {
+  renew_due_ = true;
+  changed_.notify();
 }
 
 // A session lives at one exit process. While that may still come back to this relay no other one is asked:
@@ -186,7 +225,10 @@ Tunnel::Handlers Client::make_handlers() {
 }
 
 void Client::on_up(bool resumed) {
-  if (resumed) {
+  const bool renewed = resumed && up_;
+  if (renewed) {
+    log::info("the lane is renewed");
+  } else if (resumed) {
     log::info("resumed: {} streams go on", tunnel_->open_streams());
   } else if (last_lane_ > 1) {
     log::warn("the exit does not know the session any more: its streams are reset, a new one is up");
@@ -196,9 +238,13 @@ void Client::on_up(bool resumed) {
   up_ = had_session_ = true;
   attaching_ = false;
   failures_ = 0;
+  renew_due_ = false;
+  // Clients that came together, after a restart of their relay, do not renew together.
+  const std::chrono::milliseconds longest = options_.renew_after;
+  renew_later(longest - jittered_pause(16, longest / 10));
   changed_.notify();
   wake_waiters();
-  if (handlers_.on_up) handlers_.on_up();
+  if (!renewed && handlers_.on_up) handlers_.on_up();
 }
 
 void Client::on_goaway(session::GoawayCode code, const std::string& text) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // The client's end of a tunnel: dials the link's relays, makes a session with the exit, and, when its lane is
-// lost, another lane that resumes it; when the session itself is lost, a new one. Front doors open streams
-// here. Below: tunnel.hpp for a session that is up.
+// lost, another lane that resumes it; when the session itself is lost, a new one. A lane that has served for
+// long gets a successor, with new keys, before it ends. Front doors open streams here. Below: tunnel.hpp for
+// a session that is up.
 //
 // Executor: one, given at construction. Lifetime: shared; stop() ends its coroutine.
 #pragma once
@@ -26,6 +27,9 @@ struct ClientOptions {
   crypto::KeyPair key;
   carrier::DialOptions dial;
   std::chrono::milliseconds reconnect_max{15'000};
+  // A lane gets a successor after this time or this many record bytes, both ways together.
+  std::chrono::seconds renew_after{3'600};
+  std::uint64_t renew_bytes = 64ULL << 30;
 };
 
 class Client final : public StreamOpener, public std::enable_shared_from_this<Client> {
@@ -64,7 +68,10 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   static asio::awaitable<void> run(std::shared_ptr<Client> self);
   carrier::Task<> connect_once();
   carrier::Task<> connect_to(std::size_t relay);
-  carrier::Task<Fresh> make_lane(std::size_t relay);
+  carrier::Task<Fresh> make_lane(std::size_t relay, bool at_its_exit);
+  asio::awaitable<void> renew();
+  void renew_later(std::chrono::milliseconds delay);
+  void on_renewal_due();
   void attach(Fresh fresh);
   bool wants_its_exit() const;
   Tunnel::Handlers make_handlers();
@@ -96,6 +103,8 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   std::vector<asio::steady_timer*> waiters_;  // open() calls that wait for a session
   asio::steady_timer pause_;
   asio::steady_timer stop_timer_;
+  asio::steady_timer renew_timer_;
+  bool renew_due_ = false;
 };
 
 // Before the first session: whether a failure ends the client (true) or is worth a retry.

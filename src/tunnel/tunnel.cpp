@@ -47,6 +47,7 @@ void Tunnel::attach(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNum
   }
   orphan_timer_.cancel();
   lane_number_ = number;
+  lane_told_ = false;
   session::LaneOptions options;
   options.number = number;
   options.mode = mode;
@@ -124,11 +125,13 @@ void Tunnel::on_record(ByteView frames, std::size_t record_bytes) {
     dismiss(session::GoawayCode::kProtocolError, taken.error().text);
     return;
   }
+  count_lane();
   changed();
 }
 
 std::size_t Tunnel::compose(MutableBytes out) {
   const std::size_t size = session_.fill(out, now());
+  count_lane();
   deliver_events();
   return size;
 }
@@ -140,6 +143,17 @@ void Tunnel::on_lane_end(const Error& why) {
 void Tunnel::network_changed() {
   session_.probe(now());
   changed();
+}
+
+void Tunnel::watch_lanes(std::uint64_t bytes, std::function<void()> used_up) {
+  lane_limit_bytes_ = bytes;
+  lane_used_up_ = std::move(used_up);
+}
+
+void Tunnel::count_lane() {
+  if (lane_told_ || session_.lane_bytes() < lane_limit_bytes_) return;
+  lane_told_ = true;
+  lane_used_up_();
 }
 
 // Before its first WELCOME a client has no session that could be resumed; one that says goodbye needs none.

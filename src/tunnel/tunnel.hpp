@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <unordered_map>
 
@@ -59,6 +60,8 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   bool ended() const { return ended_; }
   // A lane over a path that is gone is noticed within the deadline of a PING, not after a silence.
   void network_changed();
+  // Calls `used_up` once for each lane that has carried `bytes`, both ways together.
+  void watch_lanes(std::uint64_t bytes, std::function<void()> used_up);
   std::size_t open_streams() const { return session_.open_streams(); }
 
   // --- LaneOwner
@@ -79,6 +82,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   void on_timer();
   void lose_lane(const Error& why);
   bool may_resume() const;
+  void count_lane();
 
   asio::any_io_executor executor_;
   Handlers handlers_;
@@ -86,7 +90,10 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   std::shared_ptr<Lane> lane_;
   session::LaneNumber lane_number_ = 0;
   bool client_;
-  bool up_ = false;  // HELLO was answered once
+  std::uint64_t lane_limit_bytes_ = std::numeric_limits<std::uint64_t>::max();
+  std::function<void()> lane_used_up_;
+  bool lane_told_ = false;  // lane_used_up_ was called for this lane
+  bool up_ = false;         // HELLO was answered once
   std::unordered_map<session::StreamId, Stream*> streams_;
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer orphan_timer_;

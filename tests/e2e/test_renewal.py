@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""A lane that gets a successor while it serves: bulk goes over many lanes, and a ticker hardly sees it."""
+import hashlib
+import os
+import time
+
+import pytest
+from conftest import SITE
+from harness import servers, socks
+from harness.process import run
+
+MIB = 1 << 20
+RENEW_BYTES = 16 * MIB
+RENEWED = "the lane is renewed"
+TICK_SECONDS = 0.01
+
+
+def curl(tunnel, *arguments):
+    got = run(["curl", "-sS", "--fail", "--noproxy", "", "--socks5-hostname", tunnel.proxy_text, *arguments],
+              seconds=300)
+    assert got.returncode == 0, got.stderr
+
+
+def sha256_of(path):
+    with open(path, "rb") as source:
+        return hashlib.file_digest(source, "sha256").digest()
+
+
+@pytest.mark.load
+def test_bulk_over_many_lanes_and_epochs(new_tunnel, web, full, tmp_path):
+    """A new lane every 16 MiB, a new key of the relay as often as it may: no byte is lost or doubled."""
+    tunnel = new_tunnel(relay_options=("--rotate-bytes", "65536"),
+                        client_options=("--renew-bytes", str(RENEW_BYTES)))
+    size = (1024 if full else 256) * MIB
+    source = tmp_path / "sent"
+    with open(source, "wb") as out:
+        for _ in range(size // MIB):
+            out.write(os.urandom(MIB))
+    curl(tunnel, "-H", "Expect:", "-T", source, f"http://{SITE}:{web.http_port}/upload/renewal")
+    assert sha256_of(web.uploads / "renewal") == sha256_of(source)
+    os.replace(web.uploads / "renewal", web.root / "renewal")
+    curl(tunnel, "-o", tmp_path / "got", f"http://{SITE}:{web.http_port}/renewal")
+    assert sha256_of(tmp_path / "got") == sha256_of(source)
+    (web.root / "renewal").unlink()
+    # A lane carries on while its successor is made, so it gets more than its share.
+    assert tunnel.client.stderr().count(RENEWED) >= size // RENEW_BYTES // 4
+    assert "lost" not in tunnel.client.stderr()
+
+
+def echo_gaps(near, far, seconds):
+    """Sends a byte there and back every 10 ms; how long each took, in seconds."""
+    took = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        began = time.monotonic()
+        near.sendall(b"t")
+        far.sendall(socks.read_exactly(far, 1))
+        assert socks.read_exactly(near, 1) == b"t"
+        took.append(time.monotonic() - began)
+        time.sleep(max(0.0, TICK_SECONDS - took[-1]))
+    return took
+
+
+@pytest.mark.load
+def test_ticker_sees_no_gap(new_tunnel):
+    """A renewal costs a ticker at most two round trips and 50 ms. The machine's own pauses are measured beside it,
+    through a tunnel that does not renew."""
+    calm = new_tunnel()
+    renewing = new_tunnel(client_options=("--renew-after", "1s"))
+    gaps = {}
+    for name, tunnel in (("calm", calm), ("renewing", renewing)):
+        with servers.accepting() as server:
+            with socks.connect(tunnel.proxy, "127.0.0.1", server.port) as near, server.next() as far:
+                gaps[name] = echo_gaps(near, far, 6)
+    assert renewing.client.stderr().count(RENEWED) >= 4
+    typical = sorted(gaps["calm"])[len(gaps["calm"]) // 2]
+    assert max(gaps["renewing"]) <= max(gaps["calm"]) + 2 * typical + 0.05
