@@ -46,7 +46,7 @@ Result<> Session::on(const HelloFrame& frame, TimePoint) {
   if (from_exit) return on_welcome(frame);
   const bool resumes = lane_->options.mode == HelloMode::kResume;
   if (resumes && frame.mode != HelloMode::kResume) return violation("HELLO does not resume");
-  lane_->ignore_tables = !resumes;
+  lane_->ignore_tables = frame.mode == HelloMode::kResume && !resumes;
   return {};
 }
 
