@@ -179,7 +179,6 @@ Result<> ExitPeer::begin(carrier::CarrierPtr carrier, tunnel::Accepted accepted,
     return make_error(ErrorKind::kClosed, "a lane that was overtaken by a newer one");
   }
   if (known && hello->mode == session::HelloMode::kResume) {
-    known->orphaned = 0;
     known->tunnel->attach(std::move(carrier), std::move(accepted.keys), number, session::HelloMode::kResume,
                           frames, record_bytes);
     log::info("a session was resumed");
@@ -222,11 +221,10 @@ Result<ExitPeer::VisitPtr> ExitPeer::new_visit(const SessionId& id, const tunnel
 }
 
 bool ExitPeer::end_oldest_orphan(const char* why) {
-  VisitPtr oldest;
-  for (const auto& visit : visits_) {
-    if (visit->orphaned != 0 && (!oldest || visit->orphaned < oldest->orphaned)) oldest = visit;
-  }
-  if (!oldest) return false;
+  const auto at = std::find_if(visits_.begin(), visits_.end(),
+                               [](const VisitPtr& visit) { return visit->tunnel->orphaned(); });
+  if (at == visits_.end()) return false;
+  const VisitPtr oldest = *at;
   oldest->tunnel->end(make_error(ErrorKind::kLimit, why));  // leaves visits_
   return true;
 }
@@ -235,7 +233,7 @@ bool ExitPeer::end_oldest_orphan(const char* why) {
 void ExitPeer::bound_orphans() {
   for (;;) {
     std::size_t bytes = 0;
-    for (const auto& visit : visits_) bytes += visit->orphaned != 0 ? visit->tunnel->memory_bytes() : 0;
+    for (const auto& visit : visits_) bytes += visit->tunnel->orphaned() ? visit->tunnel->memory_bytes() : 0;
     if (bytes <= options_.orphan_memory_bytes) return;
     end_oldest_orphan("sessions without a lane held too much memory");
   }
@@ -259,7 +257,8 @@ tunnel::Tunnel::Handlers ExitPeer::visit_handlers(const VisitPtr& visit) {
     const auto self = weak.lock();
     const auto this_visit = weak_visit.lock();
     if (!self || !this_visit) return;
-    this_visit->orphaned = ++self->orphans_made_;
+    self->visits_.remove(this_visit);
+    self->visits_.push_back(this_visit);
     log::info("a session lost its lane ({}); it is kept for {} s", why.text,
               self->options_.orphan_timeout.count());
     self->bound_orphans();

@@ -64,7 +64,6 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
     tunnel::Claim claim;
     std::shared_ptr<tunnel::Tunnel> tunnel;
     std::size_t connecting = 0;
-    std::uint64_t orphaned = 0;  // counts up with each orphan; 0: it has a lane
   };
   using VisitPtr = std::shared_ptr<Visit>;
 
@@ -100,9 +99,8 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   std::shared_ptr<Resolver> resolver_;
   Handlers handlers_;
   std::vector<std::shared_ptr<ControlSocket>> controls_;
-  std::size_t refused_ = 0;  // relays that will never take us
-  std::list<VisitPtr> visits_;
-  std::uint64_t orphans_made_ = 0;
+  std::size_t refused_ = 0;         // relays that will never take us
+  std::list<VisitPtr> visits_;      // who became an orphan last stands last
   bool session_ended_ = false;      // since guests were last looked after
   std::list<HalfOpen*> half_open_;  // the oldest first
   asio::steady_timer guest_timer_;

@@ -87,15 +87,16 @@ void Session::schedule(StreamState& stream) {
 
 void Session::settle(StreamState& stream) {
   if (!stream.over()) return;
-  if (stream.receive.window() != 0) {
-    const std::uint64_t window = stream.receive.give_back_window();
-    pool_.release(window);
-  }
+  give_back_window(stream);
   if (!stream.done_sent && !stream.owe_done) {
     stream.owe_done = true;
     owe(stream);
   }
   if (stream.done_sent && stream.done_received) streams_.erase(stream.id);
+}
+
+void Session::give_back_window(StreamState& stream) {
+  if (stream.receive.window() != 0) pool_.release(stream.receive.give_back_window());
 }
 
 void Session::drop_buffers(StreamState& stream) {

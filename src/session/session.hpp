@@ -135,6 +135,7 @@ class Session {
   void schedule(StreamState& stream);    // it has bytes or a FIN to send
   void settle(StreamState& stream);      // DONE when both directions are over; forgets it after both DONEs
   void drop_buffers(StreamState& stream);
+  void give_back_window(StreamState& stream);
   void push(Event event) { events_.push_back(std::move(event)); }
   void offer_room(StreamState& stream);
   void note_sent_freed();

@@ -135,7 +135,7 @@ void Session::end_of_peer_table() {
 
 void Session::forget(StreamState& stream) {
   drop_buffers(stream);
-  if (stream.receive.window() != 0) pool_.release(stream.receive.give_back_window());
+  give_back_window(stream);
   streams_.erase(stream.id);
 }
 

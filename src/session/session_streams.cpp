@@ -51,8 +51,7 @@ void Session::reset(StreamId id, ResetCode code) {
   stream->reset_code = code;
   drop_buffers(*stream);
   if (stream->owe_open) {  // the peer never heard of it
-    pool_.release(stream->receive.give_back_window());
-    streams_.erase(id);
+    forget(*stream);
     return;
   }
   stream->owe_reset = true;

@@ -39,12 +39,6 @@ Error goaway_error(session::GoawayCode code, const std::string& text) {
   return make_error(ErrorKind::kClosed, "the exit is shutting down");
 }
 
-Error refused_by_exit() {
-  return make_error(ErrorKind::kRefused,
-                    "refused by the exit: the link is revoked, expired or wrong, or not this exit's",
-                    carrier::close_code::kForbidden);
-}
-
 }  // namespace
 
 bool is_final(const Error& error) {

@@ -79,12 +79,6 @@ Error closed_before_pairing(const Error& error) {
   }
 }
 
-Error refused() {
-  return make_error(ErrorKind::kRefused,
-                    "refused by the exit: the link is revoked, expired or wrong, or not this exit's",
-                    carrier::close_code::kForbidden);
-}
-
 Task<Accepted> refuse(Carrier& carrier) {
   Bytes noise(kMessage2Bytes);
   fill_random(noise);
@@ -98,6 +92,12 @@ Task<Accepted> refuse(Carrier& carrier) {
 }
 
 }  // namespace
+
+Error refused_by_exit() {
+  return make_error(ErrorKind::kRefused,
+                    "refused by the exit: the link is revoked, expired or wrong, or not this exit's",
+                    carrier::close_code::kForbidden);
+}
 
 Task<Paired> read_paired(Carrier& carrier) {
   Buffer buffer;
@@ -152,11 +152,11 @@ Task<LaneKeys> initiate(Carrier& carrier, Paired paired, const link::AccessLink&
   Buffer buffer;
   const auto got = co_await read_binary(carrier, buffer);
   if (!got) {
-    if (got.error().detail == carrier::close_code::kForbidden) co_return refused();
+    if (got.error().detail == carrier::close_code::kForbidden) co_return refused_by_exit();
     co_return got.error();
   }
   const auto answer = handshake.read_message(view(buffer));
-  if (!answer || !decode_message2(*answer)) co_return refused();
+  if (!answer || !decode_message2(*answer)) co_return refused_by_exit();
   auto keys = handshake.split();
   if (!keys) co_return keys.error();
   co_return make_lane_keys(std::move(*keys), paired, true);

@@ -18,6 +18,9 @@ namespace zks::tunnel {
 
 inline constexpr std::uint8_t kProtocolVersion = 1;
 
+// What a client says of every refusal; nothing tells one from another.
+Error refused_by_exit();
+
 struct LaneKeys {
   crypto::RecordSealer sealer;
   crypto::RecordOpener opener;

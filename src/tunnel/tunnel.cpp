@@ -34,17 +34,20 @@ Tunnel::Tunnel(asio::any_io_executor executor, session::Options options, Handler
       orphan_timer_(executor_) {}
 
 Tunnel::~Tunnel() {
+  drop_lane();
+}
+
+// The fence: nothing more of the lane is looked at.
+void Tunnel::drop_lane() {
   if (!lane_) return;
   lane_->detach();
   lane_->abort();
+  lane_.reset();
 }
 
 void Tunnel::attach(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNumber number,
                     session::HelloMode mode) {
-  if (lane_) {  // the fence: nothing more of the old lane is looked at
-    lane_->detach();
-    lane_->abort();
-  }
+  drop_lane();
   orphan_timer_.cancel();
   lane_number_ = number;
   lane_told_ = false;
@@ -107,11 +110,7 @@ void Tunnel::end(const Error& why) {
   const auto self = shared_from_this();
   timer_.cancel();
   orphan_timer_.cancel();
-  if (lane_) {
-    lane_->detach();
-    lane_->abort();
-    lane_.reset();
-  }
+  drop_lane();
   session_.end();
   deliver_events();
   if (handlers_.on_end) std::exchange(handlers_.on_end, nullptr)(why);
@@ -164,11 +163,7 @@ bool Tunnel::may_resume() const {
 void Tunnel::lose_lane(const Error& why) {
   if (ended_) return;
   if (!may_resume()) return end(why);
-  if (lane_) {
-    lane_->detach();
-    lane_->abort();
-    lane_.reset();
-  }
+  drop_lane();
   session_.lose_lane();
   orphan_timer_.expires_after(session_.orphan_time());
   orphan_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {

@@ -80,6 +80,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   void deliver(session::Event event);
   void arm_timer();
   void on_timer();
+  void drop_lane();
   void lose_lane(const Error& why);
   bool may_resume() const;
   void count_lane();
