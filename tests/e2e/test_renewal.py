@@ -1,29 +1,14 @@
 # SPDX-License-Identifier: MIT
 """A lane that gets a successor while it serves: bulk goes over many lanes, and a ticker hardly sees it."""
-import hashlib
-import os
 import time
 
 import pytest
-from conftest import SITE
 from harness import servers, socks
-from harness.process import run
+from harness.transfer import MIB, download, upload, write_random
 
-MIB = 1 << 20
 RENEW_BYTES = 16 * MIB
 RENEWED = "the lane is renewed"
 TICK_SECONDS = 0.01
-
-
-def curl(tunnel, *arguments):
-    got = run(["curl", "-sS", "--fail", "--noproxy", "", "--socks5-hostname", tunnel.proxy_text, *arguments],
-              seconds=300)
-    assert got.returncode == 0, got.stderr
-
-
-def sha256_of(path):
-    with open(path, "rb") as source:
-        return hashlib.file_digest(source, "sha256").digest()
 
 
 @pytest.mark.load
@@ -32,16 +17,16 @@ def test_bulk_over_many_lanes_and_epochs(new_tunnel, web, full, tmp_path):
     tunnel = new_tunnel(relay_options=("--rotate-bytes", "65536"),
                         client_options=("--renew-bytes", str(RENEW_BYTES)))
     size = (1024 if full else 256) * MIB
-    source = tmp_path / "sent"
-    with open(source, "wb") as out:
-        for _ in range(size // MIB):
-            out.write(os.urandom(MIB))
-    curl(tunnel, "-H", "Expect:", "-T", source, f"http://{SITE}:{web.http_port}/upload/renewal")
-    assert sha256_of(web.uploads / "renewal") == sha256_of(source)
-    os.replace(web.uploads / "renewal", web.root / "renewal")
-    curl(tunnel, "-o", tmp_path / "got", f"http://{SITE}:{web.http_port}/renewal")
-    assert sha256_of(tmp_path / "got") == sha256_of(source)
-    (web.root / "renewal").unlink()
+    source = web.root / "renewal"
+    digest = write_random(source, size)
+    for way in upload, download:
+        transfer = way(tmp_path, tunnel.proxy, web, source)
+        try:
+            transfer.assert_complete(digest, 300)
+        finally:
+            transfer.kill()
+            transfer.result.unlink(missing_ok=True)
+    source.unlink()
     # A lane carries on while its successor is made, so it gets more than its share.
     assert tunnel.client.stderr().count(RENEWED) >= size // RENEW_BYTES // 4
     assert "lost" not in tunnel.client.stderr()
