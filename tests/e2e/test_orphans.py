@@ -14,6 +14,7 @@ import pytest
 from harness.chain import assert_serves
 from harness.outages import pause
 from harness.process import Program, wait_until
+from harness.servers import accept_in_background
 from many_sessions import DOWN_STREAMS
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -77,16 +78,11 @@ class Sink:
         self.port = self._listener.getsockname()[1]
         self._accepted = []
         self._ended = select.poll()
-        threading.Thread(target=self._accept, daemon=True).start()
+        accept_in_background(self._listener, self._keep)
 
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self._ended.register(connection, select.POLLRDHUP)  # POLLERR and POLLHUP are always told
-            self._accepted.append(connection)
+    def _keep(self, connection):
+        self._ended.register(connection, select.POLLRDHUP)  # POLLERR and POLLHUP are always told
+        self._accepted.append(connection)
 
     @property
     def open(self):

@@ -4,13 +4,13 @@ and the other side learns nothing."""
 import secrets
 import socket
 import ssl
-import threading
 
 import pytest
 from harness.access_link import base64url
 from harness.certificates import Authority
 from harness.process import CLIENT_PROGRAM, run
 from harness.recorder import Recorder
+from harness.servers import accept_in_background
 from harness.tunnel import client_command, make_invite, start_client, start_exit, start_relay
 
 REFUSED, USAGE = 3, 2
@@ -126,22 +126,17 @@ class ImpostorRelay:
         self.port = self._listener.getsockname()[1]
         self.dialled = 0
         self.heard = bytearray()
-        threading.Thread(target=self._serve, daemon=True).start()
+        accept_in_background(self._listener, self._serve)
 
-    def _serve(self):
-        while True:
-            try:
-                raw, _ = self._listener.accept()
-            except OSError:
-                return
-            self.dialled += 1
-            raw.settimeout(5)
-            try:
-                with self._context.wrap_socket(raw, server_side=True) as tls:
-                    while data := tls.recv(65536):
-                        self.heard += data
-            except OSError:
-                raw.close()
+    def _serve(self, raw):
+        self.dialled += 1
+        raw.settimeout(5)
+        try:
+            with self._context.wrap_socket(raw, server_side=True) as tls:
+                while data := tls.recv(65536):
+                    self.heard += data
+        except OSError:
+            raw.close()
 
     def close(self):
         self._listener.shutdown(socket.SHUT_RDWR)

@@ -4,6 +4,8 @@ import dataclasses
 import socket
 import threading
 
+from .servers import accept_in_background
+
 
 @dataclasses.dataclass
 class Connection:
@@ -22,26 +24,21 @@ class Recorder:
         self._sockets = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        accept_in_background(self._listener, self._forward)
 
-    def _accept(self):
-        while True:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:
-                return
-            record = Connection()
-            self.connections.append(record)
-            try:
-                far = socket.create_connection(self.target, 10)
-            except OSError:
-                near.close()
-                continue
-            self._sockets += [near, far]
-            for source, sink, log in ((near, far, record.sent), (far, near, record.received)):
-                source.settimeout(None)
-                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=self._copy, args=(source, sink, log, log is record.received), daemon=True).start()
+    def _forward(self, near):
+        record = Connection()
+        self.connections.append(record)
+        try:
+            far = socket.create_connection(self.target, 10)
+        except OSError:
+            near.close()
+            return
+        self._sockets += [near, far]
+        for source, sink, log in ((near, far, record.sent), (far, near, record.received)):
+            source.settimeout(None)
+            source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self._copy, args=(source, sink, log, log is record.received), daemon=True).start()
 
     def _copy(self, source, sink, log, from_target):
         try:

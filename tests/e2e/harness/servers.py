@@ -7,6 +7,22 @@ import socket
 import threading
 
 
+def accept_in_background(listener, serve):
+    """Calls `serve` with each accepted connection, one after the other, until the listener is shut down."""
+
+    def accept():
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            serve(connection)
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    return thread
+
+
 class Accepting:
     """Hands out accepted connections one by one, for tests that hold the server's end themselves."""
 
@@ -14,14 +30,7 @@ class Accepting:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._accepted = queue.Queue()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                self._accepted.put(self._listener.accept()[0])
-            except OSError:
-                return
+        accept_in_background(self._listener, self._accepted.put)
 
     def next(self, seconds=10):
         connection = self._accepted.get(timeout=seconds)

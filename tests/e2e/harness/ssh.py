@@ -5,10 +5,10 @@ import getpass
 import os
 import socket
 import subprocess
-import threading
 from pathlib import Path
 
 from .process import clean_environment
+from .servers import accept_in_background
 
 # Where sshd, started as root, confines its unprivileged child; the package's service makes it at boot.
 PRIVILEGE_SEPARATION = Path("/run/sshd")
@@ -47,20 +47,14 @@ class SshServer:
         self._log = open(self.directory / "sshd.log", "ab")
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
+        self._thread = accept_in_background(self._listener, self._serve)
 
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with connection:
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._children.append(subprocess.Popen(
-                    ["/usr/sbin/sshd", "-i", "-e", "-f", self.directory / "sshd_config"],
-                    stdin=connection, stdout=connection, stderr=self._log, env=clean_environment()))
+    def _serve(self, connection):
+        with connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._children.append(subprocess.Popen(
+                ["/usr/sbin/sshd", "-i", "-e", "-f", self.directory / "sshd_config"],
+                stdin=connection, stdout=connection, stderr=self._log, env=clean_environment()))
 
     def command(self, *options, host="127.0.0.1"):
         """An ssh command line up to the host."""
