@@ -5,9 +5,10 @@
 //
 //   action (1) || length (1) || that many bytes of frames
 //
-// A length of 0 cuts the lane, and the session is resumed on the next one, where the next records are tables
-// and what follows them. The action's bits say what the application and the clock do after the record; see
-// Action.
+// A length of 0 cuts all lanes, and the session is resumed on the next one, where the next records are tables
+// and what follows them; with kAckSent the next lane joins those that there are instead, and it is the one
+// that records come on from then. The action's bits say what the application and the clock do after the
+// record; see Action.
 #include "session/session.hpp"
 
 #include <cstdlib>
@@ -40,14 +41,14 @@ class Exit {
  public:
   Exit() : session_(options()) { attach(HelloMode::kNew); }
 
-  void resume() {
-    session_.lose_lane();
-    attach(HelloMode::kResume);
+  void next_lane(std::uint8_t action) {
+    const bool joins = (action & kAckSent) != 0 && session_.lanes() < kMaxLanes;
+    attach(joins ? HelloMode::kJoin : HelloMode::kResume);
   }
 
   // False when the session is over.
   bool step(std::uint8_t action, ByteView frames) {
-    const bool broken = !session_.receive(frames, frames.size() + 17, now_);
+    const bool broken = !session_.receive(lane_, frames, frames.size() + 17, now_);
     handle_events();
     if ((action & kWrite) != 0) write_all();
     if ((action & kRead) != 0) read_all();
@@ -60,7 +61,10 @@ class Exit {
     bool alive = true;
     if ((action & kAdvance) != 0) {
       now_ += std::chrono::milliseconds(700);
-      alive = session_.tick(now_, 0);
+      for (const LaneNumber lane : std::set(lanes_)) {
+        if (!session_.tick(lane, now_, 0)) lose(lane);
+      }
+      alive = !lanes_.empty();
     }
     if ((action & kSend) != 0) send_all();
     if ((action & kAckSent) != 0) acknowledge();
@@ -80,10 +84,12 @@ class Exit {
  private:
   void attach(HelloMode mode) {
     LaneOptions lane;
-    lane.number = ++lane_;
+    lane_ = std::max(lane_, session_.newest_lane()) + 1;
+    lane.number = lane_;
     lane.mode = mode;
     session_.attach_lane(lane, now_);
-    sent_bytes_ = 0;
+    if (mode != HelloMode::kJoin) lanes_.clear();
+    lanes_.insert(lane_);
     Bytes hello(64);
     ByteWriter out(hello);
     HelloFrame frame;
@@ -91,7 +97,13 @@ class Exit {
     frame.mode = mode;
     frame.parameters.max_streams = 8;
     if (!encode_frame(out, frame)) std::abort();
-    if (!session_.receive(ByteView(hello).first(out.written()), out.written(), now_)) std::abort();
+    if (!session_.receive(lane_, ByteView(hello).first(out.written()), out.written(), now_)) std::abort();
+  }
+
+  void lose(LaneNumber lane) {
+    session_.lose_lane(lane);
+    lanes_.erase(lane);
+    sent_bytes_.erase(lane);
   }
 
   static Options options() {
@@ -107,6 +119,7 @@ class Exit {
     if (session_.memory_bytes() > kMemoryBound) std::abort();
     if (session_.buffered_to_send() > kSendMemory + 4 * kBlockBytes) std::abort();
     if (session_.streams() > 2 * kMaxStreams || session_.open_streams() > kMaxStreams) std::abort();
+    if (session_.lanes() > 2 * kMaxLanes) std::abort();
     if (session_.spare_credit() > kReceiveMemory - kMaxStreams * kMinWindow) std::abort();
   }
 
@@ -119,6 +132,9 @@ class Exit {
         } else if (event.address.port % 4 == 1) {
           session_.reset(event.stream, ResetCode::kConnectionRefused);
         }
+      } else if (event.kind == Event::Kind::kLaneDown) {
+        lanes_.erase(event.lane);
+        sent_bytes_.erase(event.lane);
       } else if (event.kind == Event::Kind::kReset) {
         streams_.erase(event.stream);
       }
@@ -155,28 +171,34 @@ class Exit {
   // What goes out must decode.
   void send_all() {
     Bytes record(20'000);
-    for (std::size_t size = session_.fill(record, now_); size > 0; size = session_.fill(record, now_)) {
-      ByteReader in(ByteView(record).first(size));
-      while (!in.empty()) {
-        if (!decode_frame(in)) std::abort();
+    for (const LaneNumber lane : lanes_) {
+      for (std::size_t size = session_.fill(lane, record, now_); size > 0;
+           size = session_.fill(lane, record, now_)) {
+        ByteReader in(ByteView(record).first(size));
+        while (!in.empty()) {
+          if (!decode_frame(in)) std::abort();
+        }
+        sent_bytes_[lane] += size + 17;
       }
-      sent_bytes_ += size + 17;
     }
   }
 
   void acknowledge() {
-    Bytes record(16);
-    ByteWriter out(record);
-    if (!encode_frame(out, LaneAckFrame{sent_bytes_})) std::abort();
-    if (!session_.receive(ByteView(record).first(out.written()), out.written(), now_)) std::abort();
+    for (const auto& [lane, bytes] : sent_bytes_) {
+      Bytes record(16);
+      ByteWriter out(record);
+      if (!encode_frame(out, LaneAckFrame{bytes})) std::abort();
+      if (!session_.receive(lane, ByteView(record).first(out.written()), out.written(), now_)) std::abort();
+    }
   }
 
   TimePoint now_ = TimePoint{} + std::chrono::hours(1);
   Session session_;
   Destination local_{Destination::Kind::kIpv4, "", {192, 0, 2, 1}, 5000};
   std::set<StreamId> streams_;  // accepted
-  std::uint64_t sent_bytes_ = 0;
-  LaneNumber lane_ = 0;
+  std::map<LaneNumber, std::uint64_t> sent_bytes_;
+  std::set<LaneNumber> lanes_;  // alive
+  LaneNumber lane_ = 0;         // that records come on
 };
 
 }  // namespace
@@ -188,7 +210,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto action = in.u8();
     const auto length = in.u8();
     if (!action || !length) break;
-    if (*length == 0) exit.resume();
+    if (*length == 0) exit.next_lane(*action);
     const auto frames = in.take(std::min<std::size_t>(*length, in.remaining()));
     if (!exit.step(*action, *frames)) break;
   }

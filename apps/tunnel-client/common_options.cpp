@@ -6,6 +6,7 @@
 
 #include "link/state_directory.hpp"
 #include "secret_file.hpp"
+#include "tunnel/client.hpp"
 
 namespace zks::app {
 namespace {
@@ -129,6 +130,8 @@ void add_proxy(CLI::App& app, const std::string& name, ProxyOptions& proxy, Prox
       ->type_name("USER:PASSWORD");
   app.add_option("--user-file", text.user_file, "the same, USER:PASSWORD as the only line of a file")
       ->type_name("FILE");
+  ops::add_count(app, "--lanes", proxy.lanes, 1, tunnel::kMaxClientLanes,
+                 "connections to the exit at once; when one is lost its streams go on over another");
   ops::add_duration(app, "--renew-after", proxy.renew_after,
                     "make a new connection with new keys for the session after this time, at least 1s");
   ops::add_bytes(app, "--renew-bytes", proxy.renew_bytes,

@@ -34,6 +34,7 @@ struct CommonOptions {
 struct ProxyOptions {
   std::chrono::seconds renew_after{3'600};  // a lane gets a successor after this time
   std::uint64_t renew_bytes = 64ULL << 30;  // or this many bytes
+  std::size_t lanes = 1;                    // at once
   boost::asio::ip::tcp::endpoint listen;
   std::shared_ptr<const frontdoor::Credentials> credentials;  // null: none are asked for
 };

@@ -85,16 +85,18 @@ Task<> try_session(carrier::CarrierPtr carrier, tunnel::LaneKeys keys, const Rel
   bool up = false;
   std::optional<Error> ended;
   tunnel::Tunnel::Handlers handlers;
-  handlers.on_up = [&](bool) {
+  handlers.on_up = [&](session::LaneNumber, session::HelloMode) {
     up = true;
     changed.notify();
   };
-  const auto over = [&](const Error& why) {
+  handlers.on_lane_lost = [&](session::LaneNumber, const Error& why) {
     ended = why;
     changed.notify();
   };
-  handlers.on_lane_lost = over;
-  handlers.on_end = over;
+  handlers.on_end = [&](const Error& why) {
+    ended = why;
+    changed.notify();
+  };
   const auto tunnel = std::make_shared<tunnel::Tunnel>(executor, std::move(options), std::move(handlers));
   tunnel->attach(std::move(carrier), std::move(keys), 1, session::HelloMode::kNew);
   while (!up && !ended) co_await changed.wait();

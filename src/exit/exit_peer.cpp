@@ -175,8 +175,17 @@ Result<> ExitPeer::begin(carrier::CarrierPtr carrier, tunnel::Accepted accepted,
     return make_error(ErrorKind::kProtocol, "the first frame is not HELLO");
   const auto known = find_session(hello->session, accepted.claim);
   const session::LaneNumber number = hello->lane;
-  if (known && number <= known->tunnel->lane_number()) {
+  if (known && number <= known->tunnel->newest_lane()) {
     return make_error(ErrorKind::kClosed, "a lane that was overtaken by a newer one");
+  }
+  if (hello->mode == session::HelloMode::kJoin) {
+    if (!known) return make_error(ErrorKind::kClosed, "a lane that joins a session that is not here");
+    if (known->tunnel->lanes() >= session::kMaxLanes) {
+      return make_error(ErrorKind::kLimit, "too many lanes in a session");
+    }
+    known->tunnel->attach(std::move(carrier), std::move(accepted.keys), number, session::HelloMode::kJoin,
+                          frames, record_bytes);
+    return {};
   }
   if (known && hello->mode == session::HelloMode::kResume) {
     known->tunnel->attach(std::move(carrier), std::move(accepted.keys), number, session::HelloMode::kResume,
@@ -253,10 +262,10 @@ tunnel::Tunnel::Handlers ExitPeer::visit_handlers(const VisitPtr& visit) {
       this_visit->tunnel->leave(session::GoawayCode::kShutdown, "");
     }
   };
-  handlers.on_lane_lost = [weak, weak_visit](const Error& why) {
+  handlers.on_lane_lost = [weak, weak_visit](session::LaneNumber, const Error& why) {
     const auto self = weak.lock();
     const auto this_visit = weak_visit.lock();
-    if (!self || !this_visit) return;
+    if (!self || !this_visit || !this_visit->tunnel->orphaned()) return;
     self->visits_.remove(this_visit);
     self->visits_.push_back(this_visit);
     log::info("a session lost its lane ({}); it is kept for {} s", why.text,

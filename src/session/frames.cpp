@@ -67,6 +67,7 @@ Maybe<Frame> read_hello(ByteReader& in, bool welcome) {
     if (!id || !value) return std::nullopt;
     if (*id == 1) frame.parameters.max_streams = *value;
     if (*id == 2) frame.parameters.orphan_seconds = *value;
+    if (*id == 3) frame.parameters.max_lanes = *value;
   }
   frame.session = *session;
   frame.lane = *lane;
@@ -94,6 +95,18 @@ Maybe<Frame> read_table(ByteReader& in) {
     const auto entry = read_table_entry(in);
     if (!entry) return std::nullopt;
     frame.entries.push_back(*entry);
+  }
+  return frame;
+}
+
+Maybe<Frame> read_lane_down(ByteReader& in) {
+  const auto count = in.varint();
+  if (!count || *count == 0 || *count > kMaxLanes) return std::nullopt;
+  LaneDownFrame frame;
+  for (std::uint64_t i = 0; i < *count; ++i) {
+    const auto lane = in.varint();
+    if (!lane) return std::nullopt;
+    frame.lanes.push_back(*lane);
   }
   return frame;
 }
@@ -175,6 +188,8 @@ Maybe<Frame> read_frame(ByteReader& in) {
       return read_hello(in, *type == static_cast<std::uint8_t>(FrameType::kWelcome));
     case FrameType::kTable:
       return read_table(in);
+    case FrameType::kLaneDown:
+      return read_lane_down(in);
     case FrameType::kLaneAck: {
       const auto bytes = in.varint();
       return bytes ? Maybe<Frame>(LaneAckFrame{*bytes}) : std::nullopt;
@@ -213,8 +228,9 @@ struct Encoder {
   bool operator()(const HelloFrame& f) const {
     return put(out, f.welcome ? FrameType::kWelcome : FrameType::kHello) && out.bytes(f.session) &&
            out.varint(f.lane) && out.u8(static_cast<std::uint8_t>(f.mode)) && out.bytes(f.instance) &&
-           out.varint(f.welcome ? 2 : 1) && out.varint(1) && out.varint(f.parameters.max_streams) &&
-           (!f.welcome || (out.varint(2) && out.varint(f.parameters.orphan_seconds)));
+           out.varint(f.welcome ? 3 : 1) && out.varint(1) && out.varint(f.parameters.max_streams) &&
+           (!f.welcome || (out.varint(2) && out.varint(f.parameters.orphan_seconds) && out.varint(3) &&
+                           out.varint(f.parameters.max_lanes)));
   }
   bool operator()(const TableFrame& f) const {
     bool fits = put(out, FrameType::kTable) && out.u8(f.more ? 1 : 0) && out.varint(f.entries.size());
@@ -222,6 +238,11 @@ struct Encoder {
       fits = fits && out.varint(entry.stream) && out.u8(static_cast<std::uint8_t>(entry.state)) &&
              out.varint(entry.received) && out.varint(entry.limit);
     }
+    return fits;
+  }
+  bool operator()(const LaneDownFrame& f) const {
+    bool fits = put(out, FrameType::kLaneDown) && out.varint(f.lanes.size());
+    for (const LaneNumber lane : f.lanes) fits = fits && out.varint(lane);
     return fits;
   }
   bool operator()(const LaneAckFrame& f) const {

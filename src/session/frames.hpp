@@ -29,6 +29,7 @@ enum class FrameType : std::uint8_t {
   kHello = 0x01,
   kWelcome = 0x02,
   kTable = 0x03,
+  kLaneDown = 0x04,
   kLaneAck = 0x05,
   kPing = 0x06,
   kPong = 0x07,
@@ -46,6 +47,8 @@ inline constexpr std::size_t kMaxNameBytes = 255;
 inline constexpr std::size_t kMaxGoawayText = 256;
 inline constexpr std::size_t kMaxParameters = 16;
 inline constexpr std::size_t kMaxTableEntries = 4096;  // of one frame
+// Lanes of a session at an exit: live ones, and dead ones whose streams the client has not yet moved.
+inline constexpr std::size_t kMaxLanes = 16;
 
 enum class HelloMode : std::uint8_t { kNew = 0, kJoin = 1, kResume = 2 };
 enum class GoawayScope : std::uint8_t { kLane = 0, kSession = 1 };
@@ -55,6 +58,7 @@ enum class GoawayCode : std::uint64_t { kShutdown = 0, kRevoked = 1, kProtocolEr
 struct Parameters {
   std::uint64_t max_streams = 2048;    // id 1: how many streams the sender of this keeps in its table at once
   std::uint64_t orphan_seconds = 120;  // id 2, WELCOME: how long the exit keeps a session without a lane
+  std::uint64_t max_lanes = 1;         // id 3, WELCOME: how many lanes the exit takes for a session
 };
 
 // PADDING: type, then zero or more bytes to the end of the record, ignored.
@@ -72,8 +76,8 @@ struct HelloFrame {
 };
 
 // TABLE: more (1) || count varint || count entries of stream varint || state (1) || received varint ||
-// limit varint. After HELLO and WELCOME of a resume: all streams of the sender, in as many frames as it
-// takes, `more` in all but the last.
+// limit varint. After HELLO and WELCOME of a resume: all streams of the sender; after LANE_DOWN of a client:
+// those of the dead lanes. In as many frames as it takes, `more` in all but the last.
 struct TableEntry {
   enum class State : std::uint8_t { kOpening = 0, kOpen = 1, kReset = 2 };
   StreamId stream = 0;
@@ -84,6 +88,12 @@ struct TableEntry {
 struct TableFrame {
   bool more = false;
   std::vector<TableEntry> entries;
+};
+
+// LANE_DOWN: count varint (1 to kMaxLanes) || count lane varints. Those lanes are dead to the sender. From a
+// client: their streams move to the lane that this comes on.
+struct LaneDownFrame {
+  std::vector<LaneNumber> lanes;
 };
 
 // LANE_ACK: record bytes received on this lane so far, varint.
@@ -148,8 +158,9 @@ struct GoawayFrame {
   std::string text;
 };
 
-using Frame = std::variant<PaddingFrame, HelloFrame, TableFrame, LaneAckFrame, PingFrame, OpenFrame,
-                           OpenedFrame, DataFrame, FinFrame, CreditFrame, ResetFrame, DoneFrame, GoawayFrame>;
+using Frame =
+    std::variant<PaddingFrame, HelloFrame, TableFrame, LaneDownFrame, LaneAckFrame, PingFrame, OpenFrame,
+                 OpenedFrame, DataFrame, FinFrame, CreditFrame, ResetFrame, DoneFrame, GoawayFrame>;
 
 // The next frame of a record. kProtocol when it is unknown, cut short or out of range.
 Result<Frame> decode_frame(ByteReader& in);

@@ -23,7 +23,7 @@ inline constexpr std::size_t kMaxPongsOwed = 16;
 struct LaneOptions {
   LaneNumber number = 1;
   // What HELLO asks for, or WELCOME answers. After kResume neither side sends stream frames before it has the
-  // other's whole table.
+  // other's whole table; kJoin is one more lane beside those that there are.
   HelloMode mode = HelloMode::kNew;
   std::uint64_t relay_window_bytes = 16 * 1024 * 1024;  // as `paired` announced it
   std::size_t record_overhead = 17;                     // bytes that a record is longer than its frames
@@ -43,12 +43,20 @@ struct LaneState {
   bool hello_received = false;
   bool owe_ack = false;
 
+  // An exchange of tables, after which streams of dead lanes go on here; one at a time.
   std::vector<StreamId> table;  // still to be told to the peer; the next one last
   bool owe_table = false;
   bool await_table = false;
-  bool ignore_tables = false;  // exit: they are of a session that it does not know
+  bool resuming = false;             // it is about all streams, and nothing else goes on before its end
+  bool ignore_tables = false;        // exit: they are of a session that it does not know
+  bool owe_lane_down = false;        // client: `declared`; exit: all that it knows to be dead
+  std::vector<LaneNumber> declared;  // client: the dead lanes that the exchange is about
+  bool told_goaway = false;
 
-  bool streams_held() const { return !hello_sent || owe_table || await_table; }
+  bool exchanging() const { return owe_table || await_table; }
+  bool streams_held() const { return !hello_sent || resuming; }
+  // Streams may be bound to it. A client has to know that the exit took its joining lane.
+  bool usable() const { return options.mode != HelloMode::kJoin || hello_received; }
   std::deque<Token> pongs;  // at most kMaxPongsOwed; older ones are dropped
 
   struct Ping {

@@ -2,11 +2,12 @@
 //
 // A session: the streams that one client and one exit share, and the rules of PROTOCOL.md ("Frames",
 // "Streams"). Sans-IO: bytes and a time point in, bytes and events out; no sockets and no clock of its own.
-// Above it are the application's streams (front doors, the exit's sockets), below it a lane that seals what
+// Above it are the application's streams (front doors, the exit's sockets), below it lanes that seal what
 // fill() composes.
 //
-//   session.cpp          lane, liveness, GOAWAY, the table of streams
-//   session_resume.cpp   what a new lane needs to go on where the last one ended
+//   session.cpp          GOAWAY, the table of streams
+//   session_lanes.cpp    lanes, their liveness, and the streams of those that died
+//   session_resume.cpp   tables: what a lane needs to go on where others ended
 //   session_receive.cpp  frames from the peer
 //   session_fill.cpp     frames to the peer: urgent ones, control, then data in fair turns
 //   session_streams.cpp  the application's side
@@ -17,6 +18,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "session/credit_pool.hpp"
@@ -42,13 +44,14 @@ struct Options {
 
 struct Event {
   enum class Kind : std::uint8_t {
-    kWelcome,   // client: the exit answered HELLO; the session is up
+    kWelcome,   // client: the exit answered HELLO on `lane`, with `mode`; the session is up
     kOpen,      // exit: the client asks for `address`; answer with accept() or reset()
     kOpened,    // client: connected; `address` is the exit's local one
     kReadable,  // bytes or the end can be read
     kRoom,      // bytes can be written again
     kReset,     // the stream is over, `code` says why
     kGoaway,    // the peer ends the session: `goaway`, `text`
+    kLaneDown,  // the peer gave `lane` up, and nothing of it is looked at any more: drop it
   };
   Kind kind{};
   StreamId stream = 0;
@@ -56,7 +59,8 @@ struct Event {
   ResetCode code{};
   GoawayCode goaway{};
   std::string text{};
-  bool resumed = false;  // kWelcome: streams go on; otherwise all that there were are reset
+  LaneNumber lane = 0;
+  HelloMode mode{};  // kWelcome: after kNew all streams that there were are reset
 };
 
 class Session {
@@ -65,32 +69,35 @@ class Session {
 
   const SessionId& id() const { return options_.id; }
 
-  // --- the lane
-  // A new lane. One that was there before is dead: nothing of it may be given to receive() any more.
+  // --- lanes, by their numbers, which go up
+  // A new lane, beside those that there are (kJoin, once one of them was welcomed) or instead of them: then
+  // nothing of those may be given to receive() any more.
   void attach_lane(LaneOptions options, TimePoint now);
-  // The lane is dead; streams wait for the next one.
-  void lose_lane();
+  // The lane is dead, or given up for a better one: nothing of it may be given to receive() any more. Its
+  // streams move to another lane, or wait for the next one.
+  void lose_lane(LaneNumber number);
+  LaneNumber newest_lane() const { return newest_lane_; }  // the highest number that was ever heard of
   // The frames of one record, `record_bytes` long. kProtocol: the session must end (call go_away() and let
   // the GOAWAY out).
-  Result<> receive(ByteView frames, std::size_t record_bytes, TimePoint now);
-  // Composes the frames of the next record into `out`, at least 512 bytes long; 0 when nothing may be sent
-  // now.
-  std::size_t fill(MutableBytes out, TimePoint now);
-  // Liveness and late credits. `undrained_bytes`: what the kernel still holds for the lane. False: the lane
-  // is dead.
-  bool tick(TimePoint now, std::size_t undrained_bytes);
-  // Record bytes of the present lane, both ways.
-  std::uint64_t lane_bytes() const { return lane_ ? lane_->sent_bytes + lane_->received_bytes : 0; }
+  Result<> receive(LaneNumber number, ByteView frames, std::size_t record_bytes, TimePoint now);
+  // Composes the frames of the lane's next record into `out`, at least 512 bytes long; 0 when nothing may be
+  // sent now.
+  std::size_t fill(LaneNumber number, MutableBytes out, TimePoint now);
+  // Liveness of a lane, and late credits. `undrained_bytes`: what the kernel still holds for the lane. False:
+  // the lane is dead.
+  bool tick(LaneNumber number, TimePoint now, std::size_t undrained_bytes);
+  // Record bytes of a lane, both ways.
+  std::uint64_t lane_bytes(LaneNumber number) const;
+  // Live lanes, and dead ones whose streams the client has not moved yet.
+  std::size_t lanes() const { return lanes_.size() + dead_.size(); }
+  // From WELCOME: how many lanes the exit takes.
+  std::uint64_t max_lanes() const { return peer_max_lanes_; }
   // The path may have changed: asks the peer for a sign of life now.
-  void probe(TimePoint now) {
-    if (lane_ && !lane_->ping) request_ping(now);
-  }
+  void probe(TimePoint now);
   TimePoint next_deadline() const;  // when tick() is due; TimePoint::max() for never
   // What happened since the last call.
   std::vector<Event> take_events() { return std::exchange(events_, {}); }
-  std::chrono::nanoseconds round_trip() const {
-    return lane_ ? lane_->round_trip : std::chrono::nanoseconds{};
-  }
+  std::chrono::nanoseconds round_trip(LaneNumber number) const;
 
   // Ends the session: no new streams from either side; GOAWAY goes out.
   void go_away(GoawayCode code, std::string text);
@@ -129,7 +136,7 @@ class Session {
  private:
   StreamState* find(StreamId id);
   const StreamState* find(StreamId id) const;
-  StreamState& make_stream(StreamId id, bool ours, TimePoint now);
+  StreamState& make_stream(StreamId id, LaneNumber lane, TimePoint now);
   void owe(StreamState& stream);         // puts it on the control queue
   void owe_credit(StreamState& stream);  // puts it on the credit queue
   void schedule(StreamState& stream);    // it has bytes or a FIN to send
@@ -142,46 +149,63 @@ class Session {
   void queue_again(StreamState& stream);  // on a new lane, whatever it has to say
   void reset_all();
 
+  // session_lanes.cpp
+  LaneState* lane_at(LaneNumber number);
+  const LaneState* lane_at(LaneNumber number) const;
+  LaneState* lane_of(const StreamState& stream);  // where its frames go now; null: it waits
+  LaneState* least_loaded_lane(bool for_exchange);
+  void unqueue(StreamState& stream);
+  void lose_lanes();
+  void agree_on_deaths();
+  bool serves_streams(const LaneState& lane) const;
+
   // session_receive.cpp
-  Result<> on_frame(const Frame& frame, TimePoint now);
-  Result<> on(const PaddingFrame&, TimePoint) { return {}; }
-  Result<> on(const HelloFrame& frame, TimePoint now);
-  Result<> on(const TableFrame& frame, TimePoint now);
-  Result<> on(const LaneAckFrame& frame, TimePoint now);
-  Result<> on(const PingFrame& frame, TimePoint now);
-  Result<> on(const OpenFrame& frame, TimePoint now);
-  Result<> on(const OpenedFrame& frame, TimePoint now);
-  Result<> on(const DataFrame& frame, TimePoint now);
-  Result<> on(const FinFrame& frame, TimePoint now);
-  Result<> on(const CreditFrame& frame, TimePoint now);
-  Result<> on(const ResetFrame& frame, TimePoint now);
-  Result<> on(const DoneFrame& frame, TimePoint now);
-  Result<> on(const GoawayFrame& frame, TimePoint now);
+  Result<> on_frame(const Frame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const PaddingFrame&, LaneState&, TimePoint) { return {}; }
+  Result<> on(const HelloFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const TableFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const LaneDownFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const LaneAckFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const PingFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const OpenFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const OpenedFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const DataFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const FinFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const CreditFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const ResetFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const DoneFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const GoawayFrame& frame, LaneState& lane, TimePoint now);
   Result<> check_known_parity(StreamId id) const;
 
   // session_resume.cpp
-  void begin_resume();
-  void fill_table(ByteWriter& out);
-  Result<> on_welcome(const HelloFrame& frame);
-  Result<> on_entry(const TableEntry& entry);
+  void begin_exchange(LaneState& lane);
+  void move(StreamState& stream, LaneState& lane);
+  void finish_exchange(LaneState& lane);
+  void fill_table(ByteWriter& out, LaneState& lane);
+  Result<> on_welcome(const HelloFrame& frame, LaneState& lane);
+  Result<> on_entry(const TableEntry& entry, const LaneState& lane);
   Result<> on_entry_of_open(const TableEntry& entry, StreamState& stream);
-  void end_of_peer_table();
+  void end_of_peer_table(const LaneState& lane);
   void forget(StreamState& stream);
 
   // session_fill.cpp
-  void fill_urgent(ByteWriter& out, TimePoint now);
-  void fill_credits(ByteWriter& out, TimePoint now);
-  void fill_control(ByteWriter& out);
+  bool fill_hello(ByteWriter& out, LaneState& lane);
+  void fill_urgent(ByteWriter& out, LaneState& lane, TimePoint now);
+  void fill_credits(ByteWriter& out, LaneState& lane, TimePoint now);
+  void fill_control(ByteWriter& out, LaneState& lane);
   bool fill_control_of(ByteWriter& out, StreamState& stream);
-  void fill_data(ByteWriter& out);
+  void fill_data(ByteWriter& out, LaneState& lane);
   bool fill_data_of(ByteWriter& out, StreamState& stream);
   bool write_data(ByteWriter& out, StreamState& stream);
 
-  bool owed() const;  // something the peer must still answer
-  void request_ping(TimePoint now);
+  bool owed(const LaneState& lane) const;  // something the peer must still answer
+  static void request_ping(LaneState& lane, TimePoint now);
 
   Options options_;
-  std::unique_ptr<LaneState> lane_;
+  std::map<LaneNumber, std::unique_ptr<LaneState>> lanes_;  // alive
+  std::set<LaneNumber> dead_;  // client: not yet declared to the exit; exit: not yet by the client
+  LaneNumber newest_lane_ = 0;
+  std::uint64_t peer_max_lanes_ = 1;
   std::map<StreamId, std::unique_ptr<StreamState>>
       streams_;  // the peer chooses ids: a tree, not a hash table
   StreamId next_id_;

@@ -18,66 +18,75 @@ using Turn = StreamState::Turn;
 
 }  // namespace
 
-std::size_t Session::fill(MutableBytes buffer, TimePoint now) {
-  if (!lane_ || buffer.size() < kMinRecordRoom) return 0;
-  const std::uint64_t limit = lane_->limit();
-  const std::uint64_t used = lane_->unacknowledged() + lane_->options.record_overhead;
+std::size_t Session::fill(LaneNumber number, MutableBytes buffer, TimePoint now) {
+  LaneState* known = lane_at(number);
+  if (known == nullptr || buffer.size() < kMinRecordRoom) return 0;
+  LaneState& lane = *known;
+  const std::uint64_t limit = lane.limit();
+  const std::uint64_t used = lane.unacknowledged() + lane.options.record_overhead;
   const auto room_below = [&](std::uint64_t bound) {
     return static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), bound > used ? bound - used : 0));
   };
 
   ByteWriter urgent(buffer.first(room_below(limit + kUrgentBytes)));
-  fill_urgent(urgent, now);
-  if (!lane_->streams_held()) fill_credits(urgent, now);
+  fill_urgent(urgent, lane, now);
+  if (!lane.streams_held()) fill_credits(urgent, lane, now);
   std::size_t written = urgent.written();
 
   const std::size_t room = room_below(limit);
   if (room > written) {
     ByteWriter out(buffer.first(room));
     out.advance(written);
-    if (lane_->hello_sent && lane_->owe_table) fill_table(out);
-    if (!lane_->streams_held()) {
-      fill_control(out);
-      fill_data(out);
+    if (lane.hello_sent && lane.owe_table && !lane.owe_lane_down) fill_table(out, lane);
+    if (!lane.streams_held()) {
+      fill_control(out, lane);
+      fill_data(out, lane);
     }
     written = out.written();
   }
-  if (written > 0) lane_->sent_bytes += written + lane_->options.record_overhead;
+  if (written > 0) lane.sent_bytes += written + lane.options.record_overhead;
   return written;
 }
 
-void Session::fill_urgent(ByteWriter& out, TimePoint now) {
-  if (!lane_->hello_sent) {
-    HelloFrame hello;
-    hello.welcome = options_.role == Role::kExit;
-    hello.session = options_.id;
-    hello.lane = lane_->options.number;
-    hello.mode = lane_->options.mode;
-    hello.instance = hello.welcome ? options_.instance : exit_instance_;
-    hello.parameters.max_streams = options_.max_streams;
-    hello.parameters.orphan_seconds = options_.orphan_seconds;
-    if (!encode_frame(out, hello)) return;
-    lane_->hello_sent = true;
-  }
-  while (!lane_->pongs.empty() && encode_frame(out, PingFrame{true, lane_->pongs.front()})) {
-    lane_->pongs.pop_front();
-    lane_->owe_ack = lane_->received_bytes > lane_->acknowledged_to_peer;
-  }
-  if (lane_->ping && !lane_->ping->sent && encode_frame(out, PingFrame{false, lane_->ping->token})) {
-    lane_->ping->sent = true;
-    lane_->ping->sent_at = now;
-  }
-  if (lane_->owe_ack && encode_frame(out, LaneAckFrame{lane_->received_bytes})) {
-    lane_->owe_ack = false;
-    lane_->acknowledged_to_peer = lane_->received_bytes;
-  }
-  if (goaway_ && !goaway_sent_ && encode_frame(out, *goaway_)) goaway_sent_ = true;
+bool Session::fill_hello(ByteWriter& out, LaneState& lane) {
+  HelloFrame hello;
+  hello.welcome = options_.role == Role::kExit;
+  hello.session = options_.id;
+  hello.lane = lane.options.number;
+  hello.mode = lane.options.mode;
+  hello.instance = hello.welcome ? options_.instance : exit_instance_;
+  hello.parameters.max_streams = options_.max_streams;
+  hello.parameters.orphan_seconds = options_.orphan_seconds;
+  hello.parameters.max_lanes = kMaxLanes;
+  return lane.hello_sent = encode_frame(out, hello);
 }
 
-void Session::fill_credits(ByteWriter& out, TimePoint now) {
+void Session::fill_urgent(ByteWriter& out, LaneState& lane, TimePoint now) {
+  if (!lane.hello_sent && !fill_hello(out, lane)) return;
+  if (lane.owe_lane_down) {
+    const bool client = options_.role == Role::kClient;
+    const LaneDownFrame down{client ? lane.declared : std::vector<LaneNumber>(dead_.begin(), dead_.end())};
+    lane.owe_lane_down = !down.lanes.empty() && !encode_frame(out, down);
+  }
+  while (!lane.pongs.empty() && encode_frame(out, PingFrame{true, lane.pongs.front()})) {
+    lane.pongs.pop_front();
+    lane.owe_ack = lane.received_bytes > lane.acknowledged_to_peer;
+  }
+  if (lane.ping && !lane.ping->sent && encode_frame(out, PingFrame{false, lane.ping->token})) {
+    lane.ping->sent = true;
+    lane.ping->sent_at = now;
+  }
+  if (lane.owe_ack && encode_frame(out, LaneAckFrame{lane.received_bytes})) {
+    lane.owe_ack = false;
+    lane.acknowledged_to_peer = lane.received_bytes;
+  }
+  if (goaway_ && !goaway_sent_ && encode_frame(out, *goaway_)) goaway_sent_ = lane.told_goaway = true;
+}
+
+void Session::fill_credits(ByteWriter& out, LaneState& lane, TimePoint now) {
   const std::size_t before = out.written();
-  while (!lane_->credits.empty()) {
-    StreamState* stream = find(lane_->credits.front());
+  while (!lane.credits.empty()) {
+    StreamState* stream = find(lane.credits.front());
     if (stream != nullptr && stream->receive.credit_due()) {
       const auto& receive = stream->receive;
       const std::uint64_t limit = std::max(receive.limit(), receive.consumed() + receive.window());
@@ -85,23 +94,23 @@ void Session::fill_credits(ByteWriter& out, TimePoint now) {
       stream->receive.credit_sent();
     }
     if (stream != nullptr) stream->in_credits = false;
-    lane_->credits.pop_front();
+    lane.credits.pop_front();
   }
-  const bool sample_due = !lane_->ping && now - lane_->last_rtt_sample >= kRttSampleEvery;
-  if (out.written() > before && sample_due) request_ping(now);  // goes out with the next record
+  const bool sample_due = !lane.ping && now - lane.last_rtt_sample >= kRttSampleEvery;
+  if (out.written() > before && sample_due) request_ping(lane, now);  // goes out with the next record
 }
 
-void Session::fill_control(ByteWriter& out) {
-  while (!lane_->control.empty()) {
-    StreamState* stream = find(lane_->control.front());
+void Session::fill_control(ByteWriter& out, LaneState& lane) {
+  while (!lane.control.empty()) {
+    StreamState* stream = find(lane.control.front());
     if (stream != nullptr) {
       if (!fill_control_of(out, *stream)) return;
       stream->in_control = false;
-      lane_->control.pop_front();
+      lane.control.pop_front();
       settle(*stream);
       continue;
     }
-    lane_->control.pop_front();
+    lane.control.pop_front();
   }
 }
 
@@ -132,10 +141,10 @@ bool Session::fill_control_of(ByteWriter& out, StreamState& stream) {
   return true;
 }
 
-void Session::fill_data(ByteWriter& out) {
+void Session::fill_data(ByteWriter& out, LaneState& lane) {
   while (out.room() >= kSmallestData) {
-    const bool fresh = !lane_->fresh.empty();
-    auto& queue = fresh ? lane_->fresh : lane_->busy;
+    const bool fresh = !lane.fresh.empty();
+    auto& queue = fresh ? lane.fresh : lane.busy;
     if (queue.empty()) return;
     StreamState* stream = find(queue.front());
     if (stream == nullptr || stream->phase != StreamState::Phase::kOpen) {
@@ -151,7 +160,7 @@ void Session::fill_data(ByteWriter& out) {
     const bool empty = stream->send.sendable() == 0 && !stream->send.fin_due();
     const bool leaves = empty && stream->turn == Turn::kBusy;
     stream->turn = leaves ? Turn::kNone : Turn::kBusy;
-    if (!leaves) lane_->busy.push_back(stream->id);
+    if (!leaves) lane.busy.push_back(stream->id);
   }
 }
 

@@ -15,63 +15,68 @@ using Phase = StreamState::Phase;
 
 }  // namespace
 
-Result<> Session::receive(ByteView frames, std::size_t record_bytes, TimePoint now) {
-  if (!lane_) return {};
-  lane_->last_received = now;
-  lane_->received_bytes += record_bytes;
-  if (lane_->received_bytes - lane_->acknowledged_to_peer >= kLaneAckEvery) lane_->owe_ack = true;
+Result<> Session::receive(LaneNumber number, ByteView frames, std::size_t record_bytes, TimePoint now) {
+  LaneState* known = lane_at(number);
+  if (known == nullptr) return {};
+  LaneState& lane = *known;
+  lane.last_received = now;
+  lane.received_bytes += record_bytes;
+  if (lane.received_bytes - lane.acknowledged_to_peer >= kLaneAckEvery) lane.owe_ack = true;
   ByteReader in(frames);
   while (!in.empty()) {
     const auto frame = decode_frame(in);
     if (!frame) return frame.error();
-    if (auto done = on_frame(*frame, now); !done) return done;
+    if (auto done = on_frame(*frame, lane, now); !done) return done;
   }
   return {};
 }
 
-Result<> Session::on_frame(const Frame& frame, TimePoint now) {
+Result<> Session::on_frame(const Frame& frame, LaneState& lane, TimePoint now) {
   const bool hello = std::holds_alternative<HelloFrame>(frame);
-  if (hello == lane_->hello_received) return violation("HELLO or WELCOME must come first, and once");
-  return std::visit([&](const auto& f) { return on(f, now); }, frame);
+  if (hello == lane.hello_received) return violation("HELLO or WELCOME must come first, and once");
+  return std::visit([&](const auto& f) { return on(f, lane, now); }, frame);
 }
 
-Result<> Session::on(const HelloFrame& frame, TimePoint) {
+Result<> Session::on(const HelloFrame& frame, LaneState& lane, TimePoint) {
   const bool from_exit = options_.role == Role::kClient;
   if (frame.welcome != from_exit) return violation("HELLO from the wrong side");
-  if (frame.session != options_.id || frame.lane != lane_->options.number) {
+  if (frame.session != options_.id || frame.lane != lane.options.number) {
     return violation("HELLO for another session or lane");
   }
-  lane_->hello_received = true;
+  lane.hello_received = true;
   peer_max_streams_ = frame.parameters.max_streams;
-  if (from_exit) return on_welcome(frame);
-  const bool resumes = lane_->options.mode == HelloMode::kResume;
+  if (from_exit) return on_welcome(frame, lane);
+  const bool resumes = lane.options.mode == HelloMode::kResume;
   if (resumes && frame.mode != HelloMode::kResume) return violation("HELLO does not resume");
-  lane_->ignore_tables = frame.mode == HelloMode::kResume && !resumes;
+  const bool joins = lane.options.mode == HelloMode::kJoin;
+  if (joins != (frame.mode == HelloMode::kJoin)) return violation("HELLO joins, or does not");
+  agree_on_deaths();  // a lane that just joined may be the one to tell of them
+  lane.ignore_tables = frame.mode == HelloMode::kResume && !resumes;
   return {};
 }
 
-Result<> Session::on(const LaneAckFrame& frame, TimePoint) {
-  if (frame.received_bytes > lane_->sent_bytes) return violation("LANE_ACK for bytes that were not sent");
-  lane_->acknowledged_bytes = std::max(lane_->acknowledged_bytes, frame.received_bytes);
+Result<> Session::on(const LaneAckFrame& frame, LaneState& lane, TimePoint) {
+  if (frame.received_bytes > lane.sent_bytes) return violation("LANE_ACK for bytes that were not sent");
+  lane.acknowledged_bytes = std::max(lane.acknowledged_bytes, frame.received_bytes);
   return {};
 }
 
-Result<> Session::on(const PingFrame& frame, TimePoint now) {
+Result<> Session::on(const PingFrame& frame, LaneState& lane, TimePoint now) {
   if (!frame.pong) {
-    if (lane_->pongs.size() >= kMaxPongsOwed) lane_->pongs.pop_front();
-    lane_->pongs.push_back(frame.token);
+    if (lane.pongs.size() >= kMaxPongsOwed) lane.pongs.pop_front();
+    lane.pongs.push_back(frame.token);
     return {};
   }
-  if (!lane_->ping || !lane_->ping->sent || lane_->ping->token != frame.token) return {};
-  const std::chrono::nanoseconds sample = now - lane_->ping->sent_at;
-  lane_->round_trip = lane_->round_trip_known ? (lane_->round_trip * 7 + sample) / 8 : sample;
-  lane_->round_trip_known = true;
-  lane_->last_rtt_sample = now;
-  lane_->ping.reset();
+  if (!lane.ping || !lane.ping->sent || lane.ping->token != frame.token) return {};
+  const std::chrono::nanoseconds sample = now - lane.ping->sent_at;
+  lane.round_trip = lane.round_trip_known ? (lane.round_trip * 7 + sample) / 8 : sample;
+  lane.round_trip_known = true;
+  lane.last_rtt_sample = now;
+  lane.ping.reset();
   return {};
 }
 
-Result<> Session::on(const OpenFrame& frame, TimePoint now) {
+Result<> Session::on(const OpenFrame& frame, LaneState& lane, TimePoint now) {
   const bool from_client = options_.role == Role::kExit;
   if ((frame.stream % 2 == 0) != from_client) return violation("OPEN with an id of the other side");
   if (!from_client) return violation("OPEN from an exit without a LISTEN");
@@ -82,8 +87,10 @@ Result<> Session::on(const OpenFrame& frame, TimePoint now) {
     return {};
   }
   if (streams_.size() >= 2 * options_.max_streams) return violation("more streams than twice max-streams");
-  const bool refuse = leaving_ || streams_.size() >= options_.max_streams;
-  StreamState& stream = make_stream(frame.stream, false, now);
+  // A stream that the client has forgotten may still be here: its DONE came on another lane, later.
+  const bool full = streams_.size() >= options_.max_streams && open_streams() >= options_.max_streams;
+  const bool refuse = leaving_ || full;
+  StreamState& stream = make_stream(frame.stream, lane.options.number, now);
   if (auto credited = stream.send.credit(0, frame.limit); !credited) return credited;
   if (refuse) {
     reset(stream.id, leaving_ ? ResetCode::kSessionLost : ResetCode::kLimit);
@@ -101,7 +108,7 @@ Result<> Session::check_known_parity(StreamId id) const {
   return {};
 }
 
-Result<> Session::on(const OpenedFrame& frame, TimePoint) {
+Result<> Session::on(const OpenedFrame& frame, LaneState&, TimePoint) {
   StreamState* stream = find(frame.stream);
   if (stream == nullptr) return check_known_parity(frame.stream);
   if (!stream->ours) return violation("OPENED for a stream of the other side");
@@ -113,7 +120,7 @@ Result<> Session::on(const OpenedFrame& frame, TimePoint) {
   return {};
 }
 
-Result<> Session::on(const DataFrame& frame, TimePoint) {
+Result<> Session::on(const DataFrame& frame, LaneState&, TimePoint) {
   StreamState* stream = find(frame.stream);
   if (stream == nullptr) return check_known_parity(frame.stream);
   if (stream->phase == Phase::kReset) return {};
@@ -127,7 +134,7 @@ Result<> Session::on(const DataFrame& frame, TimePoint) {
   return {};
 }
 
-Result<> Session::on(const FinFrame& frame, TimePoint) {
+Result<> Session::on(const FinFrame& frame, LaneState&, TimePoint) {
   StreamState* stream = find(frame.stream);
   if (stream == nullptr) return check_known_parity(frame.stream);
   if (stream->phase == Phase::kReset) return {};
@@ -140,7 +147,7 @@ Result<> Session::on(const FinFrame& frame, TimePoint) {
   return {};
 }
 
-Result<> Session::on(const CreditFrame& frame, TimePoint) {
+Result<> Session::on(const CreditFrame& frame, LaneState&, TimePoint) {
   StreamState* stream = find(frame.stream);
   if (stream == nullptr) return check_known_parity(frame.stream);
   if (stream->phase == Phase::kReset) return {};
@@ -155,7 +162,7 @@ Result<> Session::on(const CreditFrame& frame, TimePoint) {
   return {};
 }
 
-Result<> Session::on(const ResetFrame& frame, TimePoint) {
+Result<> Session::on(const ResetFrame& frame, LaneState&, TimePoint) {
   StreamState* stream = find(frame.stream);
   if (stream == nullptr) return check_known_parity(frame.stream);
   if (stream->over()) return {};
@@ -167,7 +174,7 @@ Result<> Session::on(const ResetFrame& frame, TimePoint) {
   return {};
 }
 
-Result<> Session::on(const DoneFrame& frame, TimePoint) {
+Result<> Session::on(const DoneFrame& frame, LaneState&, TimePoint) {
   StreamState* stream = find(frame.stream);
   if (stream == nullptr) return check_known_parity(frame.stream);
   if (!stream->over()) return violation("DONE for a stream that is not over");
@@ -176,7 +183,7 @@ Result<> Session::on(const DoneFrame& frame, TimePoint) {
   return {};
 }
 
-Result<> Session::on(const GoawayFrame& frame, TimePoint) {
+Result<> Session::on(const GoawayFrame& frame, LaneState&, TimePoint) {
   leaving_ = true;
   push({.kind = Event::Kind::kGoaway, .goaway = frame.code, .text = frame.text});
   return {};

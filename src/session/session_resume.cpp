@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Resume (PROTOCOL.md, "Resume"): HELLO with a higher lane number has made every lower lane dead at both
-// ends. Each end now tells its table, and neither sends stream frames before it has the other's. What a table
-// says was received is where its reader goes on; what was said on a dead lane and may be lost is said again.
+// Tables (PROTOCOL.md, "Resume"): both ends look at nothing more of the lanes that some streams were bound
+// to, all of them after HELLO resume, those that a client declared dead after LANE_DOWN. Each end now tells
+// its table of these streams, and neither sends frames of them before it has the other's. What a table says
+// was received is where its reader goes on; what was said on a dead lane and may be lost is said again.
 #include "session/session.hpp"
 
 namespace zks::session {
@@ -28,63 +29,90 @@ TableEntry entry_of(const StreamState& stream) {
 
 }  // namespace
 
-void Session::begin_resume() {
-  lane_->owe_table = lane_->await_table = true;
-  for (auto& [id, stream] : streams_) {
-    lane_->table.push_back(id);
-    stream->in_peer_table = false;
-  }
+void Session::move(StreamState& stream, LaneState& lane) {
+  stream.lane = lane.options.number;
+  stream.moving = true;
+  stream.in_peer_table = false;
+  lane.table.push_back(stream.id);
 }
 
-void Session::fill_table(ByteWriter& out) {
-  while (lane_->owe_table && out.room() >= kMaxTableHeader + kMaxTableEntry) {
+void Session::begin_exchange(LaneState& lane) {
+  lane.owe_table = lane.await_table = true;
+}
+
+void Session::finish_exchange(LaneState& lane) {
+  if (lane.exchanging()) return;
+  lane.resuming = false;
+  lane.declared.clear();
+  for (auto& [id, stream] : streams_) {
+    if (stream->lane != lane.options.number || !std::exchange(stream->moving, false)) continue;
+    queue_again(*stream);
+  }
+  agree_on_deaths();
+}
+
+void Session::fill_table(ByteWriter& out, LaneState& lane) {
+  while (lane.owe_table && out.room() >= kMaxTableHeader + kMaxTableEntry) {
     const std::size_t most = std::min((out.room() - kMaxTableHeader) / kMaxTableEntry, kMaxTableEntries);
     TableFrame frame;
-    while (!lane_->table.empty() && frame.entries.size() < most) {
-      const StreamState* stream = find(lane_->table.back());
+    while (!lane.table.empty() && frame.entries.size() < most) {
+      const StreamState* stream = find(lane.table.back());
       if (stream != nullptr) frame.entries.push_back(entry_of(*stream));
-      lane_->table.pop_back();
+      lane.table.pop_back();
     }
-    frame.more = lane_->owe_table = !lane_->table.empty();
+    frame.more = lane.owe_table = !lane.table.empty();
     encode_frame(out, frame);  // fits: it was measured
   }
+  finish_exchange(lane);
 }
 
 // The exit may not know the session (any more): it was restarted, or gave it up. Then nothing of it is left,
 // and the lane goes on with a new one.
-Result<> Session::on_welcome(const HelloFrame& frame) {
-  const bool asked = lane_->options.mode == HelloMode::kResume;
-  const bool resumed = frame.mode == HelloMode::kResume;
-  if (frame.mode == HelloMode::kJoin || (resumed && !asked)) {
-    return violation("WELCOME to what was not asked for");
-  }
+Result<> Session::on_welcome(const HelloFrame& frame, LaneState& lane) {
+  const HelloMode asked = lane.options.mode;
+  const bool forgotten = asked == HelloMode::kResume && frame.mode == HelloMode::kNew;
+  if (frame.mode != asked && !forgotten) return violation("WELCOME to what was not asked for");
   exit_instance_ = frame.instance;
   options_.orphan_seconds = frame.parameters.orphan_seconds;
-  if (asked && !resumed) {
+  peer_max_lanes_ = frame.parameters.max_lanes;
+  if (forgotten) {
     reset_all();
-    lane_->table.clear();
-    lane_->owe_table = lane_->await_table = false;
+    lane.table.clear();  // its end is still told, so that the exit knows what it ignores
+    lane.await_table = lane.resuming = false;
   }
-  push({.kind = Event::Kind::kWelcome, .resumed = resumed});
+  push({.kind = Event::Kind::kWelcome, .lane = lane.options.number, .mode = frame.mode});
+  if (asked != HelloMode::kJoin) return {};
+  for (auto& [id, stream] : streams_) {  // opened while no lane was there
+    if (stream->lane != 0) continue;
+    stream->lane = lane.options.number;
+    queue_again(*stream);
+  }
+  agree_on_deaths();
   return {};
 }
 
-Result<> Session::on(const TableFrame& frame, TimePoint) {
-  if (lane_->ignore_tables) return {};
-  if (!lane_->await_table) return violation("TABLE that was not asked for");
+Result<> Session::on(const TableFrame& frame, LaneState& lane, TimePoint) {
+  if (lane.ignore_tables) {
+    lane.ignore_tables = frame.more;
+    return {};
+  }
+  if (!lane.await_table) return violation("TABLE that was not asked for");
   for (const TableEntry& entry : frame.entries) {
-    if (auto taken = on_entry(entry); !taken) return taken;
+    if (auto taken = on_entry(entry, lane); !taken) return taken;
   }
   if (frame.more) return {};
-  lane_->await_table = false;
-  end_of_peer_table();
+  lane.await_table = false;
+  end_of_peer_table(lane);
+  finish_exchange(lane);
   return {};
 }
 
-Result<> Session::on_entry(const TableEntry& entry) {
+Result<> Session::on_entry(const TableEntry& entry, const LaneState& lane) {
   using State = TableEntry::State;
   StreamState* stream = find(entry.stream);
   if (stream == nullptr) return check_known_parity(entry.stream);
+  if (!stream->moving || stream->lane != lane.options.number)
+    return violation("TABLE names a stream of a live lane");
   if (std::exchange(stream->in_peer_table, true)) return violation("TABLE names a stream twice");
   if (stream->done_sent) {  // it did not arrive, or the entry would not be there or be over too
     stream->done_sent = false;
@@ -98,7 +126,6 @@ Result<> Session::on_entry(const TableEntry& entry) {
   } else if (entry.state != State::kReset) {  // a RESET comes again
     if (auto taken = on_entry_of_open(entry, *stream); !taken) return taken;
   }
-  queue_again(*stream);
   return {};
 }
 
@@ -115,15 +142,15 @@ Result<> Session::on_entry_of_open(const TableEntry& entry, StreamState& stream)
 }
 
 // Streams that the peer does not have: it never heard of them, or has forgotten them.
-void Session::end_of_peer_table() {
+void Session::end_of_peer_table(const LaneState& lane) {
   std::vector<StreamState*> missing;
   for (auto& [id, stream] : streams_) {
-    if (!stream->in_peer_table) missing.push_back(stream.get());
+    const bool told = !stream->moving || stream->lane != lane.options.number || stream->in_peer_table;
+    if (!told) missing.push_back(stream.get());
   }
   for (StreamState* stream : missing) {
     if (stream->ours && stream->phase == Phase::kOpening) {
       stream->owe_open = true;
-      owe(*stream);
       continue;
     }
     if (!stream->over()) {

@@ -28,7 +28,9 @@ Result<StreamId> Session::open(Destination destination, TimePoint now) {
   if (!can_be_sent(destination)) return make_error(ErrorKind::kUsage, "not a name");
   const StreamId id = next_id_;
   next_id_ += 2;
-  StreamState& stream = make_stream(id, true, now);
+  const LaneState* lane = least_loaded_lane(/*for_exchange=*/false);
+  StreamState& stream = make_stream(id, lane == nullptr ? 0 : lane->options.number, now);
+  stream.ours = true;
   stream.address = std::move(destination);
   stream.owe_open = true;
   owe(stream);
@@ -102,7 +104,8 @@ void Session::consume(StreamId id, std::uint64_t count, TimePoint now) {
   if (stream == nullptr || stream->phase != Phase::kOpen) return;
   auto& receive = stream->receive;
   receive.consume(count);
-  if (lane_ && receive.wants_larger_window(now, lane_->round_trip)) {
+  const LaneState* lane = lane_of(*stream);
+  if (lane != nullptr && receive.wants_larger_window(now, lane->round_trip)) {
     const std::uint64_t larger = std::min(receive.window() * 2, kMaxWindow);
     if (larger > receive.window() && pool_.grow(receive.window(), larger)) receive.set_window(larger);
   }

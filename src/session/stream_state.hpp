@@ -25,6 +25,9 @@ struct StreamState {
   SendSide send;
   ReceiveSide receive;
 
+  LaneNumber lane = 0;  // that it is bound to, alive or not; 0 until there is one
+  bool moving = false;  // its lane died and the tables are on their way: it waits
+
   // Frames owed to the peer.
   bool owe_open = false;
   bool owe_opened = false;

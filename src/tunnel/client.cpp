@@ -61,7 +61,7 @@ Client::Client(asio::any_io_executor executor, ClientOptions options, Handlers h
       changed_(executor_),
       pause_(executor_),
       stop_timer_(executor_),
-      renew_timer_(executor_) {}
+      clock_(executor_) {}
 
 Client::~Client() = default;
 
@@ -75,7 +75,7 @@ void Client::start() {
       }
     }
     self->stop_timer_.cancel();
-    self->renew_timer_.cancel();
+    self->clock_.cancel();
     self->wake_waiters();
     self->stopped();
   });
@@ -89,13 +89,7 @@ asio::awaitable<void> Client::run(std::shared_ptr<Client> self) {
       if (!self->final_ && !self->stopping_) co_await self->back_off();
       continue;
     }
-    while (self->up_) {
-      if (self->renew_due_ && !self->stopping_) {
-        co_await self->renew();
-      } else {
-        co_await self->changed_.wait();
-      }
-    }
+    co_await self->serve_lanes();
     if (!self->stopping_ && !self->final_) co_await self->back_off();
   }
 }
@@ -144,55 +138,104 @@ carrier::Task<> Client::connect_to(std::size_t relay) {
   if (!fresh) co_return fresh.error();
   if (stopping_) co_return make_error(ErrorKind::kClosed, "stopping");
   attach(std::move(*fresh));
-  while (attaching_) co_await changed_.wait();
+  while (attaching_ != 0) co_await changed_.wait();
   if (up_) co_return Result<>();
   if (ended_because_.detail == carrier::close_code::kForbidden) co_return refused_by_exit();
   co_return ended_because_;
 }
 
 void Client::attach(Fresh fresh) {
-  attaching_ = true;
-  if (tunnel_) {
-    tunnel_->attach(std::move(fresh.carrier), std::move(fresh.keys), ++last_lane_,
-                    session::HelloMode::kResume);
-    return;
+  session::HelloMode mode = up_ ? session::HelloMode::kJoin : session::HelloMode::kResume;
+  if (!tunnel_) {
+    session::Options session;
+    session.role = session::Role::kClient;
+    session.id = random_array<16>();
+    tunnel_ = std::make_shared<Tunnel>(executor_, std::move(session), make_handlers());
+    tunnel_->watch_lanes(options_.renew_bytes, [weak = weak_from_this()](session::LaneNumber lane) {
+      const auto self = weak.lock();
+      if (!self || !self->lanes_.contains(lane)) return;
+      self->lanes_[lane] = {};  // now
+      self->changed_.notify();
+    });
+    mode = session::HelloMode::kNew;
+    last_lane_ = 0;
   }
-  session::Options session;
-  session.role = session::Role::kClient;
-  session.id = random_array<16>();
-  tunnel_ = std::make_shared<Tunnel>(executor_, std::move(session), make_handlers());
-  tunnel_->watch_lanes(options_.renew_bytes, [weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->on_renewal_due();
-  });
-  last_lane_ = 1;
-  tunnel_->attach(std::move(fresh.carrier), std::move(fresh.keys), last_lane_, session::HelloMode::kNew);
+  attaching_ = ++last_lane_;
+  tunnel_->attach(std::move(fresh.carrier), std::move(fresh.keys), last_lane_, mode);
 }
 
-// The successor is made while the old lane serves, and resumes the session as after a loss: what the old lane
-// still had on its way is sent again, and for a round trip and a half nothing is.
-asio::awaitable<void> Client::renew() {
-  renew_due_ = false;
-  auto fresh = co_await make_lane(relay_, /*at_its_exit=*/true);
-  if (stopping_ || !tunnel_) co_return;
-  if (!fresh) {
-    log::warn("the lane could not be renewed: {}", fresh.error().text);
-    renew_later(kRenewAgain);
+// While there is a lane: makes the others, and successors of old ones.
+asio::awaitable<void> Client::serve_lanes() {
+  while (up_) {
+    const auto old = lane_to_renew();
+    if (!stopping_ && old) {
+      co_await renew(*old);
+    } else if (!stopping_ && wants_lane() && std::chrono::steady_clock::now() >= join_at_) {
+      const auto added = co_await add_lane();
+      join_failures_ = added ? 0 : join_failures_ + 1;
+      join_at_ = std::chrono::steady_clock::now() + jittered_pause(join_failures_, options_.reconnect_max);
+      if (!added && !stopping_) log::warn("{}; trying again to have another lane", added.error().text);
+    } else {
+      watch_clock();
+      co_await changed_.wait();
+    }
+  }
+}
+
+bool Client::wants_lane() const {
+  return tunnel_ && lanes_.size() < std::min<std::uint64_t>(options_.lanes, tunnel_->max_lanes());
+}
+
+std::optional<session::LaneNumber> Client::lane_to_renew() const {
+  for (const auto& [lane, due] : lanes_) {
+    if (due <= std::chrono::steady_clock::now()) return lane;
+  }
+  return std::nullopt;
+}
+
+void Client::watch_clock() {
+  auto next = wants_lane() ? join_at_ : std::chrono::steady_clock::time_point::max();
+  for (const auto& [lane, due] : lanes_) next = std::min(next, due);
+  clock_.expires_at(next);
+  clock_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
+    if (const auto self = weak.lock(); self && !ec) self->changed_.notify();
+  });
+}
+
+// One more lane at the session's exit, through the relay that works or else another one. When all lanes died
+// meanwhile it resumes the session.
+carrier::Task<> Client::add_lane() {
+  Error why = make_error(ErrorKind::kClosed, "stopping");
+  const std::size_t count = options_.link.relays.size();
+  for (std::size_t i = 0; i < count && !stopping_ && tunnel_; ++i) {
+    auto fresh = co_await make_lane((relay_ + i) % count, /*at_its_exit=*/true);
+    if (stopping_ || !tunnel_) break;
+    if (!fresh) {
+      why = fresh.error();
+      continue;
+    }
+    attach(std::move(*fresh));
+    const session::LaneNumber lane = attaching_;
+    while (attaching_ == lane) co_await changed_.wait();
+    if (lanes_.contains(lane)) co_return Result<>();
+    why = ended_because_;
+  }
+  co_return why;
+}
+
+// The successor is made while the old lane serves; then the streams move, for which nothing of them is sent
+// during a round trip, and what the old lane still had on its way is sent again.
+asio::awaitable<void> Client::renew(session::LaneNumber old) {
+  const auto added = co_await add_lane();
+  if (stopping_ || !lanes_.contains(old)) co_return;
+  if (!added) {
+    log::warn("the lane could not be renewed: {}", added.error().text);
+    lanes_[old] = std::chrono::steady_clock::now() + kRenewAgain;
     co_return;
   }
-  attach(std::move(*fresh));
-  while (attaching_) co_await changed_.wait();
-}
-
-void Client::renew_later(std::chrono::milliseconds delay) {
-  renew_timer_.expires_after(delay);
-  renew_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
-    if (const auto self = weak.lock(); self && !ec) self->on_renewal_due();
-  });
-}
-
-void Client::on_renewal_due() {
-  renew_due_ = true;
-  changed_.notify();
+  lanes_.erase(old);
+  tunnel_->retire(old);
+  log::info("the lane is renewed");
 }
 
 // A session lives at one exit process. While that may still come back to this relay no other one is asked:
@@ -203,11 +246,11 @@ bool Client::wants_its_exit() const {
 
 Tunnel::Handlers Client::make_handlers() {
   Tunnel::Handlers handlers;
-  handlers.on_up = [weak = weak_from_this()](bool resumed) {
-    if (const auto self = weak.lock()) self->on_up(resumed);
+  handlers.on_up = [weak = weak_from_this()](session::LaneNumber lane, session::HelloMode mode) {
+    if (const auto self = weak.lock()) self->on_up(lane, mode);
   };
-  handlers.on_lane_lost = [weak = weak_from_this()](const Error& why) {
-    if (const auto self = weak.lock()) self->on_lane_lost(why);
+  handlers.on_lane_lost = [weak = weak_from_this()](session::LaneNumber lane, const Error& why) {
+    if (const auto self = weak.lock()) self->on_lane_lost(lane, why);
   };
   handlers.on_goaway = [weak = weak_from_this()](session::GoawayCode code, const std::string& text) {
     if (const auto self = weak.lock()) self->on_goaway(code, text);
@@ -218,27 +261,30 @@ Tunnel::Handlers Client::make_handlers() {
   return handlers;
 }
 
-void Client::on_up(bool resumed) {
-  const bool renewed = resumed && up_;
-  if (renewed) {
-    log::info("the lane is renewed");
-  } else if (resumed) {
+void Client::log_up(session::HelloMode mode) const {
+  if (mode == session::HelloMode::kJoin && up_) {
+    log::info("a lane joined the session; it has {}", lanes_.size());
+  } else if (mode != session::HelloMode::kNew) {
     log::info("resumed: {} streams go on", tunnel_->open_streams());
   } else if (last_lane_ > 1) {
     log::warn("the exit does not know the session any more: its streams are reset, a new one is up");
   } else {
     log::info("session with the exit is up");
   }
-  up_ = had_session_ = true;
-  attaching_ = false;
-  failures_ = 0;
-  renew_due_ = false;
+}
+
+void Client::on_up(session::LaneNumber lane, session::HelloMode mode) {
   // Clients that came together, after a restart of their relay, do not renew together.
   const std::chrono::milliseconds longest = options_.renew_after;
-  renew_later(longest - jittered_pause(16, longest / 10));
+  lanes_[lane] = std::chrono::steady_clock::now() + longest - jittered_pause(16, longest / 10);
+  log_up(mode);
+  const bool was_up = std::exchange(up_, true);
+  had_session_ = true;
+  if (attaching_ == lane) attaching_ = 0;
+  failures_ = 0;
   changed_.notify();
   wake_waiters();
-  if (!renewed && handlers_.on_up) handlers_.on_up();
+  if (!was_up && handlers_.on_up) handlers_.on_up();
 }
 
 void Client::on_goaway(session::GoawayCode code, const std::string& text) {
@@ -250,19 +296,26 @@ void Client::on_goaway(session::GoawayCode code, const std::string& text) {
   }
 }
 
-void Client::on_lane_lost(const Error& why) {
-  if (up_) {
+void Client::on_lane_lost(session::LaneNumber lane, const Error& why) {
+  const bool served = lanes_.erase(lane) == 1;
+  if (attaching_ == lane) attaching_ = 0;
+  ended_because_ = why;
+  if (served && !lanes_.empty()) {
+    log::warn("a lane is lost: {}; its streams go on with another one", why.text);
+    join_at_ = std::chrono::steady_clock::now() + jittered_pause(join_failures_, options_.reconnect_max);
+  } else if (served) {
     lost_at_ = std::chrono::steady_clock::now();
     log::warn("the lane is lost: {}; streams wait for another one", why.text);
   }
-  up_ = attaching_ = false;
-  ended_because_ = why;
+  up_ = !lanes_.empty();
   changed_.notify();
 }
 
 void Client::on_end(const Error& why) {
   if (had_session_ && !stopping_ && !final_) log::warn("session lost: {}; its streams are reset", why.text);
-  up_ = attaching_ = false;
+  lanes_.clear();
+  up_ = false;
+  attaching_ = 0;
   ended_because_ = why;
   tunnel_.reset();
   changed_.notify();
@@ -351,8 +404,10 @@ void Client::stopped() {
 
 void Client::network_changed() {
   if (tunnel_) tunnel_->network_changed();
-  failures_ = 0;
+  failures_ = join_failures_ = 0;
+  join_at_ = {};
   pause_.cancel();
+  changed_.notify();
 }
 
 void Client::stop() {

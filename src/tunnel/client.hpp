@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// The client's end of a tunnel: dials the link's relays, makes a session with the exit, and, when its lane is
-// lost, another lane that resumes it; when the session itself is lost, a new one. A lane that has served for
-// long gets a successor, with new keys, before it ends. Front doors open streams here. Below: tunnel.hpp for
-// a session that is up.
+// The client's end of a tunnel: dials the link's relays, makes a session with the exit and as many lanes as
+// wanted, and, when the last lane is lost, another one that resumes the session; when the session itself is
+// lost, a new one. A lane that has served for long gets a successor, with new keys, before it ends. Front
+// doors open streams here. Below: tunnel.hpp for a session that is up.
 //
 // Executor: one, given at construction. Lifetime: shared; stop() ends its coroutine.
 #pragma once
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -22,11 +23,14 @@
 
 namespace zks::tunnel {
 
+inline constexpr std::size_t kMaxClientLanes = 8;
+
 struct ClientOptions {
   link::AccessLink link;
   crypto::KeyPair key;
   carrier::DialOptions dial;
   std::chrono::milliseconds reconnect_max{15'000};
+  std::size_t lanes = 1;  // at once, at most kMaxClientLanes
   // A lane gets a successor after this time or this many record bytes, both ways together.
   std::chrono::seconds renew_after{3'600};
   std::uint64_t renew_bytes = 64ULL << 30;
@@ -69,14 +73,19 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   carrier::Task<> connect_once();
   carrier::Task<> connect_to(std::size_t relay);
   carrier::Task<Fresh> make_lane(std::size_t relay, bool at_its_exit);
-  asio::awaitable<void> renew();
-  void renew_later(std::chrono::milliseconds delay);
-  void on_renewal_due();
+  // Lanes beside the first one.
+  asio::awaitable<void> serve_lanes();
+  carrier::Task<> add_lane();
+  asio::awaitable<void> renew(session::LaneNumber old);
+  std::optional<session::LaneNumber> lane_to_renew() const;
+  bool wants_lane() const;
+  void watch_clock();
   void attach(Fresh fresh);
   bool wants_its_exit() const;
   Tunnel::Handlers make_handlers();
-  void on_up(bool resumed);
-  void on_lane_lost(const Error& why);
+  void on_up(session::LaneNumber lane, session::HelloMode mode);
+  void log_up(session::HelloMode mode) const;
+  void on_lane_lost(session::LaneNumber lane, const Error& why);
   void on_goaway(session::GoawayCode code, const std::string& text);
   void on_end(const Error& why);
   asio::awaitable<void> back_off();
@@ -89,13 +98,16 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   Handlers handlers_;
   std::shared_ptr<Tunnel> tunnel_;  // while there is a session, or one waits for its welcome
   session::LaneNumber last_lane_ = 0;
-  bool attaching_ = false;                         // the newest lane waits for its WELCOME
-  std::chrono::steady_clock::time_point lost_at_;  // when the lane was lost
-  std::size_t relay_ = 0;                          // the last that worked
+  session::LaneNumber attaching_ = 0;  // the lane that waits for its WELCOME
+  std::map<session::LaneNumber, std::chrono::steady_clock::time_point> lanes_;  // welcomed; when to renew it
+  std::chrono::steady_clock::time_point lost_at_;                               // when the last lane was lost
+  std::chrono::steady_clock::time_point join_at_;                               // not before this
+  int join_failures_ = 0;
+  std::size_t relay_ = 0;  // the last that worked
   int failures_ = 0;
   bool missing_exit_ = false;  // the last attempt found the relay, and no exit there
   bool had_session_ = false;
-  bool up_ = false;
+  bool up_ = false;  // there are lanes
   bool stopping_ = false;
   Error ended_because_;  // the last lane
   std::optional<Error> final_;
@@ -103,8 +115,7 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   std::vector<asio::steady_timer*> waiters_;  // open() calls that wait for a session
   asio::steady_timer pause_;
   asio::steady_timer stop_timer_;
-  asio::steady_timer renew_timer_;
-  bool renew_due_ = false;
+  asio::steady_timer clock_;  // wakes run() when a lane is due
 };
 
 // Before the first session: whether a failure ends the client (true) or is worth a retry.

@@ -23,8 +23,9 @@ constexpr auto kCloseWithin = 5s;
 
 }  // namespace
 
-Lane::Lane(carrier::CarrierPtr carrier, LaneKeys keys, LaneOwner& owner)
-    : carrier_(std::move(carrier)),
+Lane::Lane(session::LaneNumber number, carrier::CarrierPtr carrier, LaneKeys keys, LaneOwner& owner)
+    : number_(number),
+      carrier_(std::move(carrier)),
       keys_(std::move(keys)),
       owner_(&owner),
       wakeup_(carrier_->executor()),
@@ -70,7 +71,7 @@ void Lane::finished(std::exception_ptr failure) {
     }
   }
   if (--running_ > 0) return;
-  if (owner_ != nullptr) std::exchange(owner_, nullptr)->on_lane_end(*error_);
+  if (owner_ != nullptr) std::exchange(owner_, nullptr)->on_lane_end(number_, *error_);
 }
 
 asio::awaitable<void> Lane::read_loop(std::shared_ptr<Lane> self) {
@@ -100,7 +101,7 @@ asio::awaitable<Error> Lane::read_until_error() {
     const auto frames = keys_.opener.open(message);
     if (!frames) co_return frames.error();
     if (owner_ == nullptr) co_return make_error(ErrorKind::kClosed, "the session is gone");
-    owner_->on_record(*frames, record_bytes);
+    owner_->on_record(number_, *frames, record_bytes);
   }
 }
 
@@ -116,7 +117,7 @@ asio::awaitable<Error> Lane::write_until_error() {
     }
     const MutableBytes room =
         MutableBytes(buffer).subspan(crypto::kRecordHeader, buffer.size() - crypto::kRecordOverhead);
-    const std::size_t size = owner_ == nullptr ? 0 : owner_->compose(room);
+    const std::size_t size = owner_ == nullptr ? 0 : owner_->compose(number_, room);
     if (size > 0) {
       const MutableBytes record = MutableBytes(buffer).first(size + crypto::kRecordOverhead);
       const auto sealed = keys_.sealer.seal(record);

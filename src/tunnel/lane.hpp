@@ -17,6 +17,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "carrier/carrier.hpp"
+#include "session/frames.hpp"
 #include "tunnel/handshake.hpp"
 #include "tunnel/wakeup.hpp"
 
@@ -26,16 +27,16 @@ class LaneOwner {
  public:
   virtual ~LaneOwner() = default;
   // The frames of a record that was `record_bytes` long.
-  virtual void on_record(ByteView frames, std::size_t record_bytes) = 0;
-  // Fills `out` with the next frames; 0 when there is nothing to send.
-  virtual std::size_t compose(MutableBytes out) = 0;
+  virtual void on_record(session::LaneNumber lane, ByteView frames, std::size_t record_bytes) = 0;
+  // Fills `out` with the lane's next frames; 0 when there is nothing to send.
+  virtual std::size_t compose(session::LaneNumber lane, MutableBytes out) = 0;
   // The lane is over; called once, from the executor.
-  virtual void on_lane_end(const Error& why) = 0;
+  virtual void on_lane_end(session::LaneNumber lane, const Error& why) = 0;
 };
 
 class Lane : public std::enable_shared_from_this<Lane> {
  public:
-  Lane(carrier::CarrierPtr carrier, LaneKeys keys, LaneOwner& owner);
+  Lane(session::LaneNumber number, carrier::CarrierPtr carrier, LaneKeys keys, LaneOwner& owner);
 
   void start();
   void detach() { owner_ = nullptr; }
@@ -56,6 +57,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   void fail(Error error);
   void schedule_relay_ping();
 
+  session::LaneNumber number_;
   carrier::CarrierPtr carrier_;
   LaneKeys keys_;
   LaneOwner* owner_;

@@ -34,38 +34,41 @@ Tunnel::Tunnel(asio::any_io_executor executor, session::Options options, Handler
       orphan_timer_(executor_) {}
 
 Tunnel::~Tunnel() {
-  drop_lane();
+  drop_lanes();
 }
 
 // The fence: nothing more of the lane is looked at.
-void Tunnel::drop_lane() {
-  if (!lane_) return;
-  lane_->detach();
-  lane_->abort();
-  lane_.reset();
+void Tunnel::drop_lane(session::LaneNumber number) {
+  const auto held = lanes_.extract(number);
+  if (!held) return;
+  held.mapped().lane->detach();
+  held.mapped().lane->abort();
+}
+
+void Tunnel::drop_lanes() {
+  while (!lanes_.empty()) drop_lane(lanes_.begin()->first);
 }
 
 void Tunnel::attach(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNumber number,
                     session::HelloMode mode) {
-  drop_lane();
+  if (mode != session::HelloMode::kJoin) drop_lanes();
   orphan_timer_.cancel();
-  lane_number_ = number;
-  lane_told_ = false;
   session::LaneOptions options;
   options.number = number;
   options.mode = mode;
   options.relay_window_bytes = keys.relay_window_bytes;
   options.record_overhead = crypto::kRecordOverhead;
   session_.attach_lane(options, now());
-  lane_ = std::make_shared<Lane>(std::move(carrier), std::move(keys), *this);
-  lane_->start();
+  const auto lane = std::make_shared<Lane>(number, std::move(carrier), std::move(keys), *this);
+  lanes_[number].lane = lane;
+  lane->start();
   changed();
 }
 
 void Tunnel::attach(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNumber number,
                     session::HelloMode mode, ByteView first_frames, std::size_t record_bytes) {
   attach(std::move(carrier), std::move(keys), number, mode);
-  on_record(first_frames, record_bytes);
+  on_record(number, first_frames, record_bytes);
 }
 
 asio::awaitable<OpenOutcome> Tunnel::open(session::Destination destination) {
@@ -92,7 +95,7 @@ void Tunnel::leave(session::GoawayCode code, const std::string& text) {
   if (ended_) return;
   leaving_ = true;
   session_.go_away(code, text);
-  if (!lane_) return end(make_error(ErrorKind::kClosed, "stopped while no lane was there"));
+  if (lanes_.empty()) return end(make_error(ErrorKind::kClosed, "stopped while no lane was there"));
   changed();
 }
 
@@ -100,8 +103,8 @@ void Tunnel::dismiss(session::GoawayCode code, const std::string& text) {
   if (ended_ || broken_) return;
   broken_ = true;
   session_.go_away(code, text);
-  if (!lane_) return end(make_error(ErrorKind::kClosed, "dismissed while no lane was there"));
-  lane_->close(carrier::close_code::kNormal);
+  if (lanes_.empty()) return end(make_error(ErrorKind::kClosed, "dismissed while no lane was there"));
+  for (const auto& [number, held] : lanes_) held.lane->close(carrier::close_code::kNormal);
 }
 
 void Tunnel::end(const Error& why) {
@@ -110,33 +113,33 @@ void Tunnel::end(const Error& why) {
   const auto self = shared_from_this();
   timer_.cancel();
   orphan_timer_.cancel();
-  drop_lane();
+  drop_lanes();
   session_.end();
   deliver_events();
   if (handlers_.on_end) std::exchange(handlers_.on_end, nullptr)(why);
 }
 
-void Tunnel::on_record(ByteView frames, std::size_t record_bytes) {
+void Tunnel::on_record(session::LaneNumber lane, ByteView frames, std::size_t record_bytes) {
   if (ended_ || broken_) return;
-  const auto taken = session_.receive(frames, record_bytes, now());
+  const auto taken = session_.receive(lane, frames, record_bytes, now());
   if (!taken) {
     log::warn("the peer broke the protocol: {}", taken.error().text);
     dismiss(session::GoawayCode::kProtocolError, taken.error().text);
     return;
   }
-  count_lane();
+  count_bytes(lane);
   changed();
 }
 
-std::size_t Tunnel::compose(MutableBytes out) {
-  const std::size_t size = session_.fill(out, now());
-  count_lane();
+std::size_t Tunnel::compose(session::LaneNumber lane, MutableBytes out) {
+  const std::size_t size = session_.fill(lane, out, now());
+  count_bytes(lane);
   deliver_events();
   return size;
 }
 
-void Tunnel::on_lane_end(const Error& why) {
-  lose_lane(why);
+void Tunnel::on_lane_end(session::LaneNumber lane, const Error& why) {
+  lose_lane(lane, why);
 }
 
 void Tunnel::network_changed() {
@@ -144,15 +147,23 @@ void Tunnel::network_changed() {
   changed();
 }
 
-void Tunnel::watch_lanes(std::uint64_t bytes, std::function<void()> used_up) {
+void Tunnel::watch_lanes(std::uint64_t bytes, std::function<void(session::LaneNumber)> used_up) {
   lane_limit_bytes_ = bytes;
   lane_used_up_ = std::move(used_up);
 }
 
-void Tunnel::count_lane() {
-  if (lane_told_ || session_.lane_bytes() < lane_limit_bytes_) return;
-  lane_told_ = true;
-  lane_used_up_();
+void Tunnel::count_bytes(session::LaneNumber number) {
+  if (session_.lane_bytes(number) < lane_limit_bytes_) return;
+  const auto at = lanes_.find(number);
+  if (at == lanes_.end() || std::exchange(at->second.used_up, true)) return;
+  lane_used_up_(number);
+}
+
+void Tunnel::retire(session::LaneNumber number) {
+  if (ended_ || !has_lane(number)) return;
+  drop_lane(number);
+  session_.lose_lane(number);
+  changed();
 }
 
 // Before its first WELCOME a client has no session that could be resumed; one that says goodbye needs none.
@@ -160,25 +171,34 @@ bool Tunnel::may_resume() const {
   return !leaving_ && !broken_ && !session_.leaving() && (up_ || !client_);
 }
 
-void Tunnel::lose_lane(const Error& why) {
+void Tunnel::lose_lane(session::LaneNumber number, const Error& why) {
   if (ended_) return;
-  if (!may_resume()) return end(why);
-  drop_lane();
-  session_.lose_lane();
+  const auto self = shared_from_this();
+  drop_lane(number);
+  if (lanes_.empty() && !may_resume()) return end(why);
+  session_.lose_lane(number);
+  if (lanes_.empty()) await_orphan_timeout();
+  if (handlers_.on_lane_lost) handlers_.on_lane_lost(number, why);
+  changed();
+}
+
+void Tunnel::await_orphan_timeout() {
   orphan_timer_.expires_after(session_.orphan_time());
   orphan_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
     const auto self = weak.lock();
-    if (ec || !self || self->lane_) return;
+    if (ec || !self || !self->lanes_.empty()) return;
     self->end(make_error(ErrorKind::kTimeout, "no lane could be made in time"));
   });
-  if (handlers_.on_lane_lost) handlers_.on_lane_lost(why);
 }
 
 void Tunnel::changed() {
   deliver_events();
-  if (ended_ || !lane_) return;
-  if (leaving_ && session_.open_streams() == 0) lane_->close(carrier::close_code::kNormal);
-  lane_->wake();
+  if (ended_ || lanes_.empty()) return;
+  const bool done = leaving_ && session_.open_streams() == 0;
+  for (const auto& [number, held] : lanes_) {
+    if (done) held.lane->close(carrier::close_code::kNormal);
+    held.lane->wake();
+  }
   arm_timer();
 }
 
@@ -197,7 +217,13 @@ void Tunnel::deliver(Event event) {
   switch (event.kind) {
     case Event::Kind::kWelcome:
       up_ = true;
-      if (handlers_.on_up) handlers_.on_up(event.resumed);
+      if (handlers_.on_up) handlers_.on_up(event.lane, event.mode);
+      return;
+    case Event::Kind::kLaneDown:
+      drop_lane(event.lane);
+      if (handlers_.on_lane_lost) {
+        handlers_.on_lane_lost(event.lane, make_error(ErrorKind::kClosed, "the other end gave it up"));
+      }
       return;
     case Event::Kind::kGoaway:
       if (handlers_.on_goaway) handlers_.on_goaway(event.goaway, event.text);
@@ -249,9 +275,12 @@ void Tunnel::arm_timer() {
 void Tunnel::on_timer() {
   timer_at_ = session::TimePoint::max();
   if (ended_) return;
-  if (!session_.tick(now(), lane_ ? lane_->undrained_bytes() : 0)) {
-    lose_lane(make_error(ErrorKind::kTimeout, "the other end stopped answering"));
-    return;
+  std::vector<session::LaneNumber> silent;
+  for (const auto& [number, held] : lanes_) {
+    if (!session_.tick(number, now(), held.lane->undrained_bytes())) silent.push_back(number);
+  }
+  for (const session::LaneNumber number : silent) {
+    lose_lane(number, make_error(ErrorKind::kTimeout, "the other end stopped answering"));
   }
   changed();
 }

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// A tunnel drives one session: it feeds records from its lane in, composes records for it, turns the
-// session's events into wake-ups of streams, and keeps the session's timers. When the lane dies the session
-// is an orphan: its streams wait for another lane, for as long as the exit said. The client and the exit peer
-// each own tunnels.
+// A tunnel drives one session: it feeds records from its lanes in, composes records for them, turns the
+// session's events into wake-ups of streams, and keeps the session's timers. When the last lane dies the
+// session is an orphan: its streams wait for another lane, for as long as the exit said. The client and the
+// exit peer each own tunnels.
 //
 // Executor: one, given at construction. Lifetime: shared; streams hold it, so it outlives them.
 #pragma once
 
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <unordered_map>
 
@@ -24,8 +25,8 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
  public:
   struct Handlers {
     std::function<void(StreamPtr, session::Destination)> on_open;  // exit: the client asks for a destination
-    std::function<void(bool resumed)> on_up;                       // client: the exit welcomed us
-    std::function<void(const Error&)> on_lane_lost;                // the session waits for another lane
+    std::function<void(session::LaneNumber, session::HelloMode)> on_up;  // client: the exit welcomed the lane
+    std::function<void(session::LaneNumber, const Error&)> on_lane_lost;  // if orphaned(): streams wait
     std::function<void(session::GoawayCode, const std::string&)> on_goaway;
     std::function<void(const Error&)> on_end;  // once; the tunnel is dead
   };
@@ -35,15 +36,20 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
 
   asio::any_io_executor executor() const { return executor_; }
 
-  // Starts the session on a lane, or resumes it there; a lane that it still had is dropped. `number` is
-  // higher than that of every lane before. Exit: `first_frames` are those of the record that began with
-  // HELLO.
+  // Starts the session on a lane, or resumes it there, and lanes that it still had are dropped; or lets the
+  // lane join them. `number` is higher than newest_lane(). Exit: `first_frames` are those of the record that
+  // began with HELLO.
   void attach(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNumber number,
               session::HelloMode mode);
   void attach(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNumber number, session::HelloMode mode,
               ByteView first_frames, std::size_t record_bytes);
-  session::LaneNumber lane_number() const { return lane_number_; }  // of the last lane
-  bool orphaned() const { return !lane_ && !ended_; }
+  session::LaneNumber newest_lane() const { return session_.newest_lane(); }
+  bool has_lane(session::LaneNumber number) const { return lanes_.contains(number); }
+  // The lane's streams move to another one, of which there must be one.
+  void retire(session::LaneNumber number);
+  std::size_t lanes() const { return session_.lanes(); }
+  std::uint64_t max_lanes() const { return session_.max_lanes(); }
+  bool orphaned() const { return lanes_.empty() && !ended_; }
   const SessionId& id() const { return session_.id(); }
   const InstanceId& exit_instance() const { return session_.exit_instance(); }
   std::size_t memory_bytes() const { return session_.memory_bytes(); }
@@ -61,13 +67,13 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   // A lane over a path that is gone is noticed within the deadline of a PING, not after a silence.
   void network_changed();
   // Calls `used_up` once for each lane that has carried `bytes`, both ways together.
-  void watch_lanes(std::uint64_t bytes, std::function<void()> used_up);
+  void watch_lanes(std::uint64_t bytes, std::function<void(session::LaneNumber)> used_up);
   std::size_t open_streams() const { return session_.open_streams(); }
 
   // --- LaneOwner
-  void on_record(ByteView frames, std::size_t record_bytes) override;
-  std::size_t compose(MutableBytes out) override;
-  void on_lane_end(const Error& why) override;
+  void on_record(session::LaneNumber lane, ByteView frames, std::size_t record_bytes) override;
+  std::size_t compose(session::LaneNumber lane, MutableBytes out) override;
+  void on_lane_end(session::LaneNumber lane, const Error& why) override;
 
  private:
   friend class Stream;
@@ -80,21 +86,25 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   void deliver(session::Event event);
   void arm_timer();
   void on_timer();
-  void drop_lane();
-  void lose_lane(const Error& why);
+  void drop_lane(session::LaneNumber number);
+  void drop_lanes();
+  void lose_lane(session::LaneNumber number, const Error& why);
   bool may_resume() const;
-  void count_lane();
+  void await_orphan_timeout();
+  void count_bytes(session::LaneNumber number);
 
   asio::any_io_executor executor_;
   Handlers handlers_;
   session::Session session_;
-  std::shared_ptr<Lane> lane_;
-  session::LaneNumber lane_number_ = 0;
+  struct Held {
+    std::shared_ptr<Lane> lane;
+    bool used_up = false;  // and that was told
+  };
+  std::map<session::LaneNumber, Held> lanes_;  // alive; at most session::kMaxLanes
   bool client_;
   std::uint64_t lane_limit_bytes_ = std::numeric_limits<std::uint64_t>::max();
-  std::function<void()> lane_used_up_;
-  bool lane_told_ = false;  // lane_used_up_ was called for this lane
-  bool up_ = false;         // HELLO was answered once
+  std::function<void(session::LaneNumber)> lane_used_up_;
+  bool up_ = false;  // HELLO was answered once
   std::unordered_map<session::StreamId, Stream*> streams_;
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer orphan_timer_;

@@ -80,8 +80,8 @@ asio::awaitable<void> LanePair::run_client(LanePair* self, carrier::CarrierPtr c
   session::Options options;
   options.id = random_array<16>();
   tunnel::Tunnel::Handlers handlers;
-  handlers.on_up = [self](bool) { self->welcomed = true; };
-  handlers.on_lane_lost = [self](const Error& why) { self->client_error = why; };
+  handlers.on_up = [self](session::LaneNumber, session::HelloMode) { self->welcomed = true; };
+  handlers.on_lane_lost = [self](session::LaneNumber, const Error& why) { self->client_error = why; };
   handlers.on_end = [self](const Error& why) { self->client_error = why; };
   self->client =
       std::make_shared<tunnel::Tunnel>(self->loop_.get_executor(), std::move(options), std::move(handlers));
@@ -122,7 +122,7 @@ asio::awaitable<void> LanePair::run_exit(LanePair* self, carrier::CarrierPtr car
   options.id = hello.session;
   tunnel::Tunnel::Handlers handlers;
   handlers.on_open = self->on_open_;
-  handlers.on_lane_lost = [self](const Error& why) { self->exit_error = why; };
+  handlers.on_lane_lost = [self](session::LaneNumber, const Error& why) { self->exit_error = why; };
   handlers.on_end = [self](const Error& why) { self->exit_error = why; };
   self->exit =
       std::make_shared<tunnel::Tunnel>(self->loop_.get_executor(), std::move(options), std::move(handlers));

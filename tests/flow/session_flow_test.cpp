@@ -2,13 +2,15 @@
 //
 // Two sessions joined by queues, driven by a seeded schedule of everything an application and a lane can do,
 // under an injected clock: lanes are cut at one end or both, at any record, also in the middle of a resume;
-// what was on its way is lost or comes late; the exit forgets the session, as one that was restarted does.
+// more of them join, and streams move from dead ones to others; what was on its way is lost or comes late;
+// the exit forgets the session, as one that was restarted does.
 // Every byte is checked against a reference; at the end both tables must be empty and all memory given back.
 // A failing seed prints itself: ZKS_FLOW_SEED=N runs it alone; ZKS_FLOW_SEEDS=N sets how many.
 #include <cstdlib>
 #include <deque>
 #include <map>
 #include <random>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -45,8 +47,8 @@ struct Endpoint {
 struct Side {
   Session session;
   bool client;
-  LaneNumber lane = 0;    // the last one it attached
-  bool has_lane = false;  // and whether that one is alive for this side
+  std::set<LaneNumber> lanes;  // alive for this side
+  LaneNumber newest = 0;       // that it attached
   // Records on their way to this side, by lane.
   std::map<LaneNumber, std::deque<Bytes>> inbox;
   std::map<StreamId, Endpoint> streams;
@@ -69,8 +71,9 @@ class World {
       : random_(seed),
         window_(1024 * 1024 << (seed % 5)),
         cuts_(seed % 4 != 0),
-        client_{Session(options_for(Role::kClient)), true, 0, false, {}, {}},
-        exit_{Session(options_for(Role::kExit)), false, 0, false, {}, {}} {
+        max_lanes_(seed % 3 == 0 ? 1 : 2 + seed % 3),
+        client_{Session(options_for(Role::kClient)), true, {}, 0, {}, {}},
+        exit_{Session(options_for(Role::kExit)), false, {}, 0, {}, {}} {
     attach(client_, 1, HelloMode::kNew);
   }
 
@@ -87,7 +90,11 @@ class World {
   void step() {
     Side& side = any_side();
     if (cuts_ && pick(60) == 0) fault(side);
-    if (!client_.has_lane && pick(4) == 0) attach(client_, client_.lane + 1, resume_mode());
+    if (client_.lanes.empty() && pick(4) == 0) attach(client_, client_.newest + 1, resume_mode());
+    if (serving() && client_.lanes.size() < max_lanes_ && pick(30) == 0) {
+      attach(client_, client_.newest + 1, HelloMode::kJoin);
+    }
+    if (pick(10) == 0) lose_refused();
     switch (pick(12)) {
       case 0:
         if (client_.streams.size() < 200) open();
@@ -116,7 +123,7 @@ class World {
         break;
       default:
         now_ += std::chrono::milliseconds(pick(200));
-        if (!side.session.tick(now_, 0)) lose(side);
+        tick(side);
         break;
     }
     take_events(client_);
@@ -127,6 +134,13 @@ class World {
 
   HelloMode resume_mode() const { return welcomed_ ? HelloMode::kResume : HelloMode::kNew; }
 
+  // Lanes join one that the exit has welcomed, one after the other.
+  bool serving() const {
+    return !client_.lanes.empty() &&
+           std::all_of(client_.lanes.begin(), client_.lanes.end(),
+                       [this](LaneNumber number) { return welcomed_lanes_.contains(number); });
+  }
+
   void attach(Side& side, LaneNumber number, HelloMode mode) {
     LaneOptions lane;
     lane.number = number;
@@ -134,30 +148,48 @@ class World {
     lane.relay_window_bytes = window_;
     lane.record_overhead = kOverhead;
     side.session.attach_lane(lane, now_);
-    side.lane = number;
-    side.has_lane = true;
+    side.newest = number;
+    if (mode != HelloMode::kJoin) side.lanes.clear();
+    side.lanes.insert(number);
   }
 
-  void lose(Side& side) {
-    side.session.lose_lane();
-    side.has_lane = false;
-    if (side.client) side.inbox.clear();  // a client never hears of a lane again that it gave up
+  void lose(Side& side, LaneNumber number) {
+    side.session.lose_lane(number);
+    drop(side, number);
+  }
+  void drop(Side& side, LaneNumber number) {
+    side.lanes.erase(number);
+    if (side.client) side.inbox.erase(number);  // a client never hears of a lane again that it gave up
+  }
+  void tick(Side& side) {
+    const std::set<LaneNumber> lanes = side.lanes;
+    for (const LaneNumber number : lanes) {
+      if (!side.session.tick(number, now_, 0)) lose(side, number);
+    }
+  }
+  LaneNumber any_lane(const Side& side) {
+    return *std::next(side.lanes.begin(), static_cast<std::ptrdiff_t>(pick(side.lanes.size())));
+  }
+  // The exit closed the connections of these.
+  void lose_refused() {
+    for (const LaneNumber number : std::exchange(refused_, {})) lose(client_, number);
   }
 
-  // One side loses its lane; the other one may still get some of what was on its way, or all of it, late.
+  // One side loses a lane; the other one may still get some of what was on its way, or all of it, late.
   void fault(Side& side) {
     if (pick(8) == 0) return forget_session();
-    if (!side.has_lane) return;
-    auto& in_flight = other(side).inbox[side.lane];
+    if (side.lanes.empty()) return;
+    const LaneNumber number = any_lane(side);
+    auto& in_flight = other(side).inbox[number];
     if (pick(2) == 0) in_flight.resize(pick(in_flight.size() + 1));
-    lose(side);
-    if (pick(3) == 0) lose(other(side));
+    lose(side, number);
+    if (pick(3) == 0) lose(other(side), number);
   }
 
   // An exit that was restarted: it has nothing of the session, and the applications behind it are gone.
   void forget_session() {
     exit_.session = Session(options_for(Role::kExit));
-    exit_.has_lane = false;
+    exit_.lanes.clear();
     for (auto& [id, endpoint] : exit_.streams) {
       if (!exit_.over(endpoint)) endpoint.reset = ResetCode::kSessionLost;
     }
@@ -171,6 +203,14 @@ class World {
     ASSERT_TRUE(first);
     const auto* hello = std::get_if<HelloFrame>(&*first);
     ASSERT_NE(hello, nullptr);
+    if (hello->mode == HelloMode::kJoin) {
+      if (forgotten_ || exit_.session.lanes() >= kMaxLanes) {
+        refused_.push_back(number);
+      } else {
+        attach(exit_, number, HelloMode::kJoin);
+      }
+      return;
+    }
     const bool known = !forgotten_ && hello->mode == HelloMode::kResume;
     if (!known && !std::exchange(forgotten_, false)) forget_session();
     forgotten_ = false;
@@ -255,15 +295,20 @@ class World {
   }
 
   bool fill(Side& side, std::size_t size) {
+    if (side.lanes.empty()) return false;
+    return fill(side, any_lane(side), size);
+  }
+  bool fill(Side& side, LaneNumber number, std::size_t size) {
     Bytes buffer(size);
-    const std::size_t used = side.session.fill(buffer, now_);
+    const std::size_t used = side.session.fill(number, buffer, now_);
     if (used == 0) return false;
     buffer.resize(used);
-    other(side).inbox[side.lane].push_back(std::move(buffer));
+    other(side).inbox[number].push_back(std::move(buffer));
     return true;
   }
 
-  // Gives the side one record, of any lane that has one: the fence is that it looks only at its newest.
+  // Gives the side one record, of any lane that has one: the fence is that it looks only at those alive for
+  // it.
   bool deliver(Side& side) {
     std::erase_if(side.inbox, [](const auto& lane) { return lane.second.empty(); });
     if (side.inbox.empty()) return false;
@@ -272,9 +317,15 @@ class World {
     const LaneNumber number = from->first;
     const Bytes record = std::move(from->second.front());
     from->second.pop_front();
-    if (!side.client && number > side.lane) exit_attaches(number, record);
-    if (number != side.lane || !side.has_lane) return true;
-    const auto taken = side.session.receive(record, record.size() + kOverhead, now_);
+    if (!side.client && number > side.newest) {
+      if (number > side.session.newest_lane()) {
+        exit_attaches(number, record);
+      } else {
+        refused_.push_back(number);
+      }
+    }
+    if (!side.lanes.contains(number)) return true;
+    const auto taken = side.session.receive(number, record, record.size() + kOverhead, now_);
     EXPECT_TRUE(taken) << (taken ? "" : taken.error().text);
     return true;
   }
@@ -301,6 +352,10 @@ class World {
           break;
         case Event::Kind::kWelcome:
           welcomed_ = true;
+          welcomed_lanes_.insert(event.lane);
+          break;
+        case Event::Kind::kLaneDown:
+          drop(side, event.lane);
           break;
         case Event::Kind::kReset:
           if (event.code == ResetCode::kSessionLost) {
@@ -318,23 +373,40 @@ class World {
     }
   }
 
-  // Finishes every stream and moves everything until nothing moves, on one last lane.
+  // Finishes every stream and moves everything until nothing moves, on one last lane or on those that there
+  // are: what one end has lost ends for the other one too, as connections do.
   void drain() {
-    if (cuts_) {
-      lose(client_);
-      attach(client_, client_.lane + 1, resume_mode());
+    if (cuts_ && pick(2) == 0) {
+      attach(client_, client_.newest + 1, resume_mode());
+    } else {
+      const std::set<LaneNumber> at_client = client_.lanes;
+      const std::set<LaneNumber> at_exit = exit_.lanes;
+      for (const LaneNumber number : at_client) {
+        const bool joining = exit_.inbox.contains(number) && number > exit_.newest;
+        if (!at_exit.contains(number) && !joining) lose(client_, number);
+      }
+      for (const LaneNumber number : at_exit) {
+        if (!at_client.contains(number)) lose(exit_, number);
+      }
     }
     for (int quiet = 0; quiet < 3;) {
       now_ += 150ms;
-      bool moved = false;
+      bool moved = !refused_.empty();
+      lose_refused();
+      if (client_.lanes.empty()) attach(client_, client_.newest + 1, resume_mode());
       for (Side* side : {&client_, &exit_}) {
-        ASSERT_TRUE(side->session.tick(now_, 1));
+        const std::set<LaneNumber> lanes = side->lanes;
+        for (const LaneNumber number : lanes) {
+          ASSERT_TRUE(side->session.tick(number, now_, 1)) << "lane " << number;
+        }
         for (auto& [id, endpoint] : side->streams) {
           if (!endpoint.reset && endpoint.opened && !endpoint.finished) finish(*side, id);
           read(*side, id, 1 << 20);
           if (::testing::Test::HasFatalFailure()) return;
         }
-        while (fill(*side, 64 * 1024)) moved = true;
+        for (const LaneNumber number : lanes) {
+          while (fill(*side, number, 64 * 1024)) moved = true;
+        }
         while (deliver(other(*side))) moved = true;
         take_events(client_);
         take_events(exit_);
@@ -361,7 +433,10 @@ class World {
   TimePoint now_{1h};
   std::uint64_t window_;
   bool cuts_;
+  std::size_t max_lanes_;
+  std::vector<LaneNumber> refused_;
   bool welcomed_ = false;
+  std::set<LaneNumber> welcomed_lanes_;
   bool forgotten_ = true;  // the exit has no session that a lane could resume
   Side client_;
   Side exit_;

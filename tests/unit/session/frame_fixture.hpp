@@ -45,6 +45,7 @@ inline HelloFrame golden_hello(bool welcome) {
   hello.lane = 1;
   if (welcome) hello.instance.fill(0xa5);
   hello.parameters.max_streams = 2048;
+  if (welcome) hello.parameters.max_lanes = kMaxLanes;
   return hello;
 }
 
@@ -73,11 +74,13 @@ inline std::vector<Golden> golden_frames() {
        "01"
        "00"
        "a5a5a5a5a5a5a5a5"
-       "02"
+       "03"
        "01"
        "4800"
        "02"
-       "4078"},
+       "4078"
+       "03"
+       "10"},
       {"table",
        TableFrame{true,
                   {{4, TableEntry::State::kOpen, 70'006, 332'150}, {6, TableEntry::State::kReset, 0, 0}}},
@@ -92,6 +95,11 @@ inline std::vector<Golden> golden_frames() {
        "02"
        "00"
        "00"},
+      {"lane_down", LaneDownFrame{{3, 5}},
+       "04"
+       "02"
+       "03"
+       "05"},
       {"lane_ack", LaneAckFrame{262'144},
        "05"
        "80040000"},

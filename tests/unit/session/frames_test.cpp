@@ -43,6 +43,9 @@ bool in_range(const GoawayFrame& f) {
 bool in_range(const TableFrame& f) {
   return f.entries.size() <= kMaxTableEntries;
 }
+bool in_range(const LaneDownFrame& f) {
+  return !f.lanes.empty() && f.lanes.size() <= kMaxLanes;
+}
 template <class Other>
 bool in_range(const Other&) {
   return true;
@@ -141,8 +144,8 @@ TEST(Frames, EveryByteChangedFailsOrStaysInRange) {
 }
 
 TEST(Frames, UnknownTypesAreRefused) {
-  constexpr std::array<int, 15> kKnown = {0x00, 0x01, 0x02, 0x03, 0x05, 0x06, 0x07, 0x08,
-                                          0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x1f};
+  constexpr std::array<int, 16> kKnown = {0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07,
+                                          0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x1f};
   for (int type = 0; type < 256; ++type) {
     Bytes bytes(300, 1);  // as fields: stream 1, offset 1, one byte, and so on
     bytes[0] = static_cast<std::uint8_t>(type);
@@ -161,7 +164,7 @@ TEST(Frames, FieldsOutOfRangeAreRefused) {
     return out;
   }();
   const std::string text257 = name256 + "61";
-  const std::array<std::pair<const char*, std::string>, 16> cases = {{
+  const std::array<std::pair<const char*, std::string>, 18> cases = {{
       {"mode 3", "01" + session +
                      "01"
                      "03" +
@@ -170,6 +173,8 @@ TEST(Frames, FieldsOutOfRangeAreRefused) {
                             "01"
                             "00" +
                             instance + "11" + std::string(34 * 2, '0')},
+      {"no lanes", "0400"},
+      {"17 lanes", "0411" + std::string(34, '0')},
       {"table more 2", "030200"},
       {"table state 3", "03000100030000"},
       {"table of 4,097 entries", "03005001" + std::string(4097 * 2 * 4, '0')},

@@ -58,7 +58,7 @@ struct Record {
 inline Record next_record(Session& from, TimePoint now, std::size_t room = kRecordRoom) {
   Record record;
   record.bytes.resize(room);
-  record.bytes.resize(from.fill(record.bytes, now));
+  record.bytes.resize(from.fill(from.newest_lane(), record.bytes, now));
   ByteReader in(record.bytes);
   while (!in.empty()) {
     auto frame = decode_frame(in);
@@ -127,7 +127,7 @@ class SessionPair {
   }
   void deliver(Session& from, const Record& record) {
     Session& to = &from == &client ? exit : client;
-    const auto taken = to.receive(record.bytes, record.size(), now);
+    const auto taken = to.receive(to.newest_lane(), record.bytes, record.size(), now);
     if (!taken) ADD_FAILURE() << taken.error().text;
     keep_events();
   }
@@ -145,8 +145,8 @@ class SessionPair {
   void run_for(std::chrono::milliseconds time) {
     for (const TimePoint end = now + time; now < end;) {
       now += 50ms;
-      EXPECT_TRUE(client.tick(now, 0));
-      EXPECT_TRUE(exit.tick(now, 0));
+      EXPECT_TRUE(client.tick(client.newest_lane(), now, 0));
+      EXPECT_TRUE(exit.tick(exit.newest_lane(), now, 0));
       pump();
     }
   }
@@ -242,7 +242,7 @@ class Peer {
     ByteWriter out(record);
     for (const Frame& frame : frames) EXPECT_TRUE(encode_frame(out, frame));
     const ByteView bytes = ByteView(record).first(out.written());
-    return session.receive(bytes, bytes.size() + kOverhead, now);
+    return session.receive(session.newest_lane(), bytes, bytes.size() + kOverhead, now);
   }
   bool breaks_protocol(const std::vector<Frame>& frames) {
     const auto taken = send(frames);

@@ -195,7 +195,7 @@ TEST(SessionLane, ABufferBelowTheMinimumGetsNothing) {
   Peer client(Role::kClient);
   ASSERT_TRUE(client.send({PingFrame{}}));
   Bytes small(511);
-  EXPECT_EQ(client.session.fill(small, client.now), 0U);
+  EXPECT_EQ(client.session.fill(1, small, client.now), 0U);
   EXPECT_FALSE(client.take().empty());
 }
 

@@ -21,7 +21,7 @@ class Liveness : public ::testing::Test {
     const TimePoint start = exit_.now;
     while (exit_.now < start + longest) {
       step();
-      EXPECT_TRUE(exit_.session.tick(exit_.now, 0));
+      EXPECT_TRUE(exit_.session.tick(1, exit_.now, 0));
       for (const auto& record : exit_.take_all()) {
         for (const auto& ping : record.all<PingFrame>()) {
           if (!ping.pong) return static_cast<int>((exit_.now - start) / 1s);
@@ -36,7 +36,7 @@ class Liveness : public ::testing::Test {
     const TimePoint start = exit_.now;
     while (exit_.now < start + longest) {
       step();
-      if (!exit_.session.tick(exit_.now, undrained())) return static_cast<int>((exit_.now - start) / 1s);
+      if (!exit_.session.tick(1, exit_.now, undrained())) return static_cast<int>((exit_.now - start) / 1s);
       exit_.take_all();
     }
     return -1;
@@ -79,7 +79,7 @@ TEST_F(Liveness, PingAtOnceWhenItWasAlreadyThatSilent) {
   exit_.now += 1000s;
   ASSERT_TRUE(exit_.session.open(test::to_name("example.org", 80), exit_.now));
   EXPECT_LE(exit_.session.next_deadline(), exit_.now);
-  EXPECT_TRUE(exit_.session.tick(exit_.now, 0));
+  EXPECT_TRUE(exit_.session.tick(1, exit_.now, 0));
   bool pinged = false;
   for (const auto& record : exit_.take_all()) pinged = pinged || record.has<PingFrame>();
   EXPECT_TRUE(pinged);
@@ -97,7 +97,7 @@ TEST_F(Liveness, AnythingThatArrivesCountsAsLife) {
   for (int i = 0; i < 100; ++i) {
     ASSERT_TRUE(exit_.send({PaddingFrame{}}));
     exit_.now += 1s;
-    EXPECT_TRUE(exit_.session.tick(exit_.now, 0));
+    EXPECT_TRUE(exit_.session.tick(1, exit_.now, 0));
     EXPECT_TRUE(exit_.take_all().empty());
   }
 }
@@ -106,7 +106,7 @@ TEST_F(Liveness, PingGoesBeforeEverythingElse) {
   const StreamId id = owe_bytes();
   write(exit_.session, id, 50'000, 1000);
   exit_.now += 10s;
-  EXPECT_TRUE(exit_.session.tick(exit_.now, 0));
+  EXPECT_TRUE(exit_.session.tick(1, exit_.now, 0));
   const auto record = exit_.take();
   ASSERT_GE(record.frames.size(), 2U);
   EXPECT_TRUE(std::holds_alternative<PingFrame>(record.frames[0]));
@@ -126,7 +126,7 @@ TEST_F(Liveness, AnAnswerKeepsItAlive) {
     ASSERT_NE(seconds_until_ping(100s), -1);
     exit_.now += 4s;
     ASSERT_TRUE(exit_.send({PaddingFrame{}})) << "any byte, not only PONG";
-    EXPECT_TRUE(exit_.session.tick(exit_.now, 0));
+    EXPECT_TRUE(exit_.session.tick(1, exit_.now, 0));
   }
 }
 
@@ -159,9 +159,9 @@ TEST_F(Liveness, AnExitThatNeverWelcomesIsGivenUp) {
   Peer silent(Role::kExit, test::options_of(Role::kClient));
   silent.take_all();
   silent.now += 4s;
-  EXPECT_TRUE(silent.session.tick(silent.now, 0));
+  EXPECT_TRUE(silent.session.tick(1, silent.now, 0));
   silent.now += 1s;
-  EXPECT_FALSE(silent.session.tick(silent.now, 0));
+  EXPECT_FALSE(silent.session.tick(1, silent.now, 0));
 }
 
 }  // namespace

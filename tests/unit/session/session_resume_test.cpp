@@ -19,7 +19,7 @@ void resume(Peer& peer, Role peer_role, HelloMode answer = HelloMode::kResume) {
   LaneOptions lane;
   lane.number = 2;
   lane.mode = HelloMode::kResume;
-  peer.session.lose_lane();
+  peer.session.lose_lane(1);
   peer.session.attach_lane(lane, peer.now);
   HelloFrame hello = peer.hello();
   hello.lane = 2;

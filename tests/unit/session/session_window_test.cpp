@@ -39,7 +39,7 @@ std::uint64_t window_after(std::chrono::milliseconds path, std::size_t most, int
       taken += now_taken;
       got += now_taken;
     }
-    pair.client.tick(pair.now, 0);
+    pair.client.tick(1, pair.now, 0);
     std::vector<test::Record> up;
     for (;;) {
       auto record = test::next_record(pair.client, pair.now);
@@ -48,7 +48,7 @@ std::uint64_t window_after(std::chrono::milliseconds path, std::size_t most, int
     }
     pair.now += path / 2;
     for (const auto& record : up) pair.deliver(pair.client, record);
-    pair.exit.tick(pair.now, 0);
+    pair.exit.tick(1, pair.now, 0);
   }
   return kShared - pair.client.spare_credit() + kMinWindow;
 }
@@ -87,10 +87,10 @@ TEST(SessionWindow, ASmallCreditWaitsAtMost100Milliseconds) {
   EXPECT_TRUE(client.take_all().empty());
   EXPECT_EQ(client.session.next_deadline(), client.now + 100ms);
   client.now += 99ms;
-  EXPECT_TRUE(client.session.tick(client.now, 0));
+  EXPECT_TRUE(client.session.tick(1, client.now, 0));
   EXPECT_TRUE(client.take_all().empty());
   client.now += 1ms;
-  EXPECT_TRUE(client.session.tick(client.now, 0));
+  EXPECT_TRUE(client.session.tick(1, client.now, 0));
   const auto credits = client.take().all<CreditFrame>();
   ASSERT_EQ(credits.size(), 1U);
   EXPECT_EQ(credits[0].consumed, 3U);
@@ -105,7 +105,7 @@ TEST(SessionWindow, ManySmallReadsMakeOneSmallCredit) {
   client.take_all();
   for (int i = 0; i < 10'000; ++i) client.session.consume(id, 1, client.now);
   client.now += 100ms;
-  EXPECT_TRUE(client.session.tick(client.now, 0));
+  EXPECT_TRUE(client.session.tick(1, client.now, 0));
   std::size_t credits = 0;
   for (const auto& record : client.take_all()) credits += record.all<CreditFrame>().size();
   EXPECT_EQ(credits, 1U);
@@ -113,13 +113,13 @@ TEST(SessionWindow, ManySmallReadsMakeOneSmallCredit) {
 
 TEST(SessionWindow, TheRoundTripIsMeasuredAndSmoothed) {
   SessionPair pair;
-  EXPECT_EQ(pair.client.round_trip(), 0ns) << "the pair's records take no time";
+  EXPECT_EQ(pair.client.round_trip(1), 0ns) << "the pair's records take no time";
   Peer exit(Role::kExit, test::options_of(Role::kClient));
   const auto first = exit.take().all<PingFrame>();
   ASSERT_EQ(first.size(), 1U) << "measured from the first record on";
   exit.now += 80ms;
   ASSERT_TRUE(exit.send({exit.hello(), PingFrame{true, first[0].token}}));
-  EXPECT_EQ(exit.session.round_trip(), 80ms);
+  EXPECT_EQ(exit.session.round_trip(1), 80ms);
 }
 
 }  // namespace

@@ -34,19 +34,19 @@ LaneKeys make_keys(Direction outbound, const Key& remote_key) {
 
 // Sends the numbers 0, 1, 2 and so on, one more for each that comes, and takes only the next number.
 struct CountingOwner final : LaneOwner {
-  void on_record(ByteView frames, std::size_t) override {
+  void on_record(session::LaneNumber, ByteView frames, std::size_t) override {
     ASSERT_EQ(frames.size(), sizeof(std::uint64_t));
     ASSERT_EQ(load_be<std::uint64_t>(frames.data()), received);
     ++received;
     ++may_send;
     lane->wake();
   }
-  std::size_t compose(MutableBytes out) override {
+  std::size_t compose(session::LaneNumber, MutableBytes out) override {
     if (sent == may_send) return 0;
     store_be(sent++, out.data());
     return sizeof(std::uint64_t);
   }
-  void on_lane_end(const Error& why) override { error = why; }
+  void on_lane_end(session::LaneNumber, const Error& why) override { error = why; }
 
   std::shared_ptr<Lane> lane;
   std::uint64_t may_send = 0;
@@ -137,10 +137,10 @@ TEST(LaneEpochs, ATransferGoesOnPastEpoch255) {
   CountingOwner at_client;
   CountingOwner at_exit;
   at_client.may_send = at_exit.may_send = 16;
-  at_client.lane = std::make_shared<Lane>(std::move(client.first),
+  at_client.lane = std::make_shared<Lane>(1, std::move(client.first),
                                           make_keys(Direction::kClientToExit, remote_key), at_client);
-  at_exit.lane =
-      std::make_shared<Lane>(std::move(exit.first), make_keys(Direction::kExitToClient, remote_key), at_exit);
+  at_exit.lane = std::make_shared<Lane>(1, std::move(exit.first),
+                                        make_keys(Direction::kExitToClient, remote_key), at_exit);
   at_client.lane->start();
   at_exit.lane->start();
   RotatingRelay relay(std::move(client.second), std::move(exit.second));
@@ -180,7 +180,7 @@ std::optional<Error> end_after_keys(std::vector<std::uint64_t> epochs) {
   asio::io_context io;
   auto pair = carrier::make_memory_pair(io.get_executor());
   CountingOwner owner;
-  owner.lane = std::make_shared<Lane>(std::move(pair.first),
+  owner.lane = std::make_shared<Lane>(1, std::move(pair.first),
                                       make_keys(Direction::kClientToExit, Key::random()), owner);
   owner.lane->start();
   asio::co_spawn(io, play_relay(pair.second.get(), std::move(epochs)), carrier::RethrowFailure());

@@ -66,8 +66,10 @@ class Tunnels : public ::testing::Test {
     options.role = role;
     options.orphan_seconds = orphan_seconds_;
     Tunnel::Handlers handlers;
-    handlers.on_up = [this](bool resumed) { resumed_ = resumed; };
-    handlers.on_lane_lost = [this](const Error&) { ++lanes_lost_; };
+    handlers.on_up = [this](session::LaneNumber, session::HelloMode mode) {
+      resumed_ = mode == session::HelloMode::kResume;
+    };
+    handlers.on_lane_lost = [this](session::LaneNumber, const Error&) { ++lanes_lost_; };
     if (role == Role::kExit) {
       handlers.on_open = [this](StreamPtr stream, session::Destination) {
         if (refusal_) {

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+//
+// The session's lanes: which there are, whether each is alive (PROTOCOL.md, "Liveness"), and what becomes of
+// the streams of one that died ("Several lanes"). A stream is bound to one lane. Both ends have to agree that
+// a lane is dead before its streams move, and the client chooses where to: it declares the lane dead on
+// another one (LANE_DOWN), and an exchange of tables follows there. An exit that finds a lane dead only
+// tells.
+#include "session/session.hpp"
+
+namespace zks::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kOwedSilence = 10s;  // PING after this much silence while something is owed
+constexpr auto kIdleSilence = 60s;  // and after this while there are streams
+constexpr auto kPongDeadline = 5s;  // or longer while the kernel's queue drains
+constexpr auto kCheckEvery = 1s;    // how often these are looked at
+
+Error violation(const char* what) {
+  return make_error(ErrorKind::kProtocol, what);
+}
+
+}  // namespace
+
+LaneState* Session::lane_at(LaneNumber number) {
+  const auto at = lanes_.find(number);
+  return at == lanes_.end() ? nullptr : at->second.get();
+}
+
+const LaneState* Session::lane_at(LaneNumber number) const {
+  const auto at = lanes_.find(number);
+  return at == lanes_.end() ? nullptr : at->second.get();
+}
+
+LaneState* Session::lane_of(const StreamState& stream) {
+  return stream.moving ? nullptr : lane_at(stream.lane);
+}
+
+// The usable lane with the fewest streams; of those with as few, the newest.
+LaneState* Session::least_loaded_lane(bool for_exchange) {
+  std::map<LaneNumber, std::size_t> loads;
+  if (lanes_.size() > 1) {
+    for (const auto& [id, stream] : streams_) ++loads[stream->lane];
+  }
+  LaneState* best = nullptr;
+  for (const auto& [number, lane] : lanes_) {
+    if (!lane->usable() || (for_exchange && lane->exchanging())) continue;
+    if (best == nullptr || loads[number] <= loads[best->options.number]) best = lane.get();
+  }
+  return best;
+}
+
+void Session::attach_lane(LaneOptions options, TimePoint now) {
+  const bool joins = options.mode == HelloMode::kJoin;
+  if (!joins) lose_lanes();
+  newest_lane_ = options.number;
+  auto& lane = *lanes_.emplace(options.number, std::make_unique<LaneState>()).first->second;
+  lane.options = options;
+  lane.checked_at = lane.last_received = now;
+  request_ping(lane, now);  // the first round trip time
+  if (joins) return;
+  dead_.clear();
+  if (options.mode == HelloMode::kResume) {
+    lane.resuming = true;
+    for (auto& [id, stream] : streams_) move(*stream, lane);
+    begin_exchange(lane);
+    return;
+  }
+  for (auto& [id, stream] : streams_) {
+    stream->lane = options.number;
+    queue_again(*stream);
+  }
+}
+
+void Session::lose_lanes() {
+  for (auto& [id, stream] : streams_) unqueue(*stream);
+  for (const auto& [number, lane] : lanes_) dead_.insert(number);
+  lanes_.clear();
+  goaway_sent_ = false;  // it may have been lost
+}
+
+void Session::lose_lane(LaneNumber number) {
+  const auto at = lanes_.find(number);
+  if (at == lanes_.end()) return;
+  for (auto& [id, stream] : streams_) {
+    if (stream->lane == number) unqueue(*stream);
+  }
+  const LaneState& lane = *at->second;
+  if (lane.told_goaway) goaway_sent_ = false;
+  dead_.insert(lane.declared.begin(), lane.declared.end());  // the exit may not have heard of it
+  dead_.insert(number);
+  lanes_.erase(at);
+  agree_on_deaths();
+}
+
+// It stood in queues that are gone now.
+void Session::unqueue(StreamState& stream) {
+  stream.in_control = stream.in_credits = false;
+  stream.turn = StreamState::Turn::kNone;
+}
+
+// With no lane to do it on, or every one in the middle of an exchange, it is done later: when a lane joins,
+// or the exchange ends. A lane that resumes makes it unnecessary.
+void Session::agree_on_deaths() {
+  const bool client = options_.role == Role::kClient;
+  LaneState* lane = dead_.empty() ? nullptr : least_loaded_lane(/*for_exchange=*/client);
+  if (lane == nullptr) return;
+  lane->owe_lane_down = true;
+  if (!client) return;
+  lane->declared.assign(dead_.begin(), dead_.end());
+  for (auto& [id, stream] : streams_) {
+    if (dead_.contains(stream->lane)) move(*stream, *lane);
+  }
+  dead_.clear();
+  begin_exchange(*lane);
+}
+
+Result<> Session::on(const LaneDownFrame& frame, LaneState& lane, TimePoint) {
+  const bool client = options_.role == Role::kClient;
+  if (!client && (lane.exchanging() || lane.ignore_tables))
+    return violation("LANE_DOWN within an exchange of tables");
+  for (const LaneNumber number : frame.lanes) {
+    if (number == lane.options.number) return violation("LANE_DOWN for the lane that it comes on");
+    if (client && number > newest_lane_) return violation("LANE_DOWN for a lane that never was");
+    newest_lane_ = std::max(newest_lane_, number);  // its HELLO may still come, and is too late
+  }
+  for (const LaneNumber number : frame.lanes) {
+    if (lane_at(number) != nullptr) push({.kind = Event::Kind::kLaneDown, .lane = number});
+    lose_lane(number);
+    if (client) continue;
+    dead_.erase(number);
+    for (auto& [id, stream] : streams_) {
+      if (stream->lane == number) move(*stream, lane);
+    }
+  }
+  if (!client) begin_exchange(lane);
+  return {};
+}
+
+std::uint64_t Session::lane_bytes(LaneNumber number) const {
+  const LaneState* lane = lane_at(number);
+  return lane == nullptr ? 0 : lane->sent_bytes + lane->received_bytes;
+}
+
+std::chrono::nanoseconds Session::round_trip(LaneNumber number) const {
+  const LaneState* lane = lane_at(number);
+  return lane == nullptr ? std::chrono::nanoseconds{} : lane->round_trip;
+}
+
+void Session::probe(TimePoint now) {
+  for (auto& [number, lane] : lanes_) {
+    if (!lane->ping) request_ping(*lane, now);
+  }
+}
+
+bool Session::owed(const LaneState& lane) const {
+  for (const auto& [id, stream] : streams_) {
+    if (stream->lane != lane.options.number) continue;
+    if (stream->phase == StreamState::Phase::kOpening && stream->ours) return true;
+    if (stream->phase == StreamState::Phase::kOpen && stream->send.owed()) return true;
+  }
+  return !lane.hello_received || lane.await_table;
+}
+
+bool Session::serves_streams(const LaneState& lane) const {
+  if (lanes_.size() == 1) return !streams_.empty();
+  return std::any_of(streams_.begin(), streams_.end(),
+                     [&](const auto& entry) { return entry.second->lane == lane.options.number; });
+}
+
+void Session::request_ping(LaneState& lane, TimePoint now) {
+  LaneState::Ping ping;
+  ping.requested = now;
+  ping.deadline = now + kPongDeadline;
+  fill_random(ping.token);
+  lane.ping = ping;
+}
+
+bool Session::tick(LaneNumber number, TimePoint now, std::size_t undrained_bytes) {
+  if (now >= lazy_deadline_) {
+    for (const StreamId id : std::exchange(lazy_credits_, {})) {
+      StreamState* stream = find(id);
+      if (stream == nullptr || !stream->lazy_credit) continue;
+      stream->lazy_credit = false;
+      owe_credit(*stream);
+    }
+    lazy_deadline_ = TimePoint::max();
+  }
+  LaneState* lane = lane_at(number);
+  if (lane == nullptr) return true;
+  lane->checked_at = now;
+  if (lane->ping) {
+    auto& ping = *lane->ping;
+    if (lane->last_received > ping.requested) {
+      // Alive: bytes came since. Without an answer to measure, forget it once it is late.
+      if (now >= ping.deadline) lane->ping.reset();
+    } else {
+      // The PING may stand behind what the kernel holds. As long as that gets less, it has time.
+      if (undrained_bytes < ping.undrained) ping.deadline = now + kPongDeadline;
+      ping.undrained = undrained_bytes;
+      if (now >= ping.deadline) return false;
+    }
+    return true;
+  }
+  const auto silence = now - lane->last_received;
+  if (silence < kOwedSilence || !serves_streams(*lane)) return true;
+  if (silence >= kIdleSilence || owed(*lane)) request_ping(*lane, now);
+  return true;
+}
+
+TimePoint Session::next_deadline() const {
+  TimePoint next = lazy_deadline_;
+  for (const auto& [number, lane] : lanes_) {
+    if (!streams_.empty() || lane->ping) next = std::min(next, lane->checked_at + kCheckEvery);
+  }
+  return next;
+}
+
+}  // namespace zks::session

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""Several lanes at once: streams spread over them, and those of a lane that dies go on over the others, at once."""
+import contextlib
+import socket
+import threading
+
+import pytest
+from harness import servers, socks
+from harness.chain import LOST, RESUMED, said, wait_for_words
+from harness.process import wait_until
+from harness.transfer import MIB, download, upload, write_random
+from harness.tunnel import start_client
+
+JOINED = "a lane joined the session"
+MOVED = "a lane is lost"
+
+
+class Cutter:
+    """A TCP forwarder in front of the relay that can cut, or stop reading, single connections."""
+
+    def __init__(self, port):
+        self._target = port
+        self._alive = []  # (near, far, open gate), the oldest first
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        servers.accept_in_background(self._listener, self._forward)
+
+    def _forward(self, near):
+        pair = near, socket.create_connection(("127.0.0.1", self._target)), threading.Event()
+        pair[2].set()
+        self._alive.append(pair)
+        for source, sink in (pair[:2], pair[1::-1]):
+            threading.Thread(target=self._pump, args=(source, sink, pair), daemon=True).start()
+
+    def _pump(self, source, sink, pair):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                pair[2].wait()
+                sink.sendall(data)
+        self._end(pair)
+
+    def _end(self, pair):
+        with contextlib.suppress(ValueError):  # both ways end
+            self._alive.remove(pair)
+        for end in pair[:2]:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def cut(self, index):
+        self._end(self._alive[index % len(self._alive)])
+
+    def black_hole(self, index):
+        """Nothing passes any more, and nobody is told."""
+        self._alive[index][2].clear()
+
+    def close(self):
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for pair in list(self._alive):
+            pair[2].set()
+            self._end(pair)
+
+
+@pytest.fixture
+def cut_chain(new_chain, programs):
+    """A chain, and a second client whose connections to the relay can be cut one by one."""
+    chain = new_chain()
+    cutter = Cutter(chain.relay.port)
+
+    def start(lanes):
+        link = chain.exit.link().with_(hosts=f"localhost:{cutter.port}")
+        client = start_client(chain.directory, link, "--lanes", str(lanes), ca_file=chain.authority.ca_file,
+                              name="lanes")
+        programs.append(client)
+        wait_for_words(client, JOINED, 20, lanes - 1)
+        return client
+
+    yield start, cutter
+    cutter.close()
+
+
+def tick(near, far):
+    near.sendall(b"t")
+    assert socks.read_exactly(far, 1) == b"t"
+    far.sendall(b"u")
+    assert socks.read_exactly(near, 1) == b"u"
+
+
+def test_lanes_that_die_one_after_the_other(cut_chain):
+    """Ten streams over three lanes: each cut costs none of them a byte, and the lanes come back."""
+    start, cutter = cut_chain
+    client = start(3)
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(servers.accepting())
+        ends = []
+        for _ in range(10):
+            near = stack.enter_context(socks.connect(client.proxy, "127.0.0.1", server.port))
+            ends.append((near, stack.enter_context(server.next())))
+        for round_number in range(1, 4):
+            cutter.cut(0)
+            for near, far in ends:
+                tick(near, far)
+            wait_for_words(client, MOVED, 20, round_number)
+            wait_for_words(client, JOINED, 20, 2 + round_number)
+    assert said(client, LOST) == 0, "there was always a lane"
+
+
+def test_a_black_hole_on_one_lane(cut_chain):
+    """One of two lanes falls silent: its streams wait until that is noticed, those of the other go on."""
+    start, cutter = cut_chain
+    client = start(2)
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(servers.accepting())
+        ends = []
+        for _ in range(4):
+            near = stack.enter_context(socks.connect(client.proxy, "127.0.0.1", server.port))
+            ends.append((near, stack.enter_context(server.next())))
+        cutter.black_hole(0)
+        for near, _ in ends:
+            near.sendall(b"t")
+        arrived = [far for _, far in ends if readable(far, 2)]
+        assert len(arrived) == 2, "half of the streams were on the other lane"
+        for near, far in ends:
+            far.settimeout(40)
+            assert socks.read_exactly(far, 1) == b"t"
+            far.sendall(b"u")
+            assert socks.read_exactly(near, 1) == b"u"
+    assert said(client, MOVED) == 1
+    assert said(client, LOST) == 0
+
+
+def readable(connection, seconds):
+    connection.settimeout(seconds)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) != b""
+    except TimeoutError:
+        return False
+
+
+@pytest.mark.load
+def test_transfers_while_lanes_are_cut_and_renewed(cut_chain, web, full, tmp_path):
+    """Both ways at once over three lanes that are renewed every 16 MiB, while one is cut every few MiB."""
+    start, cutter = cut_chain
+    client = start(3)
+    size = (1024 if full else 128) * MIB
+    source = web.root / "lanes"
+    digest = write_random(source, size)
+    transfers = [way(tmp_path, client.proxy, web, source, rate=size // 16) for way in (download, upload)]
+    try:
+        cuts = 0
+        while all(transfer.alive() for transfer in transfers) and cuts < 10:
+            cutter.cut(cuts)
+            cuts += 1
+            wait_until(lambda done=2 + cuts: said(client, JOINED) + said(client, RESUMED) >= done, 30,
+                       "the lane is back")
+        assert cuts >= 5
+        for transfer in transfers:
+            transfer.assert_complete(digest, 120)
+    finally:
+        for transfer in transfers:
+            transfer.kill()
+            transfer.result.unlink(missing_ok=True)
+        source.unlink()
