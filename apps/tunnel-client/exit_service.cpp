@@ -51,6 +51,11 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
       });
   if (!interfaces) return interfaces.error();
   service->interfaces_ = std::move(*interfaces);
+  auto sleep = tunnel::WakeWatch::start(executor, [self = service.get()] {
+    if (self->peer_) self->peer_->network_changed();
+  });
+  if (!sleep) return sleep.error();
+  service->sleep_ = std::move(*sleep);
   auto resolver = make_resolver(executor, options.resolver);
   if (!resolver) return resolver.error();
 

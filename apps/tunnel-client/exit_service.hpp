@@ -12,6 +12,7 @@
 #include "exit/exit_peer.hpp"
 #include "exit/interfaces.hpp"
 #include "options.hpp"
+#include "tunnel/wake_watch.hpp"
 
 namespace zks::app {
 
@@ -35,6 +36,7 @@ class ExitService {
 
   std::shared_ptr<exit::Policy> policy_;
   std::unique_ptr<exit::InterfaceWatch> interfaces_;
+  std::unique_ptr<tunnel::WakeWatch> sleep_;
   std::shared_ptr<exit::ExitPeer> peer_;
   std::optional<std::string> default_link_;
   bool first_start_ = false;

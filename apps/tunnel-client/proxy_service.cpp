@@ -40,6 +40,10 @@ Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_e
       [client = service->client_](const exit::InterfaceWatch::Networks&) { client->network_changed(); });
   if (!watch) return watch.error();
   service->network_ = std::move(*watch);
+  auto sleep = tunnel::WakeWatch::start(service->client_->executor(),
+                                        [client = service->client_] { client->network_changed(); });
+  if (!sleep) return sleep.error();
+  service->sleep_ = std::move(*sleep);
   return service;
 }
 

@@ -11,6 +11,7 @@
 #include "frontdoor/socks5_server.hpp"
 #include "options.hpp"
 #include "tunnel/client.hpp"
+#include "tunnel/wake_watch.hpp"
 
 namespace zks::app {
 
@@ -35,6 +36,7 @@ class ProxyService : public std::enable_shared_from_this<ProxyService> {
   std::shared_ptr<tunnel::Client> client_;
   std::shared_ptr<frontdoor::Socks5Server> server_;
   std::unique_ptr<exit::InterfaceWatch> network_;
+  std::unique_ptr<tunnel::WakeWatch> sleep_;
   bool stopping_ = false;
 };
 
