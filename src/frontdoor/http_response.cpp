@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+#include "frontdoor/http_response.hpp"
+
+#include "frontdoor/http_fields.hpp"
+
+namespace zks::frontdoor {
+namespace {
+
+using Message = http::response_header<HttpFields>;
+using Kind = BodyFraming::Kind;
+
+constexpr unsigned kSwitchingProtocols = 101;
+constexpr unsigned kNoContent = 204;
+constexpr unsigned kNotModified = 304;
+constexpr unsigned kProxyAuthenticationRequired = 407;
+
+std::string_view view(boost::beast::string_view text) {
+  return {text.data(), text.size()};
+}
+
+// RFC 9112, section 6.3, items 1 and 2.
+bool has_no_body(unsigned status, const HttpRequest& request) {
+  return request.is_head || status < 200 || status == kNoContent || status == kNotModified;
+}
+
+std::string status_line(const Message& message) {
+  return "HTTP/1.1 " + std::to_string(message.result_int()) + " " + std::string(view(message.reason())) +
+         "\r\n";
+}
+
+// What a body is framed as for a client: as it came, only that HTTP/1.0 does not know chunks.
+BodyFraming framing_for(const BodyFraming& body, const HttpRequest& request) {
+  if (body.kind == Kind::kChunked && !request.is_http11) return {Kind::kUntilClose, 0};
+  return body;
+}
+
+HttpResponse read_interim(const Message& message, const HttpRequest& request) {
+  HttpResponse out;
+  out.status = message.result_int();
+  if (request.is_http11) out.header = status_line(message) + passed_on_fields(message) + "\r\n";
+  return out;
+}
+
+std::optional<HttpResponse> read_upgrade(const Message& message, const HttpRequest& request) {
+  if (!request.upgrade) return std::nullopt;
+  HttpResponse out;
+  out.status = kSwitchingProtocols;
+  out.header = status_line(message) + passed_on_fields(message) +
+               "Connection: upgrade\r\nUpgrade: " + std::string(view(message[http::field::upgrade])) +
+               "\r\n\r\n";
+  return out;
+}
+
+}  // namespace
+
+std::optional<HttpResponse> read_http_response(std::string_view header, const HttpRequest& request,
+                                               bool closing) {
+  if (has_folded_field(header)) return std::nullopt;
+  HeaderParser<false> parser;
+  http::error error{};
+  if (!parse_header_block(parser, header, error)) return std::nullopt;
+  const Message& message = parser.get();
+  const unsigned status = message.result_int();
+  if (status < 100 || status == kProxyAuthenticationRequired) return std::nullopt;
+  if (status == kSwitchingProtocols) return read_upgrade(message, request);
+  if (status < 200) return read_interim(message, request);
+
+  const auto framing = read_framing(message);
+  if (!framing) return std::nullopt;
+  HttpResponse out;
+  out.status = status;
+  const bool bodiless = has_no_body(status, request);
+  if (!bodiless) {
+    out.body = *framing;
+    if (out.body.kind == Kind::kNone) out.body.kind = Kind::kUntilClose;
+    out.sent = framing_for(out.body, request);
+  }
+  out.reusable = message.version() >= 11 && !list_has(message, http::field::connection, "close") &&
+                 out.body.kind != Kind::kUntilClose;
+  out.keep_alive = request.keep_alive && !closing && out.sent.kind != Kind::kUntilClose;
+  out.header = status_line(message) + passed_on_fields(message);
+  // In an answer to HEAD, and in 304, Content-Length is what a body would have had.
+  if (status >= 200 && status != kNoContent) out.header += framing_field(bodiless ? *framing : out.sent);
+  if (!out.keep_alive) out.header += "Connection: close\r\n";
+  out.header += "\r\n";
+  return out;
+}
+
+}  // namespace zks::frontdoor

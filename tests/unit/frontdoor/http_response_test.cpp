@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+//
+// Answers from their headers: what the client gets, where the body ends, and what may follow.
+#include "frontdoor/http_response.hpp"
+
+#include <gtest/gtest.h>
+
+namespace zks::frontdoor {
+namespace {
+
+using Framing = BodyFraming::Kind;
+
+std::string head(std::initializer_list<std::string_view> lines) {
+  std::string out;
+  for (const std::string_view line : lines) out.append(line).append("\r\n");
+  return out + "\r\n";
+}
+
+HttpRequest get() {
+  HttpRequest request;
+  request.kind = HttpRequest::Kind::kForward;
+  request.keep_alive = true;
+  return request;
+}
+HttpRequest old_get() {
+  HttpRequest request = get();
+  request.is_http11 = request.keep_alive = false;
+  return request;
+}
+
+HttpResponse read(std::string_view header, const HttpRequest& request = get(), bool closing = false) {
+  const auto out = read_http_response(header, request, closing);
+  EXPECT_TRUE(out) << header;
+  return out.value_or(HttpResponse{});
+}
+
+TEST(HttpResponseTest, Length) {
+  const HttpResponse response = read(head({"HTTP/1.1 200 Fine so far", "Content-Length: 5", "Server: s"}));
+  EXPECT_EQ(response.header, head({"HTTP/1.1 200 Fine so far", "Server: s", "Content-Length: 5"}));
+  EXPECT_EQ(response.body, (BodyFraming{Framing::kLength, 5}));
+  EXPECT_EQ(response.sent, response.body);
+  EXPECT_TRUE(response.keep_alive && response.reusable);
+  EXPECT_FALSE(response.is_interim());
+}
+
+TEST(HttpResponseTest, Chunked) {
+  const std::string header = head({"HTTP/1.1 200 OK", "Transfer-Encoding: chunked", "Trailer: X"});
+  const HttpResponse response = read(header);
+  EXPECT_EQ(response.header, head({"HTTP/1.1 200 OK", "Transfer-Encoding: chunked"}));
+  EXPECT_EQ(response.sent.kind, Framing::kChunked);
+  const HttpResponse old = read(header, old_get());
+  EXPECT_EQ(old.header, head({"HTTP/1.1 200 OK", "Connection: close"}));
+  EXPECT_EQ(old.body.kind, Framing::kChunked);
+  EXPECT_EQ(old.sent.kind, Framing::kUntilClose);
+}
+
+TEST(HttpResponseTest, UntilClose) {
+  const HttpResponse response = read(head({"HTTP/1.1 200 OK"}));
+  EXPECT_EQ(response.header, head({"HTTP/1.1 200 OK", "Connection: close"}));
+  EXPECT_EQ(response.body.kind, Framing::kUntilClose);
+  EXPECT_FALSE(response.keep_alive || response.reusable);
+}
+
+TEST(HttpResponseTest, WithoutABody) {
+  HttpRequest is_head = get();
+  is_head.is_head = true;
+  const HttpResponse response = read(head({"HTTP/1.1 200 OK", "Content-Length: 5"}), is_head);
+  EXPECT_EQ(response.header, head({"HTTP/1.1 200 OK", "Content-Length: 5"}));
+  EXPECT_EQ(response.body.kind, Framing::kNone);
+  EXPECT_TRUE(response.keep_alive && response.reusable);
+  EXPECT_EQ(read(head({"HTTP/1.1 200 OK"}), is_head).body.kind, Framing::kNone);
+  EXPECT_EQ(read(head({"HTTP/1.1 304 Not Modified", "Content-Length: 5"})).header,
+            head({"HTTP/1.1 304 Not Modified", "Content-Length: 5"}));
+  const HttpResponse empty = read(head({"HTTP/1.1 204 No Content", "Content-Length: 5"}));
+  EXPECT_EQ(empty.header, head({"HTTP/1.1 204 No Content"}));
+  EXPECT_EQ(empty.body.kind, Framing::kNone);
+}
+
+TEST(HttpResponseTest, WhoMayGoOn) {
+  const HttpResponse closes = read(head({"HTTP/1.1 200 OK", "Connection: close", "Content-Length: 0"}));
+  EXPECT_TRUE(closes.keep_alive);
+  EXPECT_FALSE(closes.reusable);
+  const HttpResponse old = read(head({"HTTP/1.0 200 OK", "Content-Length: 0"}));
+  EXPECT_EQ(old.header, head({"HTTP/1.1 200 OK", "Content-Length: 0"}));
+  EXPECT_TRUE(old.keep_alive);
+  EXPECT_FALSE(old.reusable);
+  const HttpResponse last = read(head({"HTTP/1.1 200 OK", "Content-Length: 0"}), get(), true);
+  EXPECT_EQ(last.header, head({"HTTP/1.1 200 OK", "Content-Length: 0", "Connection: close"}));
+  EXPECT_FALSE(last.keep_alive);
+}
+
+TEST(HttpResponseTest, FieldsOfTheConnectionEndHere) {
+  EXPECT_EQ(read(head({"HTTP/1.1 200 OK", "Connection: X, keep-alive", "X: 1", "Keep-Alive: timeout=5",
+                       "Upgrade: h2", "Proxy-Authenticate: Basic realm=x", "Set-Cookie: a", "Set-Cookie: b",
+                       "Content-Length: 0"}))
+                .header,
+            head({"HTTP/1.1 200 OK", "Set-Cookie: a", "Set-Cookie: b", "Content-Length: 0"}));
+}
+
+TEST(HttpResponseTest, Interim) {
+  const HttpResponse response = read(head({"HTTP/1.1 103 Early Hints", "Link: </a>", "Connection: x"}));
+  EXPECT_TRUE(response.is_interim());
+  EXPECT_EQ(response.header, head({"HTTP/1.1 103 Early Hints", "Link: </a>"}));
+  EXPECT_EQ(read(head({"HTTP/1.1 100 Continue"})).header, head({"HTTP/1.1 100 Continue"}));
+  EXPECT_EQ(read(head({"HTTP/1.1 100 Continue"}), old_get()).header, "");
+}
+
+TEST(HttpResponseTest, SwitchingProtocols) {
+  const std::string header = head({"HTTP/1.1 101 Switching Protocols", "Connection: Upgrade",
+                                   "Upgrade: websocket", "Sec-WebSocket-Accept: x"});
+  HttpRequest request = get();
+  EXPECT_FALSE(read_http_response(header, request, false)) << "nobody asked for it";
+  request.upgrade = true;
+  const HttpResponse response = read(header, request);
+  EXPECT_FALSE(response.is_interim());
+  EXPECT_EQ(response.header, head({"HTTP/1.1 101 Switching Protocols", "Sec-WebSocket-Accept: x",
+                                   "Connection: upgrade", "Upgrade: websocket"}));
+}
+
+TEST(HttpResponseTest, NotPassedOn) {
+  const std::vector<std::string> headers = {
+      head({"HTTP/1.1 200 OK", "Content-Length: 5", "Transfer-Encoding: chunked"}),
+      head({"HTTP/1.1 200 OK", "Transfer-Encoding: chunked", "Content-Length: 5"}),
+      head({"HTTP/1.1 200 OK", "Content-Length: 5", "Content-Length: 6"}),
+      head({"HTTP/1.1 200 OK", "Content-Length: five"}),
+      head({"HTTP/1.1 200 OK", "Transfer-Encoding: gzip, chunked"}),
+      head({"HTTP/1.1 200 OK", "X: a", " b"}),
+      head({"HTTP/1.1 200 OK", "no colon"}),
+      head({"HTTP/1.1 407 Proxy Authentication Required", "Proxy-Authenticate: Basic realm=x",
+            "Content-Length: 0"}),
+      head({"HTTP/1.1 099 Low"}),
+      head({"HTTP/2.0 200 OK"}),
+      head({"HTTP/1.1 20 OK"}),
+      head({"ICY 200 OK"}),
+      head({"SSH-2.0-OpenSSH"}),
+  };
+  for (const std::string& header : headers) EXPECT_FALSE(read_http_response(header, get(), false)) << header;
+}
+
+}  // namespace
+}  // namespace zks::frontdoor
