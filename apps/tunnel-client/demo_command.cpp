@@ -8,13 +8,12 @@
 namespace zks::app {
 
 int demo_command(int argc, const char* const* argv) {
-  ops::CommandLine line(
-      "zks-tunnel-client demo",
-      "Relay, exit peer and SOCKS5 proxy in one process on loopback: the whole path without any "
-      "set-up. Prints the proxy's address and what to try.",
-      "Example:\n"
-      "  zks-tunnel-client demo\n"
-      "  curl --socks5-hostname 127.0.0.1:1080 https://example.org/");
+  ops::CommandLine line("zks-tunnel-client demo",
+                        "Relay, exit peer and proxy in one process on loopback: the whole path without any "
+                        "set-up. Prints the proxy's address and what to try.",
+                        "Example:\n"
+                        "  zks-tunnel-client demo\n"
+                        "  curl --socks5-hostname 127.0.0.1:1080 https://example.org/");
   DemoOptions options;
   ProxyText proxy_text;
   add_proxy(line.app(), "--listen", options.proxy, proxy_text);

@@ -29,10 +29,10 @@ Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_e
   auto service = std::make_shared<ProxyService>();
   service->client_ =
       std::make_shared<tunnel::Client>(std::move(executor), std::move(options), std::move(handlers));
-  frontdoor::Socks5Options server;
+  frontdoor::ProxyServerOptions server;
   server.listen = proxy.listen;
   server.credentials = proxy.credentials;
-  auto listening = frontdoor::Socks5Server::listen(service->client_, std::move(server));
+  auto listening = frontdoor::ProxyServer::listen(service->client_, std::move(server));
   if (!listening) return listening.error();
   service->server_ = std::move(*listening);
   auto watch = exit::InterfaceWatch::start(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A client session with a SOCKS5 proxy in front of it. Used by socks5, p2p-client and demo.
+// A client session with the proxy in front of it. Used by socks5, p2p-client and demo.
 #pragma once
 
 #include <functional>
@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "exit/interfaces.hpp"
-#include "frontdoor/socks5_server.hpp"
+#include "frontdoor/proxy_server.hpp"
 #include "options.hpp"
 #include "tunnel/client.hpp"
 #include "tunnel/wake_watch.hpp"
@@ -34,7 +34,7 @@ class ProxyService : public std::enable_shared_from_this<ProxyService> {
   static boost::asio::awaitable<void> drain(std::shared_ptr<ProxyService> self);
 
   std::shared_ptr<tunnel::Client> client_;
-  std::shared_ptr<frontdoor::Socks5Server> server_;
+  std::shared_ptr<frontdoor::ProxyServer> server_;
   std::unique_ptr<exit::InterfaceWatch> network_;
   std::unique_ptr<tunnel::WakeWatch> sleep_;
   bool stopping_ = false;

@@ -60,7 +60,8 @@ ExitPeerOptions exit_options(const std::filesystem::path& state, const tcp::endp
 
 void print_what_to_try(const std::string& proxy, const std::string& relay) {
   std::printf(
-      "\nSOCKS5 proxy on %s. Everything that goes through it passes, sealed, through the relay on %s\n"
+      "\nSOCKS5 and HTTP proxy on %s. Everything that goes through it passes, sealed, through the relay on "
+      "%s\n"
       "and leaves through the exit peer. Both run in this process. Try in another terminal:\n\n"
       "  curl --socks5-hostname %s http://%s/healthz\n"
       "  curl --socks5-hostname %s https://example.org/\n\n"

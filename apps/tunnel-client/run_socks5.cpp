@@ -31,7 +31,8 @@ Result<> run_socks5(Socks5Options options) {
   handlers.on_up = [&] {
     if (std::exchange(was_up, true)) return;
     const std::string address = address_text(service->local_endpoint());
-    log::info("SOCKS5 proxy on {}; try: curl --socks5-hostname {} https://example.org/", address, address);
+    log::info("SOCKS5 and HTTP proxy on {}; try: curl --socks5-hostname {} https://example.org/", address,
+              address);
     result = ready.write(::getpid(), {address});
     if (!result) loop.stop();
     ops::notify_ready("session is up");

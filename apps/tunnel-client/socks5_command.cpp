@@ -35,18 +35,20 @@ int read_and_run(ops::CommandLine& line, const char* listen_option, bool listen_
 int socks5_command(int argc, const char* const* argv) {
   ops::CommandLine line(
       "zks-tunnel-client socks5",
-      "A SOCKS5 proxy on this machine, whose connections leave through the exit peer of an access "
-      "link. Names are resolved at the exit.",
+      "A proxy on this machine, whose connections leave through the exit peer of an access link. On one "
+      "port it speaks SOCKS5, SOCKS4a and HTTP (CONNECT, and http:// requests), and serves the PAC file "
+      "/proxy.pac. Names are resolved at the exit.",
       "Example:\n"
       "  zks-tunnel-client socks5 --link-file ~/home.link\n"
-      "  curl --socks5-hostname 127.0.0.1:1080 https://example.org/");
+      "  curl --socks5-hostname 127.0.0.1:1080 https://example.org/\n"
+      "  curl --proxy http://127.0.0.1:1080 https://example.org/");
   return read_and_run(line, "--listen", false, argc, argv);
 }
 
 int p2p_client_command(int argc, const char* const* argv) {
   ops::CommandLine line(
       "zks-tunnel-client p2p-client",
-      "Reach an exit peer of your own: here through a SOCKS5 proxy at the address of --socks.",
+      "Reach an exit peer of your own: here through a SOCKS5 and HTTP proxy at the address of --socks.",
       "Example:\n"
       "  zks-tunnel-client p2p-client --link-file ~/home.link --socks 127.0.0.1:1080\n"
       "  curl --socks5-hostname 127.0.0.1:1080 https://example.org/");

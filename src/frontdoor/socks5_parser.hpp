@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // SOCKS5 as a server hears it: RFC 1928 for CONNECT, RFC 1929 for user and password. Sans-IO: bytes in,
-// replies and a destination out; socks5_server.hpp moves them. Messages may come byte by byte or all at once.
+// replies and a destination out; socks_door.hpp moves them. Messages may come byte by byte or all at once.
 //
 //   greeting   version 5 (1) | n (1) | methods (n)                    answered: 5 | method, 0xff for none
 //   password   version 1 (1) | n (1) | user (n) | n (1) | password    answered: 1 | 0 for yes, 1 for no

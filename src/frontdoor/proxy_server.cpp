@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "frontdoor/socks5_server.hpp"
+#include "frontdoor/proxy_server.hpp"
 
 #include <cerrno>
 #include <exception>
@@ -10,6 +10,8 @@
 
 #include "base/log.hpp"
 #include "base/relay_url.hpp"
+#include "frontdoor/http_door.hpp"
+#include "frontdoor/socks_door.hpp"
 
 namespace zks::frontdoor {
 namespace {
@@ -27,21 +29,9 @@ bool is_out_of_resources(const error_code& ec) {
 
 }  // namespace
 
-// In a list as long as it lives.
-struct Socks5Server::Membership {
-  Membership(Connections& l, std::shared_ptr<Socks5Connection> connection)
-      : list(l), at(l.insert(l.end(), std::move(connection))) {}
-  ~Membership() { list.erase(at); }
-  Membership(const Membership&) = delete;
-  Membership& operator=(const Membership&) = delete;
-
-  Connections& list;
-  Connections::iterator at;
-};
-
 // The end of a coroutine of the server's.
-struct Socks5Server::Served {
-  std::shared_ptr<Socks5Server> server;
+struct ProxyServer::Served {
+  std::shared_ptr<ProxyServer> server;
 
   void operator()(std::exception_ptr failure) const {
     server->ended_.notify();
@@ -49,13 +39,13 @@ struct Socks5Server::Served {
     try {
       std::rethrow_exception(failure);
     } catch (const std::exception& error) {
-      log::error("a SOCKS5 connection failed: {}", error.what());
+      log::error("a connection of the proxy failed: {}", error.what());
     }
   }
 };
 
-Result<std::shared_ptr<Socks5Server>> Socks5Server::listen(std::shared_ptr<tunnel::StreamOpener> opener,
-                                                           Socks5Options options) {
+Result<std::shared_ptr<ProxyServer>> ProxyServer::listen(std::shared_ptr<tunnel::StreamOpener> opener,
+                                                         ProxyServerOptions options) {
   tcp::acceptor acceptor(opener->executor());
   error_code ec;
   acceptor.open(options.listen.protocol(), ec);
@@ -68,31 +58,33 @@ Result<std::shared_ptr<Socks5Server>> Socks5Server::listen(std::shared_ptr<tunne
                       "can't listen on " + where + ": " + ec.message() + "; port 0 takes any free one",
                       ec.value());
   }
-  return std::make_shared<Socks5Server>(std::move(opener), std::move(options), std::move(acceptor));
+  return std::make_shared<ProxyServer>(std::move(opener), std::move(options), std::move(acceptor));
 }
 
-Socks5Server::Socks5Server(std::shared_ptr<tunnel::StreamOpener> opener, Socks5Options options,
-                           tcp::acceptor acceptor)
+ProxyServer::ProxyServer(std::shared_ptr<tunnel::StreamOpener> opener, ProxyServerOptions options,
+                         tcp::acceptor acceptor)
     : opener_(std::move(opener)),
       options_(std::move(options)),
       acceptor_(std::move(acceptor)),
       local_(acceptor_.local_endpoint()),
       backoff_(acceptor_.get_executor()),
+      connections_(options_.max_connections),
+      handshakes_(options_.max_handshakes),
       ended_(acceptor_.get_executor()) {}
 
-void Socks5Server::start() {
+void ProxyServer::start() {
   accepting_ = true;
   asio::co_spawn(acceptor_.get_executor(), accept_loop(shared_from_this()), Served{shared_from_this()});
 }
 
-asio::awaitable<void> Socks5Server::accept_loop(std::shared_ptr<Socks5Server> self) {
+asio::awaitable<void> ProxyServer::accept_loop(std::shared_ptr<ProxyServer> self) {
   while (!self->stopping_) {
     auto [ec, socket] = co_await self->acceptor_.async_accept(asio::as_tuple(asio::use_awaitable));
     if (self->stopping_) break;
     if (!ec) {
       self->admit(std::move(socket));
     } else if (is_out_of_resources(ec)) {
-      log::warn("can't accept SOCKS5 clients: {}", ec.message());
+      log::warn("can't accept clients of the proxy: {}", ec.message());
       self->backoff_.expires_after(kAcceptBackoff);
       co_await self->backoff_.async_wait(asio::as_tuple(asio::use_awaitable));
     }
@@ -101,46 +93,63 @@ asio::awaitable<void> Socks5Server::accept_loop(std::shared_ptr<Socks5Server> se
   self->accepting_ = false;
 }
 
-void Socks5Server::admit(tcp::socket socket) {
-  if (connections_.size() >= options_.max_connections) return;  // closed by going out of scope
-  if (handshakes_.size() >= options_.max_handshakes && !handshakes_.empty()) {
-    const auto oldest = handshakes_.front();
-    handshakes_.splice(handshakes_.end(), handshakes_,
-                       handshakes_.begin());  // it leaves the list when it ends
-    oldest->abort();
-  }
-  auto connection = std::make_shared<Socks5Connection>(std::move(socket));
+void ProxyServer::admit(tcp::socket socket) {
+  if (connections_.full()) return;  // closed by going out of scope
+  auto connection = std::make_shared<Connection>(std::move(socket));
   // Counted from here on, not from when the coroutine first runs.
-  auto among_all = std::make_unique<Membership>(connections_, connection);
-  auto among_handshakes = std::make_unique<Membership>(handshakes_, connection);
+  auto among_handshakes = handshakes_.enter_for_oldest(connection);
+  auto among_all = connections_.enter(connection);
   asio::co_spawn(
       acceptor_.get_executor(),
       serve(shared_from_this(), std::move(connection), std::move(among_all), std::move(among_handshakes)),
       Served{shared_from_this()});
 }
 
-asio::awaitable<void> Socks5Server::serve(std::shared_ptr<Socks5Server> self,
-                                          std::shared_ptr<Socks5Connection> connection,
-                                          std::unique_ptr<Membership> among_all,
-                                          std::unique_ptr<Membership> among_handshakes) {
+asio::awaitable<void> ProxyServer::serve(std::shared_ptr<ProxyServer> self,
+                                         std::shared_ptr<Connection> client,
+                                         std::unique_ptr<Crowd::Place> among_all,
+                                         std::unique_ptr<Crowd::Place> among_handshakes) {
   const auto until_the_end = std::move(among_all);
-  auto until_asked = std::move(among_handshakes);
-  const bool asked = co_await Socks5Connection::handshake(connection, self->options_.credentials,
-                                                          self->options_.handshake_timeout);
-  until_asked.reset();
-  if (asked && !self->stopping_) co_await Socks5Connection::serve(connection, self->opener_);
+  client->limit_time(self->options_.handshake_timeout);
+  const bool begun = co_await Connection::read(client);
+  if (!begun) co_return;
+  const std::uint8_t first = client->input().front();
+  if (may_begin_http(first)) {
+    HttpDoor door{self->opener_,   self->options_.credentials,       self->handshakes_,
+                  self->stopping_, self->options_.handshake_timeout, self->options_.idle_timeout};
+    co_await serve_http(std::move(client), std::move(door), std::move(among_handshakes));
+  } else if (first == kSocks5Version || first == kSocks4Version) {
+    co_await serve_socks_client(self, std::move(client), std::move(among_handshakes));
+  }
+  // Anything else is some other protocol, to which there is nothing to say.
 }
 
-asio::awaitable<void> Socks5Server::stop() {
+asio::awaitable<void> ProxyServer::serve_socks_client(std::shared_ptr<ProxyServer> self,
+                                                      std::shared_ptr<Connection> client,
+                                                      std::unique_ptr<Crowd::Place> among_handshakes) {
+  auto until_asked = std::move(among_handshakes);
+  std::optional<SocksRequest> request;
+  if (client->input().front() == kSocks5Version) {
+    request = co_await read_socks5(client, self->options_.credentials);
+  } else {
+    request = co_await read_socks4(client, self->options_.credentials);
+  }
+  if (!request) co_return;
+  until_asked.reset();
+  client->lift_limit();
+  if (!self->stopping_) co_await serve_socks(std::move(client), self->opener_, std::move(*request));
+}
+
+asio::awaitable<void> ProxyServer::stop() {
   const auto self = shared_from_this();
   stopping_ = true;
   error_code ignored;
   acceptor_.close(ignored);
   backoff_.cancel();
-  for (const auto& connection : handshakes_) connection->abort();
+  handshakes_.abort_all();
   const auto deadline = steady_clock::now() + options_.drain_timeout;
   while (!connections_.empty() && steady_clock::now() < deadline) co_await ended_.wait_until(deadline);
-  for (const auto& connection : connections_) connection->abort();
+  connections_.abort_all();
   while (!connections_.empty() || accepting_) co_await ended_.wait();
 }
 

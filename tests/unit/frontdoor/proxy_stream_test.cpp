@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The SOCKS5 server in front of a real tunnel: from the request to the last byte of the stream.
+// The proxy, asked by SOCKS5, in front of a real tunnel: from the request to the last byte of the stream.
 #include <gmock/gmock.h>
 
-#include "socks5_fixture.hpp"
+#include "proxy_fixture.hpp"
 #include "tunnel_opener.hpp"
 
 namespace zks::frontdoor {
@@ -12,9 +12,9 @@ namespace {
 using session::Destination;
 using std::chrono::milliseconds;
 
-class Socks5StreamTest : public Socks5ServerFixture<TunnelOpener> {
+class ProxyStreamTest : public ProxyServerFixture<TunnelOpener> {
  protected:
-  void start_towards_listener(Socks5Options options = {}) {
+  void start_towards_listener(ProxyServerOptions options = {}) {
     target.open(tcp::v4());
     target.bind(tcp::endpoint(asio::ip::address_v4::loopback(), 0));
     target.listen();
@@ -42,7 +42,7 @@ class Socks5StreamTest : public Socks5ServerFixture<TunnelOpener> {
   tcp::acceptor target{target_context};
 };
 
-TEST_F(Socks5StreamTest, RepliesWithTheBoundAddressAndCopiesBothWays) {
+TEST_F(ProxyStreamTest, RepliesWithTheBoundAddressAndCopiesBothWays) {
   start_towards_listener();
   Client client(server->local_endpoint());
   client.request({'e', 'a', 'r', 'l', 'y', ' '});
@@ -58,7 +58,18 @@ TEST_F(Socks5StreamTest, RepliesWithTheBoundAddressAndCopiesBothWays) {
   eventually([&] { return server->connections() == 0; });
 }
 
-TEST_F(Socks5StreamTest, AHalfCloseBeforeTheReplyReachesTheTarget) {
+TEST_F(ProxyStreamTest, Socks4CarriesWhatCameEarly) {
+  start_towards_listener();
+  Client client(server->local_endpoint());
+  client.send({4, 1, 0, 80, 192, 0, 2, 7, 0, 'e', 'a', 'r', 'l', 'y'});
+  EXPECT_EQ(client.receive(8), (Bytes{0, 90, 0x12, 0x34, 198, 51, 100, 7}));
+  tcp::socket far = target.accept();
+  client.half_close();
+  const Bytes arrived = read_to_end(far);
+  EXPECT_EQ(as_text(arrived), "early");
+}
+
+TEST_F(ProxyStreamTest, AHalfCloseBeforeTheReplyReachesTheTarget) {
   start_towards_listener();
   Client client(server->local_endpoint());
   client.request({'a', 'l', 'l'});
@@ -70,7 +81,7 @@ TEST_F(Socks5StreamTest, AHalfCloseBeforeTheReplyReachesTheTarget) {
   EXPECT_EQ(client.receive(100), success());
 }
 
-TEST_F(Socks5StreamTest, ClientThatLeavesWhileItWaitsResetsTheStream) {
+TEST_F(ProxyStreamTest, ClientThatLeavesWhileItWaitsResetsTheStream) {
   start();
   Client client(server->local_endpoint());
   client.request();
@@ -82,7 +93,7 @@ TEST_F(Socks5StreamTest, ClientThatLeavesWhileItWaitsResetsTheStream) {
   });
 }
 
-TEST_F(Socks5StreamTest, StopLetsStreamsFinish) {
+TEST_F(ProxyStreamTest, StopLetsStreamsFinish) {
   start_towards_listener();
   Client client(server->local_endpoint());
   client.request();
@@ -99,8 +110,8 @@ TEST_F(Socks5StreamTest, StopLetsStreamsFinish) {
   server.reset();
 }
 
-TEST_F(Socks5StreamTest, StopEndsStreamsThatDoNotFinish) {
-  Socks5Options options;
+TEST_F(ProxyStreamTest, StopEndsStreamsThatDoNotFinish) {
+  ProxyServerOptions options;
   options.drain_timeout = milliseconds(50);
   start_towards_listener(options);
   Client client(server->local_endpoint());

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The SOCKS5 server over real loopback sockets, in front of a tunnel that the test plays: replies, bounds,
-// clients that leave, and the end.
-#include "frontdoor/socks5_server.hpp"
+// The proxy over real loopback sockets, asked by SOCKS5 and SOCKS4, in front of a tunnel that the test plays:
+// replies, bounds, clients that leave, and the end.
+#include "frontdoor/proxy_server.hpp"
 
 #include <boost/asio/write.hpp>
 #include <gmock/gmock.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "fake_opener.hpp"
-#include "socks5_fixture.hpp"
+#include "proxy_fixture.hpp"
 
 namespace zks::frontdoor {
 namespace {
@@ -20,9 +20,9 @@ using session::ResetCode;
 using std::chrono::milliseconds;
 using testing::ElementsAre;
 
-class Socks5ServerTest : public Socks5ServerFixture<FakeOpener> {};
+class ProxyServerTest : public ProxyServerFixture<FakeOpener> {};
 
-TEST_F(Socks5ServerTest, EveryRefusalHasItsReplyAndAnOrderlyEnd) {
+TEST_F(ProxyServerTest, EveryRefusalHasItsReplyAndAnOrderlyEnd) {
   start();
   const std::pair<ResetCode, std::uint8_t> codes[] = {{ResetCode::kGeneralFailure, 1},
                                                       {ResetCode::kNotAllowed, 2},
@@ -44,7 +44,7 @@ TEST_F(Socks5ServerTest, EveryRefusalHasItsReplyAndAnOrderlyEnd) {
   }
 }
 
-TEST_F(Socks5ServerTest, AsksForWhatTheClientWants) {
+TEST_F(ProxyServerTest, AsksForWhatTheClientWants) {
   start();
   Client client(server->local_endpoint());
   const Bytes everything{5, 1, 0, 5, 1, 0, 3, 6, 'a', '.', 't', 'e', 's', 't', 0x1f, 0x90};
@@ -58,8 +58,8 @@ TEST_F(Socks5ServerTest, AsksForWhatTheClientWants) {
   EXPECT_EQ(asked[0].port, 8080);
 }
 
-TEST_F(Socks5ServerTest, RefusesInTheHandshakeWithoutAsking) {
-  Socks5Options options;
+TEST_F(ProxyServerTest, RefusesInTheHandshakeWithoutAsking) {
+  ProxyServerOptions options;
   options.credentials = std::make_shared<Credentials>(as_bytes("u"), as_bytes("p"));
   start(options);
   Client without_password(server->local_endpoint());
@@ -79,7 +79,32 @@ TEST_F(Socks5ServerTest, RefusesInTheHandshakeWithoutAsking) {
   EXPECT_TRUE(on_server([&] { return opener->asked.empty(); }));
 }
 
-TEST_F(Socks5ServerTest, ClientThatClosesWhileItWaitsEndsTheAttempt) {
+TEST_F(ProxyServerTest, Socks4) {
+  start();
+  Client client(server->local_endpoint());
+  for (const std::uint8_t byte :
+       Bytes{4, 1, 0x1f, 0x90, 0, 0, 0, 1, 'm', 'e', 0, 'a', '.', 't', 'e', 's', 't', 0})
+    client.send({byte});
+  EXPECT_THAT(client.receive(9), ElementsAre(0, 91, 0, 0, 0, 0, 0, 0));
+  EXPECT_EQ(client.end(), asio::error::eof);
+  EXPECT_EQ(on_server([&] { return session::to_text(opener->asked.at(0)); }), "a.test:8080");
+  Client binds(server->local_endpoint());
+  binds.send({4, 2, 0, 80, 1, 2, 3, 4, 0});
+  EXPECT_THAT(binds.receive(9), ElementsAre(0, 91, 0, 0, 0, 0, 0, 0));
+}
+
+TEST_F(ProxyServerTest, Socks4HasNoPassword) {
+  ProxyServerOptions options;
+  options.credentials = std::make_shared<Credentials>(as_bytes("u"), as_bytes("p"));
+  start(options);
+  Client client(server->local_endpoint());
+  client.send({4, 1, 0, 80, 192, 0, 2, 7, 'u', 0});
+  EXPECT_THAT(client.receive(9), ElementsAre(0, 91, 0, 0, 0, 0, 0, 0));
+  EXPECT_EQ(client.end(), asio::error::eof);
+  EXPECT_TRUE(on_server([&] { return opener->asked.empty(); }));
+}
+
+TEST_F(ProxyServerTest, ClientThatClosesWhileItWaitsEndsTheAttempt) {
   start();
   on_server([&] { return opener->held = true; });
   Client client(server->local_endpoint());
@@ -89,7 +114,7 @@ TEST_F(Socks5ServerTest, ClientThatClosesWhileItWaitsEndsTheAttempt) {
   eventually([&] { return opener->pending == 0 && server->connections() == 0; });
 }
 
-TEST_F(Socks5ServerTest, ClientThatResetsWhileItWaitsEndsTheAttempt) {
+TEST_F(ProxyServerTest, ClientThatResetsWhileItWaitsEndsTheAttempt) {
   start();
   on_server([&] { return opener->held = true; });
   for (const std::size_t early : {std::size_t{0}, std::size_t{100}, std::size_t{64 * 1024}}) {
@@ -101,7 +126,7 @@ TEST_F(Socks5ServerTest, ClientThatResetsWhileItWaitsEndsTheAttempt) {
   }
 }
 
-TEST_F(Socks5ServerTest, HalfCloseBehindDataIsNotTheEnd) {
+TEST_F(ProxyServerTest, HalfCloseBehindDataIsNotTheEnd) {
   start();
   on_server([&] { return opener->held = true; });
   Client client(server->local_endpoint());
@@ -112,8 +137,8 @@ TEST_F(Socks5ServerTest, HalfCloseBehindDataIsNotTheEnd) {
   EXPECT_EQ(client.receive(10), refusal(1));
 }
 
-TEST_F(Socks5ServerTest, SlowHandshakeIsEnded) {
-  Socks5Options options;
+TEST_F(ProxyServerTest, SlowHandshakeIsEnded) {
+  ProxyServerOptions options;
   options.handshake_timeout = milliseconds(50);
   start(options);
   Client client(server->local_endpoint());
@@ -122,8 +147,8 @@ TEST_F(Socks5ServerTest, SlowHandshakeIsEnded) {
   eventually([&] { return server->connections() == 0; });
 }
 
-TEST_F(Socks5ServerTest, TheOldestHandshakeMakesRoomForANewOne) {
-  Socks5Options options;
+TEST_F(ProxyServerTest, TheOldestHandshakeMakesRoomForANewOne) {
+  ProxyServerOptions options;
   options.max_handshakes = 2;
   start(options);
   Client first(server->local_endpoint());
@@ -139,8 +164,8 @@ TEST_F(Socks5ServerTest, TheOldestHandshakeMakesRoomForANewOne) {
   }
 }
 
-TEST_F(Socks5ServerTest, ConnectionsBeyondTheBoundAreClosed) {
-  Socks5Options options;
+TEST_F(ProxyServerTest, ConnectionsBeyondTheBoundAreClosed) {
+  ProxyServerOptions options;
   options.max_connections = 1;
   start(options);
   Client first(server->local_endpoint());
@@ -152,8 +177,8 @@ TEST_F(Socks5ServerTest, ConnectionsBeyondTheBoundAreClosed) {
   EXPECT_EQ(first.receive(10), refusal(1));
 }
 
-TEST_F(Socks5ServerTest, StopDropsHandshakesAndEndsWaitingClientsInTime) {
-  Socks5Options options;
+TEST_F(ProxyServerTest, StopDropsHandshakesAndEndsWaitingClientsInTime) {
+  ProxyServerOptions options;
   options.drain_timeout = milliseconds(50);
   start(options);
   on_server([&] { return opener->held = true; });
@@ -169,7 +194,7 @@ TEST_F(Socks5ServerTest, StopDropsHandshakesAndEndsWaitingClientsInTime) {
   EXPECT_THROW(Client{where}, boost::system::system_error);
 }
 
-TEST_F(Socks5ServerTest, StopLetsAWaitingClientHaveItsAnswer) {
+TEST_F(ProxyServerTest, StopLetsAWaitingClientHaveItsAnswer) {
   start();
   on_server([&] { return opener->held = true; });
   Client waiting(server->local_endpoint());
@@ -185,7 +210,7 @@ TEST_F(Socks5ServerTest, StopLetsAWaitingClientHaveItsAnswer) {
 
 // Not under UBSan: its check of dynamic types opens a pipe, for which there is no descriptor here either.
 #ifndef ZKS_SANITIZED
-TEST_F(Socks5ServerTest, AcceptsAgainWhenDescriptorsComeBack) {
+TEST_F(ProxyServerTest, AcceptsAgainWhenDescriptorsComeBack) {
   start();
   Client client(server->local_endpoint());
   eventually([&] { return server->connections() == 1; });
@@ -209,11 +234,11 @@ TEST_F(Socks5ServerTest, AcceptsAgainWhenDescriptorsComeBack) {
 }
 #endif
 
-TEST_F(Socks5ServerTest, AddressThatIsTaken) {
+TEST_F(ProxyServerTest, AddressThatIsTaken) {
   start();
-  Socks5Options options;
+  ProxyServerOptions options;
   options.listen = server->local_endpoint();
-  const auto second = Socks5Server::listen(opener, options);
+  const auto second = ProxyServer::listen(opener, options);
   ASSERT_TRUE(second.has_error());
   EXPECT_EQ(second.error().kind, ErrorKind::kIo);
   EXPECT_EQ(second.error().detail, EADDRINUSE);

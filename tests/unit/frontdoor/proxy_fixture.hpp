@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A SOCKS5 client that blocks, and a server on a thread of its own for it to talk to.
+// A client of the proxy that blocks, and a server on a thread of its own for it to talk to.
 #pragma once
 
 #include <future>
@@ -16,7 +16,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
-#include "frontdoor/socks5_server.hpp"
+#include "frontdoor/proxy_server.hpp"
 
 namespace zks::frontdoor {
 
@@ -73,9 +73,9 @@ class Client {
 
 // `Opener` is what the server opens streams with.
 template <class Opener>
-class Socks5ServerFixture : public testing::Test {
+class ProxyServerFixture : public testing::Test {
  protected:
-  ~Socks5ServerFixture() override {
+  ~ProxyServerFixture() override {
     if (server) stop();
     work.reset();
     thread.join();
@@ -88,9 +88,9 @@ class Socks5ServerFixture : public testing::Test {
     asio::post(context, [&] { answer.set_value(question()); });
     return answer.get_future().get();
   }
-  void start(Socks5Options options = {}) {
+  void start(ProxyServerOptions options = {}) {
     options.listen = tcp::endpoint(asio::ip::address_v4::loopback(), 0);
-    auto listening = Socks5Server::listen(opener, options);
+    auto listening = ProxyServer::listen(opener, options);
     ASSERT_TRUE(listening.has_value()) << listening.error().text;
     server = *listening;
     on_server([this] { return server->start(), true; });
@@ -113,7 +113,7 @@ class Socks5ServerFixture : public testing::Test {
   asio::io_context context{1};
   asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
   std::shared_ptr<Opener> opener = std::make_shared<Opener>(context.get_executor());
-  std::shared_ptr<Socks5Server> server;
+  std::shared_ptr<ProxyServer> server;
   std::thread thread{[this] { context.run(); }};
 };
 

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+#include "frontdoor/connection.hpp"
+
+#include <array>
+#include <exception>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <sodium.h>
+#include <sys/socket.h>
+
+#include "base/log.hpp"
+
+namespace zks::frontdoor {
+namespace {
+
+using asio::ip::tcp;
+using boost::system::error_code;
+using session::ResetCode;
+
+constexpr auto kToTuple = asio::as_tuple(asio::use_awaitable);
+
+// How long a client may take to read last words and close.
+constexpr std::chrono::milliseconds kFinishTime{1000};
+constexpr std::size_t kMaxIgnoredBytes = 64 * 1024;
+
+}  // namespace
+
+// Receives how the opening coroutine ended. A cancelled one ends with an exception, as Asio has it.
+struct Connection::OpenDone {
+  std::shared_ptr<Connection> self;
+
+  void operator()(std::exception_ptr failure) const {
+    self->opening_ = false;
+    self->open_ended_.notify();
+    if (!failure || self->gone_) return;
+    try {
+      std::rethrow_exception(failure);
+    } catch (const std::exception& error) {
+      self->outcome_ = {nullptr, ResetCode::kGeneralFailure, {}};
+      log::error("opening a stream failed: {}", error.what());
+    }
+  }
+};
+
+Connection::Connection(tcp::socket socket)
+    : socket_(std::move(socket)), deadline_(socket_.get_executor()), open_ended_(socket_.get_executor()) {
+  error_code ignored;  // a connection that died meanwhile says so when it is read
+  socket_.non_blocking(true, ignored);
+  socket_.set_option(tcp::no_delay(true), ignored);
+  local_ = socket_.local_endpoint(ignored);
+}
+
+Connection::~Connection() {
+  release_input();
+}
+
+void Connection::take(std::size_t count) {
+  sodium_memzero(input_.get() + input_begin_, count);
+  input_begin_ += count;
+  if (input_begin_ == input_end_) input_begin_ = input_end_ = 0;
+}
+
+// The free space behind what was read; bytes move to the front when it would be none.
+MutableBytes Connection::free_input() {
+  if (!input_) input_ = std::make_unique<std::uint8_t[]>(kMaxInputBytes);
+  if (input_end_ == kMaxInputBytes && input_begin_ > 0) {
+    const std::size_t size = input_end_ - input_begin_;
+    std::memmove(input_.get(), input_.get() + input_begin_, size);
+    sodium_memzero(input_.get() + size, kMaxInputBytes - size);
+    input_begin_ = 0;
+    input_end_ = size;
+  }
+  return {input_.get() + input_end_, kMaxInputBytes - input_end_};
+}
+
+void Connection::release_input() {
+  if (input_) sodium_memzero(input_.get(), input_end_);
+  input_.reset();
+  input_begin_ = input_end_ = 0;
+}
+
+asio::awaitable<bool> Connection::read(std::shared_ptr<Connection> self) {
+  if (self->gone_) co_return false;
+  const MutableBytes space = self->free_input();
+  const auto [ec, got] =
+      co_await self->socket_.async_read_some(asio::buffer(space.data(), space.size()), kToTuple);
+  if (ec) co_return false;
+  self->input_end_ += got;
+  co_return true;
+}
+
+asio::awaitable<bool> Connection::write(std::shared_ptr<Connection> self, Bytes bytes) {
+  const auto [ec, sent] = co_await asio::async_write(self->socket_, asio::buffer(bytes), kToTuple);
+  co_return !ec;
+}
+
+asio::awaitable<void> Connection::finish(std::shared_ptr<Connection> self) {
+  self->limit_time(kFinishTime);
+  error_code ec;
+  self->socket_.shutdown(tcp::socket::shutdown_send, ec);
+  std::array<std::uint8_t, 4096> ignored;
+  for (std::size_t total = 0; !ec && total < kMaxIgnoredBytes;) {
+    const auto [failure, got] = co_await self->socket_.async_read_some(asio::buffer(ignored), kToTuple);
+    ec = failure;
+    total += got;
+  }
+  sodium_memzero(ignored.data(), ignored.size());
+}
+
+asio::awaitable<void> Connection::refuse(std::shared_ptr<Connection> self, Bytes reply) {
+  self->limit_time(kFinishTime);
+  const bool sent = co_await write(self, std::move(reply));
+  if (sent) co_await finish(self);
+}
+
+asio::awaitable<tunnel::OpenOutcome> Connection::open(std::shared_ptr<Connection> self,
+                                                      std::shared_ptr<tunnel::StreamOpener> opener,
+                                                      session::Destination destination, End end) {
+  if (self->gone_) co_return tunnel::OpenOutcome{nullptr, ResetCode::kCancelled, {}};
+  self->opening_ = true;
+  self->end_ = end;
+  self->outcome_ = {};
+  asio::co_spawn(self->executor(), run_open(self, std::move(opener), std::move(destination)),
+                 asio::bind_cancellation_slot(self->cancel_open_.slot(), OpenDone{self}));
+  self->watch_client(self->input_full() ? tcp::socket::wait_error : tcp::socket::wait_read);
+  while (self->opening_) co_await self->open_ended_.wait();
+
+  tunnel::OpenOutcome outcome = std::move(self->outcome_);
+  if (self->gone_) {
+    if (outcome.stream) tunnel::cancel(outcome.stream, ResetCode::kCancelled);
+    outcome.stream.reset();
+    outcome.code = ResetCode::kCancelled;
+    co_return outcome;
+  }
+  self->stop_waiting();
+  self->serve_with(outcome.stream);
+  co_return outcome;
+}
+
+asio::awaitable<void> Connection::run_open(std::shared_ptr<Connection> self,
+                                           std::shared_ptr<tunnel::StreamOpener> opener,
+                                           session::Destination destination) {
+  self->outcome_ = co_await opener->open(std::move(destination));
+}
+
+asio::awaitable<void> Connection::splice(std::shared_ptr<Connection> self, tunnel::StreamPtr stream) {
+  self->serve_with(stream);
+  Bytes early(self->input().begin(), self->input().end());
+  self->release_input();
+  co_await tunnel::splice(std::move(self->socket_), std::move(stream), std::move(early));
+}
+
+// An RST is noticed also when there is nothing more to read.
+void Connection::watch_client(tcp::socket::wait_type event) {
+  socket_.async_wait(event, [weak = weak_from_this(), event](const error_code& ec) {
+    const auto self = weak.lock();
+    if (ec || !self || !self->opening_ || self->gone_) return;
+    if (event == tcp::socket::wait_error) {
+      self->client_gone();
+    } else {
+      self->on_client_readable();
+    }
+  });
+}
+
+void Connection::on_client_readable() {
+  const MutableBytes space = free_input();
+  error_code ec;
+  input_end_ += socket_.read_some(asio::buffer(space.data(), space.size()), ec);
+  // Whoever reads next, a door or the splice, will read that end again.
+  const bool half_closed = ec == asio::error::eof && (end_ == End::kMayHalfClose || !input().empty());
+  if (ec && ec != asio::error::would_block && !half_closed) return client_gone();
+  const bool read_no_more = half_closed || input_full();
+  watch_client(read_no_more ? tcp::socket::wait_error : tcp::socket::wait_read);
+}
+
+void Connection::client_gone() {
+  gone_ = true;
+  cancel_open_.emit(asio::cancellation_type::terminal);
+}
+
+void Connection::watch_for_reset() {
+  socket_.async_wait(tcp::socket::wait_error, [weak = weak_from_this()](const error_code& ec) {
+    const auto self = weak.lock();
+    if (ec || !self || !self->socket_.is_open()) return;
+    int pending = 0;
+    socklen_t size = sizeof(pending);
+    ::getsockopt(self->socket_.native_handle(), SOL_SOCKET, SO_ERROR, &pending, &size);
+    if (pending != 0) self->abort();
+  });
+}
+
+void Connection::stop_waiting() {
+  error_code ignored;
+  socket_.cancel(ignored);
+}
+
+void Connection::limit_time(std::chrono::milliseconds time) {
+  deadline_.expires_after(time);
+  // A handler that is queued already can't be cancelled, so it looks whether it still is the last.
+  deadline_.async_wait([weak = weak_from_this(), number = ++limits_set_](const error_code& ec) {
+    const auto self = weak.lock();
+    if (!ec && self && self->limits_set_ == number) self->abort();
+  });
+}
+
+void Connection::lift_limit() {
+  ++limits_set_;
+  deadline_.cancel();
+}
+
+void Connection::abort() {
+  if (opening_ && !gone_) client_gone();
+  gone_ = true;
+  if (const auto stream = stream_.lock()) tunnel::cancel(stream, ResetCode::kCancelled);
+  error_code ignored;
+  socket_.close(ignored);  // moved into the splice by then, perhaps
+}
+
+void Connection::reset() {
+  error_code ignored;
+  if (socket_.is_open()) socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+  abort();
+}
+
+}  // namespace zks::frontdoor

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+#include "frontdoor/http_door.hpp"
+
+#include "base/relay_url.hpp"
+#include "frontdoor/http_exchange.hpp"
+#include "frontdoor/http_fields.hpp"
+#include "frontdoor/http_page.hpp"
+
+namespace zks::frontdoor {
+namespace {
+
+using Outcome = HttpExchange::Outcome;
+using Kind = HttpRequest::Kind;
+
+static_assert(kMaxRequestHeaderBytes <= Connection::kMaxInputBytes);
+
+constexpr std::string_view kEstablished = "HTTP/1.1 200 Connection established\r\n\r\n";
+
+// The stream that is kept for the next request.
+struct Kept {
+  tunnel::StreamPtr stream;
+  session::Destination destination;
+
+  // A stream that ended or was sent something unasked meanwhile is of no use.
+  tunnel::StreamPtr take_for(const HttpRequest& request) {
+    const tunnel::StreamPtr out = std::move(stream);
+    if (!out || !request.repeatable || destination != request.destination) return nullptr;
+    std::array<ByteView, 8> pieces;
+    if (out->reset_code() || out->at_end() || out->peek(pieces) > 0) return nullptr;
+    return out;
+  }
+};
+
+// One client and what belongs to it.
+struct Visit {
+  std::shared_ptr<Connection> client;
+  HttpDoor door;
+  Kept kept;
+
+  bool may_continue(const HttpRequest& request) const {
+    return request.keep_alive && BodyReader(request.body).done() && !door.stopping;
+  }
+  std::string address() const {
+    const auto local = client->local_endpoint();
+    return format_host_port(local.address().to_string(), local.port());
+  }
+};
+
+bool is_blank(std::uint8_t byte) {
+  return byte == '\r' || byte == '\n';
+}
+
+enum class Header : std::uint8_t { kComplete, kTooLarge, kEnded };
+
+// Empty lines before a request are skipped (RFC 9112, section 2.2).
+asio::awaitable<Header> read_header(std::shared_ptr<Connection> client) {
+  while (true) {
+    while (!client->input().empty() && is_blank(client->input().front())) client->take(1);
+    if (header_bytes(as_text(client->input())) > 0) co_return Header::kComplete;
+    if (client->input_full()) co_return Header::kTooLarge;
+    const bool more = co_await Connection::read(client);
+    if (!more) co_return Header::kEnded;
+  }
+}
+
+// The second and later headers: the client has a place among those that have not said what they want.
+asio::awaitable<Header> read_next_header(std::shared_ptr<Visit> self) {
+  if (self->door.stopping || self->client->gone()) co_return Header::kEnded;
+  const auto place = self->door.handshakes.enter_for_oldest(self->client);
+  if (self->client->input().empty()) {
+    self->client->limit_time(self->door.idle_timeout);
+    const bool begun = co_await Connection::read(self->client);
+    if (!begun) co_return Header::kEnded;
+  }
+  self->client->limit_time(self->door.header_timeout);
+  const Header header = co_await read_header(self->client);
+  co_return header;
+}
+
+// True when another request may follow.
+asio::awaitable<bool> say(std::shared_ptr<Connection> client, Bytes page, bool keep_alive) {
+  bool sent = false;
+  if (keep_alive) {
+    sent = co_await Connection::write(client, std::move(page));
+  } else {
+    co_await Connection::refuse(client, std::move(page));
+  }
+  co_return sent;
+}
+
+asio::awaitable<void> serve_connect(std::shared_ptr<Visit> self, HttpRequest request) {
+  tunnel::OpenOutcome outcome = co_await Connection::open(
+      self->client, self->door.opener, std::move(request.destination), Connection::End::kLeaves);
+  if (self->client->gone()) co_return;
+  if (!outcome.stream) {
+    const StreamFailure failure = describe_failure(outcome.code);
+    Bytes page = error_page(failure.status, failure.text, {});
+    co_await Connection::refuse(self->client, std::move(page));
+    co_return;
+  }
+  Bytes established(kEstablished.begin(), kEstablished.end());
+  const bool sent = co_await Connection::write(self->client, std::move(established));
+  if (sent) {
+    co_await Connection::splice(self->client, std::move(outcome.stream));
+  } else {
+    tunnel::cancel(outcome.stream, session::ResetCode::kCancelled);
+  }
+}
+
+asio::awaitable<Outcome> exchange_over(std::shared_ptr<Visit> self, tunnel::StreamPtr stream,
+                                       HttpRequest request, bool reused) {
+  const auto exchange = std::make_shared<HttpExchange>(self->client, stream, request, self->door.stopping);
+  const Outcome outcome = co_await HttpExchange::run(exchange, reused);
+  if (outcome == Outcome::kNext) self->kept = {std::move(stream), std::move(request.destination)};
+  co_return outcome;
+}
+
+asio::awaitable<Outcome> exchange_anew(std::shared_ptr<Visit> self, HttpRequest request) {
+  tunnel::OpenOutcome outcome = co_await Connection::open(
+      self->client, self->door.opener, request.destination, Connection::End::kMayHalfClose);
+  if (self->client->gone()) co_return Outcome::kOver;
+  if (outcome.stream) {
+    const Outcome ended = co_await exchange_over(self, std::move(outcome.stream), std::move(request), false);
+    co_return ended;
+  }
+  const StreamFailure failure = describe_failure(outcome.code);
+  const PageOptions options{request.is_head, self->may_continue(request)};
+  Bytes page = error_page(failure.status, failure.text, options);
+  const bool next = co_await say(self->client, std::move(page), options.keep_alive);
+  co_return next ? Outcome::kNextElse : Outcome::kOver;
+}
+
+// True when another request may follow.
+asio::awaitable<bool> serve_forward(std::shared_ptr<Visit> self, HttpRequest request) {
+  Outcome outcome = Outcome::kUnused;
+  tunnel::StreamPtr stream = self->kept.take_for(request);
+  if (stream) outcome = co_await exchange_over(self, std::move(stream), request, true);
+  if (outcome == Outcome::kUnused) outcome = co_await exchange_anew(self, std::move(request));
+  if (outcome == Outcome::kClose) co_await Connection::finish(self->client);
+  co_return outcome == Outcome::kNext || outcome == Outcome::kNextElse;
+}
+
+// Does what the header at the front of the input asks for. True when another request may follow.
+asio::awaitable<bool> serve_request(std::shared_ptr<Visit> self) {
+  const std::size_t size = header_bytes(as_text(self->client->input()));
+  auto asked = read_http_request(as_text(self->client->input().first(size)), self->door.credentials.get());
+  self->client->take(size);
+  bool next = false;
+  if (const auto* refusal = std::get_if<HttpRefusal>(&asked)) {
+    const PageOptions options{refusal->is_head, refusal->keep_alive && !self->door.stopping};
+    Bytes page = error_page(refusal->status, refusal->reason, options);
+    next = co_await say(self->client, std::move(page), options.keep_alive);
+    co_return next;
+  }
+  HttpRequest request = std::get<HttpRequest>(std::move(asked));
+  if (request.kind == Kind::kOwn) {
+    request.keep_alive = self->may_continue(request);
+    Bytes page = own_page(request, self->address(), self->door.credentials != nullptr);
+    next = co_await say(self->client, std::move(page), request.keep_alive);
+  } else if (request.kind == Kind::kConnect) {
+    co_await serve_connect(self, std::move(request));
+  } else {
+    next = co_await serve_forward(self, std::move(request));
+  }
+  co_return next;
+}
+
+}  // namespace
+
+asio::awaitable<void> serve_http(std::shared_ptr<Connection> client, HttpDoor door,
+                                 std::unique_ptr<Crowd::Place> among_handshakes) {
+  auto place = std::move(among_handshakes);
+  const auto self = std::make_shared<Visit>(Visit{std::move(client), std::move(door), {}});
+  Header header = co_await read_header(self->client);
+  place.reset();
+  while (header == Header::kComplete) {
+    self->client->lift_limit();
+    const bool next = co_await serve_request(self);
+    if (!next) co_return;
+    header = co_await read_next_header(self);
+  }
+  if (header == Header::kTooLarge) {
+    Bytes page = error_page(431, "The request's header is larger than 16 KiB.", {});
+    co_await Connection::refuse(self->client, std::move(page));
+  }
+}
+
+}  // namespace zks::frontdoor

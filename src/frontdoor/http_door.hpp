@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+//
+// A client that speaks HTTP: one request after the other, each with a tunnel (CONNECT), an exchange over a
+// stream (http_exchange.hpp), or a page of the proxy's own. What is asked is decided in http_request.hpp.
+//
+// A stream that carried a request to its end is kept for the next one, when that goes to the same place and
+// could be repeated: a server may close at any time, and then only such a request can be sent again. One
+// stream a client is kept, as long as the client's connection.
+#pragma once
+
+#include <chrono>
+#include <memory>
+
+#include "frontdoor/connection.hpp"
+#include "frontdoor/credentials.hpp"
+#include "frontdoor/crowd.hpp"
+
+namespace zks::frontdoor {
+
+// What the server, which outlives them, lends to its HTTP clients.
+struct HttpDoor {
+  std::shared_ptr<tunnel::StreamOpener> opener;
+  std::shared_ptr<const Credentials> credentials;  // null: none are asked for
+  Crowd& handshakes;  // where a client stands while it has not said what it wants next
+  const bool& stopping;
+  std::chrono::milliseconds header_timeout;
+  std::chrono::milliseconds idle_timeout;
+};
+
+// True for what an HTTP method may begin with here.
+inline bool may_begin_http(std::uint8_t byte) {
+  return (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z');
+}
+
+// Until the connection is over. The first bytes are in client->input(), and the client's time for the first
+// header is running.
+asio::awaitable<void> serve_http(std::shared_ptr<Connection> client, HttpDoor door,
+                                 std::unique_ptr<Crowd::Place> among_handshakes);
+
+}  // namespace zks::frontdoor

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+#include "frontdoor/http_exchange.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+
+#include <boost/asio/co_spawn.hpp>
+
+#include "base/log.hpp"
+#include "frontdoor/http_fields.hpp"
+
+namespace zks::frontdoor {
+namespace {
+
+using session::ResetCode;
+using Kind = BodyFraming::Kind;
+
+constexpr unsigned kSwitchingProtocols = 101;
+
+Bytes to_bytes(std::string_view text) {
+  return {text.begin(), text.end()};
+}
+
+}  // namespace
+
+struct HttpExchange::UploadDone {
+  std::shared_ptr<HttpExchange> self;
+
+  void operator()(std::exception_ptr failure) const {
+    self->uploading_ = false;
+    self->upload_ended_.notify();
+    if (!failure) return;
+    try {
+      std::rethrow_exception(failure);
+    } catch (const std::exception& error) {
+      log::error("sending a request failed: {}", error.what());
+      self->client_->abort();
+    }
+  }
+};
+
+HttpExchange::HttpExchange(std::shared_ptr<Connection> client, tunnel::StreamPtr stream,
+                           const HttpRequest& request, const bool& is_closing)
+    : client_(std::move(client)),
+      stream_(std::move(stream)),
+      request_(request),
+      is_closing_(is_closing),
+      body_(request.body),
+      upload_ended_(client_->executor()) {}
+
+asio::awaitable<HttpExchange::Outcome> HttpExchange::run(std::shared_ptr<HttpExchange> self, bool reused) {
+  self->client_->serve_with(self->stream_);
+  self->client_->watch_for_reset();
+  self->watch_stream();
+  self->uploading_ = true;
+  asio::co_spawn(self->client_->executor(), upload(self), UploadDone{self});
+  const Outcome outcome = co_await answer(self, reused);
+  self->stream_->on_reset({});
+  const bool cut_short = self->uploading_;
+  co_await stop_upload(self);
+  // Where the rest of a body would be taken for the next request.
+  const bool next = outcome == Outcome::kNext || outcome == Outcome::kNextElse;
+  if (next && cut_short) co_return Outcome::kClose;
+  co_return outcome;
+}
+
+// A reader that never reads would wait for ever for the rest of an answer that was cut off.
+void HttpExchange::watch_stream() {
+  stream_->on_reset([weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (self && self->receiving_) self->client_->reset();
+  });
+}
+
+// --- the request ---
+
+asio::awaitable<void> HttpExchange::upload(std::shared_ptr<HttpExchange> self) {
+  Bytes header = to_bytes(self->request_.header);
+  bool sent = co_await send(self, std::move(header));
+  while (sent && !self->body_.done() && !self->stop_upload_) {
+    if (self->client_->input().empty()) {
+      const bool more = co_await Connection::read(self->client_);
+      if (self->stop_upload_) co_return;
+      if (!more) {  // half a request is none
+        self->client_->abort();
+        co_return;
+      }
+    }
+    Bytes piece;
+    if (!self->take_piece(piece)) {
+      self->bad_body_ = true;
+      tunnel::cancel(self->stream_, ResetCode::kCancelled);
+      co_return;
+    }
+    sent = co_await send(self, std::move(piece));
+  }
+}
+
+// Moves what there is of the body from the client's input to `out`, framed anew. False when it is not chunked
+// as it should be.
+bool HttpExchange::take_piece(Bytes& out) {
+  ByteView input = client_->input();
+  out = reframe(body_, input, request_.body.kind);
+  client_->take(client_->input().size() - input.size());
+  return !body_.failed();
+}
+
+asio::awaitable<bool> HttpExchange::send(std::shared_ptr<HttpExchange> self, Bytes bytes) {
+  ByteView rest(bytes);
+  while (!rest.empty()) {
+    if (self->stop_upload_ || self->stream_->reset_code()) co_return false;
+    std::array<MutableBytes, 4> pieces;
+    if (self->stream_->prepare(rest.size(), pieces) == 0) {
+      co_await self->stream_->room().wait();
+      continue;
+    }
+    const std::size_t size = std::min(rest.size(), pieces[0].size());
+    std::memcpy(pieces[0].data(), rest.data(), size);
+    self->stream_->commit(size);
+    rest = rest.subspan(size);
+  }
+  co_return true;
+}
+
+asio::awaitable<void> HttpExchange::stop_upload(std::shared_ptr<HttpExchange> self) {
+  self->stop_upload_ = true;
+  self->client_->stop_waiting();
+  self->stream_->room().notify();
+  while (self->uploading_) co_await self->upload_ended_.wait();
+}
+
+// --- the answer ---
+
+asio::awaitable<HttpExchange::Outcome> HttpExchange::answer(std::shared_ptr<HttpExchange> self, bool reused) {
+  std::optional<HttpResponse> response;
+  while (true) {
+    const Head head = co_await receive_header(self);
+    if (self->client_->gone()) co_return Outcome::kOver;
+    if (head == Head::kEnded && reused && self->is_untouched()) co_return Outcome::kUnused;
+    if (head == Head::kComplete) response = self->read_response();
+    if (!response) break;
+    self->received_.clear();
+    if (!response->is_interim()) break;
+    if (response->header.empty()) continue;
+    self->answered_ = true;  // too late for another stream, though not for an error page
+    Bytes header = to_bytes(response->header);
+    const bool written = co_await Connection::write(self->client_, std::move(header));
+    if (!written) co_return Outcome::kOver;
+    response.reset();
+  }
+  Outcome outcome{};
+  if (!response) {
+    outcome = co_await fail(self);
+  } else if (response->status == kSwitchingProtocols) {
+    outcome = co_await switch_protocols(self, std::move(*response));
+  } else {
+    outcome = co_await deliver(self, std::move(*response));
+  }
+  co_return outcome;
+}
+
+std::optional<HttpResponse> HttpExchange::read_response() {
+  const bool closing = is_closing_ || !body_.done();
+  return read_http_response(received_, request_, closing);
+}
+
+// Reads up to the end of the header and not a byte further: what follows may be another protocol's.
+asio::awaitable<HttpExchange::Head> HttpExchange::receive_header(std::shared_ptr<HttpExchange> self) {
+  while (true) {
+    if (self->take_header()) co_return Head::kComplete;
+    if (self->received_.size() >= kMaxResponseHeaderBytes) co_return Head::kTooLarge;
+    if (self->stream_->reset_code() || self->stream_->at_end()) co_return Head::kEnded;
+    co_await self->stream_->readable().wait();
+  }
+}
+
+// True when the header is complete.
+bool HttpExchange::take_header() {
+  while (true) {
+    std::array<ByteView, 8> pieces;
+    if (stream_->peek(pieces) == 0) return false;
+    const std::size_t before = received_.size();
+    const std::size_t size = std::min(pieces[0].size(), kMaxResponseHeaderBytes - before);
+    if (size == 0) return false;
+    received_.append(as_text(pieces[0].first(size)));
+    const std::size_t end = header_bytes(received_, before);
+    if (end > 0) received_.resize(end);
+    stream_->consume(received_.size() - before);
+    if (end > 0) return true;
+  }
+}
+
+asio::awaitable<HttpExchange::Outcome> HttpExchange::deliver(std::shared_ptr<HttpExchange> self,
+                                                             HttpResponse response) {
+  const bool complete = co_await deliver_body(self, response);
+  self->receiving_ = false;
+  if (!complete) {
+    tunnel::cancel(self->stream_, ResetCode::kCancelled);
+    self->client_->reset();  // so that it can't be taken for the whole
+    co_return Outcome::kOver;
+  }
+  if (self->stream_->at_end()) {
+    self->stream_->finish();
+    self->stream_->consume_end();
+    response.reusable = false;
+  }
+  if (!response.keep_alive) co_return Outcome::kClose;
+  co_return response.reusable ? Outcome::kNext : Outcome::kNextElse;
+}
+
+// False when it was cut off, at either side.
+asio::awaitable<bool> HttpExchange::deliver_body(std::shared_ptr<HttpExchange> self, HttpResponse response) {
+  self->answered_ = true;
+  BodyReader body(response.body);
+  self->receiving_ = !body.done();
+  Bytes header = to_bytes(response.header);
+  const bool begun = co_await Connection::write(self->client_, std::move(header));
+  if (!begun) co_return false;
+  while (!body.done()) {
+    std::array<ByteView, 8> pieces;
+    if (self->stream_->peek(pieces) == 0) {
+      if (self->stream_->reset_code() || self->client_->gone()) co_return false;
+      if (self->stream_->at_end()) {
+        body.end();
+        if (body.failed()) co_return false;
+        break;
+      }
+      co_await self->stream_->readable().wait();
+      continue;
+    }
+    ByteView input = pieces[0].first(std::min(pieces[0].size(), kPieceBytes));
+    const std::size_t offered = input.size();
+    Bytes piece = reframe(body, input, response.sent.kind);
+    self->stream_->consume(offered - input.size());
+    if (body.failed()) co_return false;
+    self->receiving_ = !body.done();
+    const bool written = co_await Connection::write(self->client_, std::move(piece));
+    if (!written) co_return false;
+  }
+  co_return true;
+}
+
+asio::awaitable<HttpExchange::Outcome> HttpExchange::switch_protocols(std::shared_ptr<HttpExchange> self,
+                                                                      HttpResponse response) {
+  co_await stop_upload(self);  // it has nothing left to send, as such a request has no body
+  self->stream_->on_reset({});
+  Bytes header = to_bytes(response.header);
+  const bool written = co_await Connection::write(self->client_, std::move(header));
+  if (written) co_await Connection::splice(self->client_, self->stream_);
+  co_return Outcome::kOver;
+}
+
+asio::awaitable<HttpExchange::Outcome> HttpExchange::fail(std::shared_ptr<HttpExchange> self) {
+  const StreamFailure failure = self->failure();
+  co_await stop_upload(self);
+  tunnel::cancel(self->stream_, ResetCode::kCancelled);
+  if (self->client_->gone()) co_return Outcome::kOver;
+  Bytes page = error_page(failure.status, failure.text, {self->request_.is_head, false});
+  co_await Connection::refuse(self->client_, std::move(page));
+  co_return Outcome::kOver;
+}
+
+// Why there is no answer to pass on.
+StreamFailure HttpExchange::failure() const {
+  if (bad_body_) return {400, "The request's body is not chunked as HTTP has it."};
+  if (stream_->reset_code()) return describe_failure(*stream_->reset_code());
+  if (stream_->at_end() && received_.empty()) return describe_failure(ResetCode::kConnectionReset);
+  return {502, "What the destination answered is not HTTP, or can be read in more than one way."};
+}
+
+}  // namespace zks::frontdoor

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+//
+// The proxy of one local address. It accepts clients, and the first byte of each says what it speaks: SOCKS5,
+// SOCKS4 (socks_door.hpp) or HTTP (http_door.hpp). Here are the bounds and the end.
+//
+// Bounds: `max_handshakes` clients that have not yet said where they want to go, or not what they want next
+// on an HTTP connection that is kept alive. At that bound the oldest of them is closed for a new one: an
+// honest handshake takes milliseconds, only a stuck or hostile one is old, and a connection that nothing is
+// asked on may be closed at any time. `max_connections` clients in all; at that bound a new one is closed at
+// once.
+//
+// Executor: the opener's. Lifetime: shared; start()'s coroutine holds it until stop().
+#pragma once
+
+#include <chrono>
+#include <memory>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "base/result.hpp"
+#include "carrier/signal.hpp"
+#include "frontdoor/credentials.hpp"
+#include "frontdoor/crowd.hpp"
+#include "tunnel/stream.hpp"
+
+namespace zks::frontdoor {
+
+struct ProxyServerOptions {
+  asio::ip::tcp::endpoint listen;
+  std::shared_ptr<const Credentials> credentials;  // null: none are asked for
+  std::size_t max_connections = 4096;
+  std::size_t max_handshakes = 1024;
+  std::chrono::milliseconds handshake_timeout{10'000};  // of SOCKS; for the header of an HTTP request
+  std::chrono::milliseconds idle_timeout{60'000};       // between two HTTP requests
+  std::chrono::milliseconds drain_timeout{5'000};       // for streams to finish after stop()
+};
+
+class ProxyServer : public std::enable_shared_from_this<ProxyServer> {
+ public:
+  // kIo when the address can't be listened on.
+  static Result<std::shared_ptr<ProxyServer>> listen(std::shared_ptr<tunnel::StreamOpener> opener,
+                                                     ProxyServerOptions options);
+  ProxyServer(std::shared_ptr<tunnel::StreamOpener> opener, ProxyServerOptions options,
+              asio::ip::tcp::acceptor acceptor);
+
+  // With the port that the kernel chose when the one asked for was 0.
+  asio::ip::tcp::endpoint local_endpoint() const { return local_; }
+  void start();
+  // Refuses new clients and drops unfinished handshakes at once, lets what is open finish until
+  // drain_timeout, then ends the rest. Returns when nothing of this server is left running.
+  asio::awaitable<void> stop();
+
+  std::size_t connections() const { return connections_.size(); }
+  std::size_t handshakes() const { return handshakes_.size(); }
+
+ private:
+  struct Served;
+
+  static asio::awaitable<void> accept_loop(std::shared_ptr<ProxyServer> self);
+  static asio::awaitable<void> serve(std::shared_ptr<ProxyServer> self, std::shared_ptr<Connection> client,
+                                     std::unique_ptr<Crowd::Place> among_all,
+                                     std::unique_ptr<Crowd::Place> among_handshakes);
+  static asio::awaitable<void> serve_socks_client(std::shared_ptr<ProxyServer> self,
+                                                  std::shared_ptr<Connection> client,
+                                                  std::unique_ptr<Crowd::Place> among_handshakes);
+  void admit(asio::ip::tcp::socket socket);
+
+  std::shared_ptr<tunnel::StreamOpener> opener_;
+  ProxyServerOptions options_;
+  asio::ip::tcp::acceptor acceptor_;
+  asio::ip::tcp::endpoint local_;
+  asio::steady_timer backoff_;
+  Crowd connections_;
+  Crowd handshakes_;       // those of them that are not through it
+  carrier::Signal ended_;  // a connection or the accept loop
+  bool accepting_ = false;
+  bool stopping_ = false;
+};
+
+}  // namespace zks::frontdoor
