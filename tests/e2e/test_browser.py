@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A page with 30 resources in headless Chromium through the tunnel, under a name that only the exit resolves
-(Chromium bypasses proxies for loopback names and addresses)."""
+(Chromium bypasses proxies for loopback names and addresses): by SOCKS5, by HTTP, and by the proxy's own PAC file."""
 import re
 
+import pytest
 from conftest import SITE
 from harness.process import clean_environment, run
 
@@ -34,22 +35,28 @@ def write_page(root):
         images="".join(f'<img src="image{n}.svg">' for n in numbers)))
 
 
-def chromium(proxy, profile, url):
+WAYS = {"socks5": "--proxy-server=socks5://{}", "http": "--proxy-server=http://{}",
+        "pac": "--proxy-pac-url=http://{}/proxy.pac"}
+
+
+def chromium(proxy_option, profile, url):
     return run(["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                 "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                "--disable-dev-shm-usage", f"--user-data-dir={profile}", f"--proxy-server=socks5://{proxy}",
+                "--disable-dev-shm-usage", f"--user-data-dir={profile}", proxy_option,
                 "--virtual-time-budget=20000", "--dump-dom", url],
                seconds=120, env=clean_environment(HOME=str(profile)))
 
 
-def test_page_with_thirty_resources(tunnel, web, dns, tmp_path):
+@pytest.mark.parametrize("way", WAYS)
+def test_page_with_thirty_resources(tunnel, web, dns, tmp_path, way):
     write_page(web.root)
-    shown = chromium(tunnel.proxy_text, tmp_path / "profile", f"http://{SITE}:{web.http_port}/thirty.html")
+    before, asked_before = len(web.requests()), len(dns.asked)
+    shown = chromium(WAYS[way].format(tunnel.proxy_text), tmp_path / "profile", f"http://{SITE}:{web.http_port}/thirty.html")
     loaded = re.search(r'data-loaded="([^"]*)"', shown.stdout)
     assert loaded, shown.stdout[-2000:] + shown.stderr[-2000:]
     assert loaded[1] == f"styles={EACH} scripts={EACH} images={EACH}"
-    fetched = {line.split()[1] for line in web.requests()}
+    fetched = {line.split()[1] for line in web.requests()[before:]}
     wanted = {f"/{kind}{n}.{ext}" for kind, ext in (("style", "css"), ("script", "js"), ("image", "svg"))
               for n in range(EACH)}
     assert wanted <= fetched
-    assert SITE in {name for name, _ in dns.asked}, "the name was resolved at the exit"
+    assert SITE in {name for name, _ in dns.asked[asked_before:]}, "the name was resolved at the exit"
