@@ -14,6 +14,7 @@ using Kind = HttpRequest::Kind;
 
 static_assert(kMaxRequestHeaderBytes <= Connection::kMaxInputBytes);
 
+constexpr std::chrono::milliseconds kLeaveTime{1000};
 constexpr std::string_view kEstablished = "HTTP/1.1 200 Connection established\r\n\r\n";
 
 // The stream that is kept for the next request.
@@ -165,6 +166,23 @@ asio::awaitable<bool> serve_request(std::shared_ptr<Visit> self) {
   co_return next;
 }
 
+// When the client is gone: the destination of the kept stream sees an orderly end, if it ends too in time.
+asio::awaitable<void> leave(std::shared_ptr<Visit> self) {
+  const tunnel::StreamPtr stream = std::move(self->kept.stream);
+  if (!stream || stream->reset_code()) co_return;
+  self->client->limit_time(kLeaveTime);  // which resets the stream
+  stream->finish();
+  while (!stream->at_end() && !stream->reset_code()) {
+    std::array<ByteView, 8> pieces;
+    if (stream->peek(pieces) > 0) {
+      stream->consume(pieces[0].size());
+    } else {
+      co_await stream->readable().wait();
+    }
+  }
+  if (stream->at_end()) stream->consume_end();
+}
+
 }  // namespace
 
 asio::awaitable<void> serve_http(std::shared_ptr<Connection> client, HttpDoor door,
@@ -183,6 +201,7 @@ asio::awaitable<void> serve_http(std::shared_ptr<Connection> client, HttpDoor do
     Bytes page = error_page(431, "The request's header is larger than 16 KiB.", {});
     co_await Connection::refuse(self->client, std::move(page));
   }
+  co_await leave(self);
 }
 
 }  // namespace zks::frontdoor

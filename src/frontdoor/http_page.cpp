@@ -153,10 +153,10 @@ std::string pac_address(std::string_view host, std::string_view fallback) {
 std::string pac_file(std::string_view address, bool password) {
   const std::string at(address);
   const std::string proxies = password ? "PROXY " + at : "SOCKS5 " + at + "; PROXY " + at;
+  // A pattern like 127.*.*.* would send 127.0.0.evil.example past the proxy as well.
   return "function FindProxyForURL(url, host) {\n"
-         "  if (host == \"localhost\" || dnsDomainIs(host, \".localhost\") || shExpMatch(host, "
-         "\"127.*.*.*\") ||\n"
-         "      host == \"::1\" || host == \"[::1]\") {\n"
+         "  if (host == \"localhost\" || dnsDomainIs(host, \".localhost\") ||\n"
+         "      /^127\\.\\d+\\.\\d+\\.\\d+$/.test(host) || host == \"::1\" || host == \"[::1]\") {\n"
          "    return \"DIRECT\";\n"
          "  }\n"
          "  return \"" +

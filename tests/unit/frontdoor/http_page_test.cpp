@@ -83,6 +83,7 @@ TEST(HttpPageTest, OwnPages) {
 TEST(HttpPageTest, PacFile) {
   const std::string pac = text(own_page(own("GET", "/proxy.pac", "192.0.2.1:3128"), "127.0.0.1:1080", false));
   EXPECT_THAT(pac, HasSubstr("\r\nContent-Type: application/x-ns-proxy-autoconfig\r\n"));
+  EXPECT_THAT(pac, HasSubstr("/^127\\.\\d+\\.\\d+\\.\\d+$/.test(host)"));
   EXPECT_THAT(pac, HasSubstr("return \"SOCKS5 192.0.2.1:3128; PROXY 192.0.2.1:3128\";"));
   const std::string with_password = text(own_page(own("GET", "/proxy.pac"), "127.0.0.1:1080", true));
   EXPECT_THAT(with_password, HasSubstr("return \"PROXY 127.0.0.1:1080\";"));

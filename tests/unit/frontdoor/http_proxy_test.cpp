@@ -304,6 +304,21 @@ TEST_F(HttpStreamTest, OneStreamForRequestsToOnePlace) {
   EXPECT_TRUE(far.end()) << "the first one is not needed any more";
 }
 
+TEST_F(HttpStreamTest, TheKeptStreamEndsWithItsClient) {
+  for (const bool answers : {true, false}) {
+    Client client(server->local_endpoint());
+    client.send(bytes(kGet));
+    Far far = accept();
+    receive_header(far);
+    far.send(kEmpty);
+    EXPECT_EQ(receive_page(client), 200);
+    client.close();
+    EXPECT_EQ(far.end(), asio::error::eof);
+    if (answers) far.close();
+    eventually([&] { return server->connections() == 0 && opener->open_streams() == 0; });
+  }
+}
+
 TEST_F(HttpStreamTest, ARequestThatCannotBeRepeatedGetsAStreamOfItsOwn) {
   Client client(server->local_endpoint());
   client.send(bytes(kGet));
