@@ -51,7 +51,8 @@ def chromium(proxy_option, profile, url):
 def test_page_with_thirty_resources(tunnel, web, dns, tmp_path, way):
     write_page(web.root)
     before, asked_before = len(web.requests()), len(dns.asked)
-    shown = chromium(WAYS[way].format(tunnel.proxy_text), tmp_path / "profile", f"http://{SITE}:{web.http_port}/thirty.html")
+    shown = chromium(WAYS[way].format(tunnel.proxy_text), tmp_path / "profile",
+                     f"http://{SITE}:{web.http_port}/thirty.html")
     loaded = re.search(r'data-loaded="([^"]*)"', shown.stdout)
     assert loaded, shown.stdout[-2000:] + shown.stderr[-2000:]
     assert loaded[1] == f"styles={EACH} scripts={EACH} images={EACH}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs that take an HTTP proxy: git, against git's own HTTP server, and apt, against a repository of one package."""
+"""Programs that take an HTTP proxy: git, against its own HTTP server, and apt, against a repository of one package."""
 import hashlib
 import http.server
 import os
@@ -30,11 +30,12 @@ class GitHandler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.seen.append((self.command, path, dict(self.headers)))
         environment = clean_environment(
-            GIT_PROJECT_ROOT=str(self.server.root), GIT_HTTP_EXPORT_ALL="1", REQUEST_METHOD=self.command, PATH_INFO=path,
-            QUERY_STRING=query, CONTENT_TYPE=self.headers.get("Content-Type", ""), CONTENT_LENGTH=str(len(body)),
-            HTTP_CONTENT_ENCODING=self.headers.get("Content-Encoding", ""), GIT_PROTOCOL=self.headers.get("Git-Protocol", ""))
-        answer = subprocess.run(["git", "http-backend"], input=body, env=environment, capture_output=True, check=True).stdout
-        header, _, content = answer.partition(b"\r\n\r\n")
+            GIT_PROJECT_ROOT=str(self.server.root), GIT_HTTP_EXPORT_ALL="1", REQUEST_METHOD=self.command,
+            PATH_INFO=path, QUERY_STRING=query, CONTENT_LENGTH=str(len(body)),
+            CONTENT_TYPE=self.headers.get("Content-Type", ""), GIT_PROTOCOL=self.headers.get("Git-Protocol", ""),
+            HTTP_CONTENT_ENCODING=self.headers.get("Content-Encoding", ""))
+        answer = subprocess.run(["git", "http-backend"], input=body, env=environment, capture_output=True, check=True)
+        header, _, content = answer.stdout.partition(b"\r\n\r\n")
         fields = dict(line.split(": ", 1) for line in header.decode().splitlines())
         self.send_response(int(fields.pop("Status", "200").split()[0]))
         for name, value in {**fields, "Transfer-Encoding": "chunked"}.items():
@@ -73,7 +74,8 @@ def test_git_clone(tunnel, git_server, tmp_path):
     done(["git", "clone", "-q", "--bare", work, git_server.root / "project.git"], env=environment)
 
     url = f"http://{SITE}:{git_server.server_address[1]}/project.git"
-    done(["git", "-c", f"http.proxy=http://{tunnel.proxy_text}", "clone", "-q", url, tmp_path / "copy"], env=environment)
+    proxy = f"http.proxy=http://{tunnel.proxy_text}"
+    done(["git", "-c", proxy, "clone", "-q", url, tmp_path / "copy"], env=environment)
     for name in ("random", "text"):
         assert (tmp_path / "copy" / name).read_bytes() == (work / name).read_bytes()
     assert {command for command, _, _ in git_server.seen} == {"GET", "POST"}
@@ -113,7 +115,8 @@ def test_apt(tunnel, web, repository, tmp_path, scheme):
     config = tmp_path / "apt.conf"  # instead of the machine's own
     config.write_text(f'Dir::Etc::Main "/dev/null"; Dir::Etc::Parts "/dev/null"; Dir::Etc::SourceParts "/dev/null";\n'
                       f'Dir::Etc::SourceList "{tmp_path}/sources.list"; Dir::State "{tmp_path}/state";\n'
-                      f'Dir::State::Status "{tmp_path}/status"; Dir::Cache "{tmp_path}/cache"; APT::Sandbox::User "root";\n')
+                      f'Dir::State::Status "{tmp_path}/status"; Dir::Cache "{tmp_path}/cache";\n'
+                      'APT::Sandbox::User "root";\n')
     apt = ["apt-get", "-o", f"Acquire::http::Proxy={scheme}://{tunnel.proxy_text}"]
     environment = clean_environment(APT_CONFIG=str(config), LC_ALL="C")
     done([*apt, "update"], env=environment)

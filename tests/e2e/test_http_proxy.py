@@ -3,6 +3,7 @@
 pages and statuses, WebSocket, hostile bytes, and bodies that arrive unchanged."""
 import asyncio
 import base64
+import contextlib
 import http.client
 import re
 import socket
@@ -235,9 +236,10 @@ def test_answers_that_end_in_pieces_or_wrongly(tunnel):
                 far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 far.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
                 assert near.recv(65536).endswith(b"\r\n\r\n"), "the header is there before any chunk"
-                for piece in pieces:
-                    far.sendall(piece)
-                far.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(OSError):  # the proxy may have seen enough before the end
+                    for piece in pieces:
+                        far.sendall(piece)
+                    far.shutdown(socket.SHUT_WR)
                 if whole:
                     assert socks.read_exactly(near, 5) == b"0\r\n\r\n"
                 else:
@@ -279,8 +281,8 @@ def test_own_pages(tunnel, locked):
         host, port = client.proxy
         with socket.create_connection((host, port), 10):
             connection = http.client.HTTPConnection(host, port, timeout=10)
-            for path, status, kind in (("/", 200, "text/html; charset=utf-8"), ("/nothing", 404, "text/html; charset=utf-8"),
-                                       ("/proxy.pac", 200, "application/x-ns-proxy-autoconfig")):
+            html, pac = "text/html; charset=utf-8", "application/x-ns-proxy-autoconfig"
+            for path, status, kind in (("/", 200, html), ("/nothing", 404, html), ("/proxy.pac", 200, pac)):
                 connection.request("GET", path)
                 answer = connection.getresponse()
                 body = answer.read().decode()
