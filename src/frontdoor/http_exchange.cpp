@@ -40,13 +40,13 @@ struct HttpExchange::UploadDone {
   }
 };
 
-HttpExchange::HttpExchange(std::shared_ptr<Connection> client, tunnel::StreamPtr stream,
-                           const HttpRequest& request, const bool& is_closing)
+HttpExchange::HttpExchange(std::shared_ptr<Connection> client, tunnel::StreamPtr stream, HttpRequest request,
+                           const bool& is_closing)
     : client_(std::move(client)),
       stream_(std::move(stream)),
-      request_(request),
+      request_(std::move(request)),
       is_closing_(is_closing),
-      body_(request.body),
+      body_(request_.body),
       upload_ended_(client_->executor()) {}
 
 asio::awaitable<HttpExchange::Outcome> HttpExchange::run(std::shared_ptr<HttpExchange> self, bool reused) {
@@ -76,7 +76,7 @@ void HttpExchange::watch_stream() {
 // --- the request ---
 
 asio::awaitable<void> HttpExchange::upload(std::shared_ptr<HttpExchange> self) {
-  Bytes header = to_bytes(self->request_.header);
+  Bytes header = to_bytes(std::exchange(self->request_.header, {}));
   bool sent = co_await send(self, std::move(header));
   while (sent && !self->body_.done() && !self->stop_upload_) {
     if (self->client_->input().empty()) {
@@ -140,7 +140,7 @@ asio::awaitable<HttpExchange::Outcome> HttpExchange::answer(std::shared_ptr<Http
     if (head == Head::kEnded && reused && self->is_untouched()) co_return Outcome::kUnused;
     if (head == Head::kComplete) response = self->read_response();
     if (!response) break;
-    self->received_.clear();
+    self->received_ = std::string();  // which gives its memory back
     if (!response->is_interim()) break;
     if (response->header.empty()) continue;
     self->answered_ = true;  // too late for another stream, though not for an error page
@@ -193,7 +193,11 @@ bool HttpExchange::take_header() {
 
 asio::awaitable<HttpExchange::Outcome> HttpExchange::deliver(std::shared_ptr<HttpExchange> self,
                                                              HttpResponse response) {
-  const bool complete = co_await deliver_body(self, response);
+  self->answered_ = true;
+  self->receiving_ = !BodyReader(response.body).done();
+  Bytes header = to_bytes(std::exchange(response.header, {}));
+  bool complete = co_await Connection::write(self->client_, std::move(header));
+  if (complete) complete = co_await deliver_body(self, response.body, response.sent.kind);
   self->receiving_ = false;
   if (!complete) {
     tunnel::cancel(self->stream_, ResetCode::kCancelled);
@@ -210,13 +214,9 @@ asio::awaitable<HttpExchange::Outcome> HttpExchange::deliver(std::shared_ptr<Htt
 }
 
 // False when it was cut off, at either side.
-asio::awaitable<bool> HttpExchange::deliver_body(std::shared_ptr<HttpExchange> self, HttpResponse response) {
-  self->answered_ = true;
-  BodyReader body(response.body);
-  self->receiving_ = !body.done();
-  Bytes header = to_bytes(response.header);
-  const bool begun = co_await Connection::write(self->client_, std::move(header));
-  if (!begun) co_return false;
+asio::awaitable<bool> HttpExchange::deliver_body(std::shared_ptr<HttpExchange> self, BodyFraming from,
+                                                 BodyFraming::Kind to) {
+  BodyReader body(from);
   while (!body.done()) {
     std::array<ByteView, 8> pieces;
     if (self->stream_->peek(pieces) == 0) {
@@ -231,7 +231,7 @@ asio::awaitable<bool> HttpExchange::deliver_body(std::shared_ptr<HttpExchange> s
     }
     ByteView input = pieces[0].first(std::min(pieces[0].size(), kPieceBytes));
     const std::size_t offered = input.size();
-    Bytes piece = reframe(body, input, response.sent.kind);
+    Bytes piece = reframe(body, input, to);
     self->stream_->consume(offered - input.size());
     if (body.failed()) co_return false;
     self->receiving_ = !body.done();

@@ -32,7 +32,7 @@ class HttpExchange : public std::enable_shared_from_this<HttpExchange> {
   };
 
   // `is_closing` is asked when the answer comes: true when the client shall get no further one.
-  HttpExchange(std::shared_ptr<Connection> client, tunnel::StreamPtr stream, const HttpRequest& request,
+  HttpExchange(std::shared_ptr<Connection> client, tunnel::StreamPtr stream, HttpRequest request,
                const bool& is_closing);
 
   // `reused`: the stream has carried a request before, so its end before an answer is kUnused.
@@ -50,7 +50,8 @@ class HttpExchange : public std::enable_shared_from_this<HttpExchange> {
   bool take_header();
   static asio::awaitable<Outcome> answer(std::shared_ptr<HttpExchange> self, bool reused);
   static asio::awaitable<Outcome> deliver(std::shared_ptr<HttpExchange> self, HttpResponse response);
-  static asio::awaitable<bool> deliver_body(std::shared_ptr<HttpExchange> self, HttpResponse response);
+  static asio::awaitable<bool> deliver_body(std::shared_ptr<HttpExchange> self, BodyFraming from,
+                                            BodyFraming::Kind to);
   static asio::awaitable<Outcome> switch_protocols(std::shared_ptr<HttpExchange> self, HttpResponse response);
   static asio::awaitable<void> stop_upload(std::shared_ptr<HttpExchange> self);
   static asio::awaitable<Outcome> fail(std::shared_ptr<HttpExchange> self);

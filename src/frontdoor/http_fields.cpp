@@ -30,10 +30,6 @@ constexpr http::field kOfThisConnection[] = {
     http::field::http2_settings,
 };
 
-std::string_view view(boost::beast::string_view text) {
-  return {text.data(), text.size()};
-}
-
 std::optional<std::uint64_t> parse_length(std::string_view text) {
   std::uint64_t length = 0;
   const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), length);

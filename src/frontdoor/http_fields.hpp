@@ -41,6 +41,10 @@ using HttpFields = http::basic_fields<WipingAllocator<char>>;
 template <bool isRequest>
 using HeaderParser = http::parser<isRequest, http::empty_body, WipingAllocator<char>>;
 
+inline std::string_view view(boost::beast::string_view text) {
+  return {text.data(), text.size()};
+}
+
 // The size of the header at the front of `text`, the empty line included; 0 while it is not complete.
 // `known`: as many bytes have been looked at before.
 std::size_t header_bytes(std::string_view text, std::size_t known = 0);
@@ -63,9 +67,9 @@ bool parse_header_block(HeaderParser<isRequest>& parser, std::string_view header
 bool list_has(const HttpFields& fields, http::field name, std::string_view token);
 std::size_t count_of(const HttpFields& fields, http::field name);
 
-// Content-Length, and Transfer-Encoding only where it is "chunked" and nothing else. std::nullopt where what
-// they say is not clear to every reader (RFC 9112, section 6.3): both, several, not a number.
-// kNone when there is neither.
+// Content-Length, and Transfer-Encoding only where it is "chunked" and nothing else; kNone without either.
+// std::nullopt where what they say is not clear to every reader (RFC 9112, section 6.3): both, several, not a
+// number.
 std::optional<BodyFraming> read_framing(const HttpFields& fields);
 // True for a Transfer-Encoding that asks for another coding than "chunked" alone.
 bool has_unknown_coding(const HttpFields& fields);

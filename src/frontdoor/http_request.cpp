@@ -18,10 +18,6 @@ using boost::beast::iequals;
 using Kind = HttpRequest::Kind;
 using Message = http::request_header<HttpFields>;
 
-std::string_view view(boost::beast::string_view text) {
-  return {text.data(), text.size()};
-}
-
 // Told apart from other nonsense since a client may try again with another version (RFC 9110, section
 // 15.6.6).
 bool has_other_version(std::string_view header) {

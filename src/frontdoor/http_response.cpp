@@ -14,10 +14,6 @@ constexpr unsigned kNoContent = 204;
 constexpr unsigned kNotModified = 304;
 constexpr unsigned kProxyAuthenticationRequired = 407;
 
-std::string_view view(boost::beast::string_view text) {
-  return {text.data(), text.size()};
-}
-
 // RFC 9112, section 6.3, items 1 and 2.
 bool has_no_body(unsigned status, const HttpRequest& request) {
   return request.is_head || status < 200 || status == kNoContent || status == kNotModified;

@@ -101,7 +101,7 @@ def repository(web, tmp_path):
     packages = (fields + f"Filename: ./{deb.name}\nSize: {deb.stat().st_size}\n"
                 f"SHA256: {hashlib.sha256(deb.read_bytes()).hexdigest()}\n\n").encode()
     (folder / "Packages").write_bytes(packages)
-    (folder / "Release").write_text(f"Date: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n "
+    (folder / "Release").write_text(f"Date: Wed, 01 Jan 2020 00:00:00 UTC\nSHA256:\n "
                                     f"{hashlib.sha256(packages).hexdigest()} {len(packages)} Packages\n")
     return folder
 

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import http.client
 import re
+import select
 import socket
 import threading
 
@@ -13,10 +14,12 @@ import pytest
 import websockets
 from conftest import SITE, SITE_IPV6
 from harness import servers, socks
-from harness.process import run
+from harness.process import run, wait_until
 from harness.transfer import MIB, sha256_of, write_random
 
 PAGE = "<html>forty-two bytes of hypertext</html>\n"
+# A session's memory in each direction, 64 MiB, and pieces of 16 KiB for each connection; the rest is slack.
+CLIENT_BOUND = 192 * MIB
 SLOW_HEADER_SECONDS = 10  # what the proxy gives a client for its header
 
 
@@ -122,6 +125,52 @@ def test_large_bodies_arrive_unchanged(tunnel, web, full, tmp_path):
     assert got.returncode == 0, got.stderr
     assert sha256_of(web.uploads / "http-large") == digest
     path.unlink()
+
+
+def settled(program):
+    """The program's resident size once it no longer changes from one second to the next."""
+    sizes = [program.resident_bytes()]
+
+    def is_stable():
+        assert not threading.Event().wait(1)
+        sizes.append(program.resident_bytes())
+        return abs(sizes[-1] - sizes[-2]) < MIB
+
+    wait_until(is_stable, 60, "memory stays as it is")
+    return sizes[-1]
+
+
+def nothing_taken(sock):
+    """True when what the socket is given stays in the kernel: nobody takes any more."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sock.send(bytes(65536))
+    return not select.select([], [sock], [], 1)[1]
+
+
+@pytest.mark.load
+def test_bodies_that_nobody_reads_are_not_held(new_tunnel, web):
+    """A hundred answers of 1 GiB whose clients stopped reading, and ten requests whose server did not begin to."""
+    tunnel = new_tunnel()
+    with open(web.root / "sparse", "wb") as sparse:
+        sparse.truncate(1024 * MIB)
+    idle = settled(tunnel.client)
+    with contextlib.ExitStack() as stack, servers.accepting() as server:
+        for _ in range(100):
+            near = stack.enter_context(socket.create_connection(tunnel.proxy, 10))
+            near.sendall(f"GET http://127.0.0.1:{web.http_port}/sparse HTTP/1.1\r\n\r\n".encode())
+            assert near.recv(100).startswith(b"HTTP/1.1 200 ")
+        for _ in range(10):
+            near = stack.enter_context(socket.create_connection(tunnel.proxy, 10))
+            near.sendall(f"PUT http://127.0.0.1:{server.port}/ HTTP/1.1\r\n"
+                         f"Content-Length: {1024 * MIB}\r\n\r\n".encode())
+            stack.enter_context(server.next())
+            near.setblocking(False)
+            wait_until(lambda sock=near: nothing_taken(sock), 60, "the upload stops")
+        assert settled(tunnel.client) - idle < CLIENT_BOUND
+        got = curl(*through(tunnel), "--fail", "-r", "0-99", f"http://127.0.0.1:{web.http_port}/sparse")
+        assert got.stdout == "\0" * 100, got.stderr
+    tunnel.assert_alive()
 
 
 # --- passwords ---
