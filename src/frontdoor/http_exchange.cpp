@@ -17,6 +17,9 @@ using session::ResetCode;
 using Kind = BodyFraming::Kind;
 
 constexpr unsigned kSwitchingProtocols = 101;
+// Servers send one or two. Without a bound a client of HTTP/1.0, which sees none of them, would wait for
+// ever.
+constexpr int kMaxInterimAnswers = 64;
 
 Bytes to_bytes(std::string_view text) {
   return {text.begin(), text.end()};
@@ -134,7 +137,7 @@ asio::awaitable<void> HttpExchange::stop_upload(std::shared_ptr<HttpExchange> se
 
 asio::awaitable<HttpExchange::Outcome> HttpExchange::answer(std::shared_ptr<HttpExchange> self, bool reused) {
   std::optional<HttpResponse> response;
-  while (true) {
+  for (int interim = 0; interim <= kMaxInterimAnswers; ++interim) {
     const Head head = co_await receive_header(self);
     if (self->client_->gone()) co_return Outcome::kOver;
     if (head == Head::kEnded && reused && self->is_untouched()) co_return Outcome::kUnused;
@@ -142,12 +145,12 @@ asio::awaitable<HttpExchange::Outcome> HttpExchange::answer(std::shared_ptr<Http
     if (!response) break;
     self->received_ = std::string();  // which gives its memory back
     if (!response->is_interim()) break;
-    if (response->header.empty()) continue;
-    self->answered_ = true;  // too late for another stream, though not for an error page
     Bytes header = to_bytes(response->header);
+    response.reset();
+    if (header.empty()) continue;
+    self->answered_ = true;  // too late for another stream, though not for an error page
     const bool written = co_await Connection::write(self->client_, std::move(header));
     if (!written) co_return Outcome::kOver;
-    response.reset();
   }
   Outcome outcome{};
   if (!response) {

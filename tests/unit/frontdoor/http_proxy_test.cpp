@@ -454,6 +454,22 @@ TEST_F(HttpStreamTest, AnswersThatAreNoneBecome502) {
   EXPECT_EQ(receive_page(client), 502);
 }
 
+TEST_F(HttpStreamTest, InterimAnswersComeToAnEnd) {
+  for (const std::string_view version : {"1.0", "1.1"}) {
+    Client client(server->local_endpoint());
+    client.send(bytes("GET http://a.test/ HTTP/" + std::string(version) + "\r\nConnection: close\r\n\r\n"));
+    Far far = accept();
+    receive_header(far);
+    std::string many;
+    for (int i = 0; i < 65; ++i) many += "HTTP/1.1 100 Continue\r\n\r\n";
+    far.send(many);
+    if (version == "1.1") {
+      for (int i = 0; i < 65; ++i) EXPECT_EQ(receive_header(client), "HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    EXPECT_EQ(receive_page(client), 502);
+  }
+}
+
 TEST_F(HttpStreamTest, ABodyThatIsNotChunkedIsTheClientsFault) {
   Client client(server->local_endpoint());
   client.send(bytes("PUT http://a.test/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nnonsense"));
