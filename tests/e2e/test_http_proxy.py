@@ -311,7 +311,15 @@ def test_client_reset_reaches_server(tunnel):
         far.close()
 
 
-def test_nc_half_closes(tunnel, page):
+@pytest.mark.parametrize("protocol", ["connect", "4"])
+def test_nc_half_closes_through_a_tunnel(tunnel, web, page, protocol):
+    """`nc -N` sends FIN at the end of its input and prints what still comes."""
+    got = run(["nc", "-N", "-X", protocol, "-x", tunnel.proxy_text, "127.0.0.1", str(web.http_port)],
+              input="GET /page.html HTTP/1.0\r\n\r\n")
+    assert got.returncode == 0 and got.stdout.endswith(PAGE), got.stderr
+
+
+def test_half_close_behind_a_request(tunnel, page):
     """A whole request, then FIN: the answer still comes."""
     with socket.create_connection(tunnel.proxy, 10) as near:
         near.sendall(f"GET {page} HTTP/1.0\r\n\r\n".encode())
