@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "carrier/dial.hpp"
 
+#include <memory>
+
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/http/field.hpp>
 
 #include "carrier/connect.hpp"
 #include "carrier/tls_client.hpp"
+#include "carrier/upgrade_answer.hpp"
 #include "carrier/websocket_carrier.hpp"
 
 namespace zks::carrier {
@@ -67,15 +70,15 @@ Error refused(const std::string& authority, int status) {
 template <class Stream>
 Task<CarrierPtr> upgrade(Stream stream, RelayUrl url, std::string target, DialOptions options,
                          TimePoint deadline) {
-  WebSocket<Stream> ws(std::move(stream));
+  const auto answer = std::make_shared<UpgradeAnswer>();
+  WebSocket<AnswerGate<Stream>> ws(AnswerGate<Stream>(std::move(stream), answer));
   configure(ws, options.max_message_bytes, kClientWriteBufferBytes);
   set_handshake_timeout(ws, left_until(deadline));
   ws.set_option(websocket::stream_base::decorator(AddHeaders{options.headers}));
-  websocket::response_type response;
   const std::string authority = url.authority();
-  auto [ec] = co_await ws.async_handshake(response, authority, target, asio::as_tuple(asio::use_awaitable));
+  auto [ec] = co_await ws.async_handshake(authority, target, asio::as_tuple(asio::use_awaitable));
   if (ec == websocket::error::upgrade_declined) {
-    co_return refused(authority, static_cast<int>(response.result_int()));
+    co_return refused(authority, answer->status());
   }
   if (ec == boost::beast::error::timeout) {
     co_return make_error(ErrorKind::kTimeout, "the relay " + authority + " did not answer in time");
@@ -83,7 +86,7 @@ Task<CarrierPtr> upgrade(Stream stream, RelayUrl url, std::string target, DialOp
   if (ec)
     co_return make_error(ErrorKind::kNetwork,
                          "the relay " + authority + " is no WebSocket server: " + ec.message());
-  CarrierPtr carrier = std::make_unique<WebSocketCarrier<Stream>>(std::move(ws));
+  CarrierPtr carrier = std::make_unique<WebSocketCarrier<AnswerGate<Stream>>>(std::move(ws));
   co_return std::move(carrier);
 }
 

@@ -23,5 +23,7 @@ Error to_error(const boost::system::error_code& ec, const boost::beast::websocke
 
 template class WebSocketCarrier<TcpStream>;
 template class WebSocketCarrier<TlsStream>;
+template class WebSocketCarrier<AnswerGate<TcpStream>>;
+template class WebSocketCarrier<AnswerGate<TlsStream>>;
 
 }  // namespace zks::carrier

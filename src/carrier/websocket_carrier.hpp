@@ -13,6 +13,7 @@
 
 #include "carrier/carrier.hpp"
 #include "carrier/socket_options.hpp"
+#include "carrier/upgrade_answer.hpp"
 
 namespace zks::carrier {
 
@@ -94,5 +95,7 @@ class WebSocketCarrier final : public Carrier {
 // Instantiated once, in websocket_carrier.cpp: each costs a minute of compile time with sanitizers.
 extern template class WebSocketCarrier<TcpStream>;
 extern template class WebSocketCarrier<TlsStream>;
+extern template class WebSocketCarrier<AnswerGate<TcpStream>>;
+extern template class WebSocketCarrier<AnswerGate<TlsStream>>;
 
 }  // namespace zks::carrier
