@@ -126,10 +126,23 @@ asio::awaitable<bool> Connection<Stream>::read_request() {
   http::request_parser<http::empty_body> parser;
   const Options& options = relay_->options;
   parser.header_limit(static_cast<std::uint32_t>(options.max_header_bytes));
-  // Beast counts a parser's whole header against the buffer; one byte more tells "full" from "over".
-  boost::beast::flat_buffer buffer(options.max_header_bytes + 1);
-  auto [ec, size] = co_await http::async_read_header(*stream_, buffer, parser, kTuple);
-  if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
+  // Beast's limit is for what is parsed at once: a header that comes in pieces would never reach it. So all
+  // that was read is counted; one byte more tells "full" from "over".
+  boost::beast::flat_buffer buffer;
+  std::size_t left = options.max_header_bytes + 1;
+  boost::system::error_code ec;
+  while (!parser.is_header_done() && left > 0 && !ec) {
+    auto [read_ec, size] =
+        co_await stream_->async_read_some(buffer.prepare(std::min<std::size_t>(left, 2048)), kTuple);
+    ec = read_ec;
+    if (ec) break;
+    left -= size;
+    buffer.commit(size);
+    buffer.consume(parser.put(buffer.data(), ec));
+    if (ec == http::error::need_more) ec = {};
+  }
+  const bool too_long = !parser.is_header_done() && left == 0;
+  if (too_long || ec == http::error::header_limit) {
     // Without an end of the first line in sight it is the target that is too long.
     co_await refuse(parser.get().target().empty() ? 414 : 431, {});
     co_return false;
