@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+#
+# The Worker on a self-hosted workerd. Every setting is an environment variable of the same name with ZKS_ in front
+# (docs/worker.md lists them), so that this file need not be edited; `serve` sets them from its options, and adds the
+# socket: `workerd serve workerd.capnp plaintext --socket-addr main=127.0.0.1:8080` is this file by itself.
+using Workerd = import "/workerd/workerd.capnp";
+
+const services :List(Workerd.Service) = [(name = "relay", worker = .relay)];
+
+const plaintext :Workerd.Config = (
+  services = .services,
+  sockets = [(name = "main", service = "relay", http = ())],
+);
+
+const relay :Workerd.Worker = (
+  modules = [(name = "worker", esModule = embed "dist/worker.mjs")],
+  compatibilityDate = "2026-11-17",
+  bindings = [
+    (name = "ROOM", durableObjectNamespace = "Room"),
+    (name = "PAIR", durableObjectNamespace = "Pair"),
+    (name = "ALLOW_ROOMS", fromEnvironment = "ZKS_ALLOW_ROOMS"),
+    (name = "DEBUG_COUNTERS", fromEnvironment = "ZKS_DEBUG_COUNTERS"),
+    (name = "IDLE_SECONDS", fromEnvironment = "ZKS_IDLE_SECONDS"),
+    (name = "JOIN_RATE", fromEnvironment = "ZKS_JOIN_RATE"),
+    (name = "MAX_PAIRS_PER_ROOM", fromEnvironment = "ZKS_MAX_PAIRS_PER_ROOM"),
+    (name = "RELAY_NAMES", fromEnvironment = "ZKS_RELAY_NAMES"),
+    (name = "ROTATE_BYTES", fromEnvironment = "ZKS_ROTATE_BYTES"),
+    (name = "ROTATE_SECONDS", fromEnvironment = "ZKS_ROTATE_SECONDS"),
+    (name = "SOURCE_HEADER", fromEnvironment = "ZKS_SOURCE_HEADER"),
+    (name = "WINDOW_BYTES", fromEnvironment = "ZKS_WINDOW_BYTES"),
+  ],
+  # Nothing is stored. The keys only keep the two kinds of objects apart, and the objects never dial out.
+  durableObjectNamespaces = [
+    (className = "Room", uniqueKey = "zks-room"),
+    (className = "Pair", uniqueKey = "zks-pair"),
+  ],
+  durableObjectStorage = (inMemory = void),
+);
