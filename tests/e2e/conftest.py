@@ -8,13 +8,45 @@ from harness import process
 from harness.certificates import Authority
 from harness.chain import Chain
 from harness.dns import DnsServer
-from harness.tunnel import Tunnel
+from harness.tunnel import RELAY, Tunnel
 from harness.web import WebServer
 
 # A name that no public resolver knows (RFC 6761, "test."): only the exit's --resolver does.
 SITE = "site.exit-only.test"
 SITE_IPV6 = "site6.exit-only.test"
 LOG_TAIL = 6000
+LEFT_OUT = pytest.StashKey[list]()
+
+
+def pytest_report_header():
+    return f"relay: {RELAY}"
+
+
+def pytest_collection_modifyitems(config, items):
+    """Tests of the native relay alone are left out for another one, and never silently (pytest_terminal_summary)."""
+    if RELAY == "native":
+        return
+    alone = {item: item.get_closest_marker("native_relay") for item in items}
+    config.hook.pytest_deselected(items=[item for item, mark in alone.items() if mark])
+    items[:] = [item for item, mark in alone.items() if not mark]
+    config.stash[LEFT_OUT] = sorted({f"{item.location[0]}: {mark.args[0]}" if item.module.__dict__.get("pytestmark") else
+                                     f"{item.nodeid.split('[')[0]}: {mark.args[0]}" for item, mark in alone.items() if mark})
+
+
+def pytest_sessionstart(session):
+    session.config.stash[LEFT_OUT] = []
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", [])
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if config.stash[LEFT_OUT]:
+        terminalreporter.section(f"left out with the relay {RELAY}")
+        for line in config.stash[LEFT_OUT]:
+            terminalreporter.line(line)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -28,7 +60,9 @@ def pytest_runtest_makereport(item, call):
 
 
 @pytest.hookimpl(trylast=True)  # after the fixtures, which end their programs properly
-def pytest_sessionfinish():
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):  # a process of xdist
+        session.config.workeroutput["left_out"] = session.config.stash[LEFT_OUT]
     for program in list(process.started):
         program.kill()
 

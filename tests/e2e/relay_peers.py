@@ -8,16 +8,22 @@ import base64
 import hashlib
 import json
 import os
+import random
 import socket
 import ssl
+import time
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import websockets
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from websockets.frames import OP_TEXT
 
 # Nothing that the relay does at once may take longer, on a slow machine under sanitizers.
 PATIENCE = 20
+# 500 rooms are 1,000 joins, of which a relay at its default takes 20 a second.
+PATIENCE_WITH_429 = 120
 
 
 def base64url(data):
@@ -87,7 +93,15 @@ class Peer:
                 return control
             self.marks.append(control["id"])
             if self.echo:
-                await self.send(message)
+                self.say(message)
+
+    def say(self, message):
+        """Sends text without waiting until there is room: two ends that both wait before they read on would wait for
+        each other."""
+        if isinstance(message, dict):
+            message = json.dumps(message)
+        if self.ws.open:
+            self.ws.write_frame_sync(True, OP_TEXT, message.encode())
 
     async def send(self, message):
         if isinstance(message, dict):
@@ -119,20 +133,33 @@ class Peer:
 
 
 class RelayAccess:
-    """How peers reach one relay: `url` as ws:// or wss://, `ca_file` for the latter."""
+    """How peers reach one relay: `url` is ws:// or wss://, perhaps with a prefix; `ca_file` is what is trusted where the
+    system's authorities are not to be. A `patient` peer tries again when it is told 429."""
 
-    def __init__(self, url, ca_file=None, host="127.0.0.1"):
-        self.url = url
-        self.authority = url.split("://")[1]
-        self.port = int(url.rsplit(":", 1)[1])
-        self.host = host
-        self.tls = ssl.create_default_context(cafile=ca_file) if ca_file else None
+    def __init__(self, url, ca_file=None, host=None, patient=False):
+        self.url = url.rstrip("/")
+        parts = urlsplit(self.url)
+        secure = parts.scheme == "wss"
+        self.authority = parts.netloc.lower().removesuffix(":443" if secure else ":80")
+        self.name, self.prefix = parts.hostname, parts.path
+        self.port = parts.port or (443 if secure else 80)
+        self.host = host or ("127.0.0.1" if self.name == "localhost" else self.name)
+        self.tls = ssl.create_default_context(cafile=ca_file) if secure else None
+        self.patient = patient
 
     async def connect(self, path, headers=None):
-        ws = await asyncio.wait_for(
-            websockets.connect(self.url + path, ssl=self.tls, compression=None, ping_interval=None, max_size=None,
-                               max_queue=4, open_timeout=None, close_timeout=5, extra_headers=headers or {}), PATIENCE)
-        return Peer(ws)
+        deadline = time.monotonic() + PATIENCE_WITH_429
+        while True:
+            try:
+                ws = await asyncio.wait_for(
+                    websockets.connect(self.url + path, ssl=self.tls, compression=None, ping_interval=None, max_size=None,
+                                       max_queue=4, open_timeout=None, close_timeout=5, extra_headers=headers or {}),
+                    PATIENCE)
+                return Peer(ws)
+            except websockets.InvalidStatusCode as refused:
+                if not self.patient or refused.status_code != 429 or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(1 + random.random())
 
     async def status_of(self, path, headers=None):
         """The HTTP status that an upgrade of `path` is answered with; 101 when it is accepted."""
@@ -143,18 +170,30 @@ class RelayAccess:
         peer.drop()
         return 101
 
+    def upgrade(self, path, *headers, host=None):
+        """The bytes of an upgrade under the relay's own name, or as `host`."""
+        return upgrade_request(self.prefix + path, *headers, host=self.authority if host is None else host)
+
     def raw(self):
         """A blocking socket, TLS done where the relay has it."""
         plain = socket.create_connection((self.host, self.port), PATIENCE)
-        return self.tls.wrap_socket(plain, server_hostname="localhost") if self.tls else plain
+        return self.tls.wrap_socket(plain, server_hostname=self.name) if self.tls else plain
 
     def http(self, request):
         """Sends raw bytes and returns (status, answer); status 0 when the relay closed without one."""
+        deadline = time.monotonic() + PATIENCE_WITH_429
+        while True:
+            status, answer = self._http(request)
+            if not self.patient or status != 429 or time.monotonic() > deadline:
+                return status, answer
+            time.sleep(1 + random.random())
+
+    def _http(self, request):
+        answer = b""
         with self.raw() as connection:
             connection.sendall(request)
-            answer = b""
             try:
-                while part := connection.recv(65536):
+                while not complete(answer, request) and (part := connection.recv(65536)):
                     answer += part
             except ConnectionResetError:
                 pass
@@ -200,6 +239,31 @@ class RelayAccess:
         finally:
             for peer in (client, exit_half, *([control] if own_room else [])):
                 peer.drop()
+
+
+def scenario(coroutine, seconds=120):
+    """Runs a test's peers, and cuts those that it leaves."""
+
+    async def run_and_clean():
+        try:
+            await asyncio.wait_for(coroutine, seconds)
+        finally:
+            await drop_all()
+
+    asyncio.run(run_and_clean())
+
+
+def complete(answer, request):
+    """Whether an HTTP answer has its whole body, of those that say how long it is."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    fields = dict(line.lower().split(b":", 1) for line in head.split(b"\r\n")[1:] if b":" in line)
+    if not end:
+        return False
+    if head.split(b" ", 2)[1] == b"101" or request.startswith(b"HEAD "):
+        return True
+    if b"chunked" in fields.get(b"transfer-encoding", b""):
+        return body.endswith(b"0\r\n\r\n")
+    return len(body) >= int(fields.get(b"content-length", len(body) + 1))
 
 
 def exit_path(room, instance):

@@ -3,20 +3,26 @@
 
 Each gets free ports (port 0; the ready file says which) and a directory of its own.
 """
+import os
+
 from .access_link import AccessLink
-from .process import CLIENT_PROGRAM, RELAY_PROGRAM, ReadyProgram, run
+from .process import CLIENT_PROGRAM, RELAY_PROGRAM, REPOSITORY, ReadyProgram, run
+
+# Both take the same flags (scripts/test --relay worker sets ZKS_RELAY).
+RELAYS = {"native": RELAY_PROGRAM, "worker": REPOSITORY / "worker" / "serve"}
+RELAY = os.environ.get("ZKS_RELAY", "native")
 
 # What the exit may reach beyond its default policy: one address of each family, so that every other loopback
 # address stays a blocked one. 127.255.255.255 is loopback's broadcast address, to which the kernel says ENETUNREACH.
 ALLOWED = ("127.0.0.1/32", "::1/128", "127.255.255.255/32")
 
 
-def start_relay(directory, certificate=None, *extra, name="relay", port=0):
+def start_relay(directory, certificate=None, *extra, name="relay", port=0, kind=RELAY):
     """A relay on loopback, on a free port unless `port` says which: TLS with `certificate`, plaintext without."""
     transport = ["--tls-cert", certificate.cert, "--tls-key", certificate.key] if certificate else ["--plaintext"]
     # All tests dial from one address, many at once: the join limit has a test of its own.
     rate = [] if "--join-rate" in extra else ["--join-rate", "0"]
-    relay = ReadyProgram(name, [RELAY_PROGRAM, "--listen", f"127.0.0.1:{port}", *transport, *rate, *extra], directory)
+    relay = ReadyProgram(name, [RELAYS[kind], "--listen", f"127.0.0.1:{port}", *transport, *rate, *extra], directory)
     relay.port = relay.address()[1]
     relay.url = f"{'wss' if certificate else 'ws'}://localhost:{relay.port}"
     return relay
