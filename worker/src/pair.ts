@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+//
+// One client and one exit: the object that passes their messages on (PROTOCOL.md, "Pairing" and "Key epochs"). The
+// client's half waits here while the exits of the room are knocked on; once the exit's half is there the object only
+// acts on messages, and hibernates between them. A pair's id, drawn by index.ts, is the object's name: an id works once
+// because no second client is ever sent here.
+import { DurableObject } from "cloudflare:workers";
+import { BEHIND, NO_EXIT, OTHER, PAIR_GONE, POLICY, TOO_LONG, answerTo, passedOn } from "./close_codes";
+import { decodeControl, encodePaired } from "./control";
+import { counters } from "./counters";
+import { Half } from "./half";
+import { decodeInner } from "./inner_request";
+import { KeyRotation } from "./key_rotation";
+import { randomName } from "./names";
+import { type Env, readSettings, type Settings } from "./settings";
+import { accept, answerPings, close } from "./sockets";
+
+const MAX_MESSAGE_BYTES = 1 << 20;
+const REMOTE_KEY_BYTES = 32;
+const PAIR_TIMEOUT_MS = 10_000;
+const KNOCK_TIMEOUT_MS = 3_000;
+// How long a half may take to receive what is on its way and to answer its close.
+const DRAIN_MS = 30_000;
+
+export class Pair extends DurableObject<Env> {
+  private readonly settings: Settings;
+  private client: Half | null = null;
+  private exit: Half | null = null;
+  private readonly sockets: Set<WebSocket>; // that have not ended
+  private drainTimer: ReturnType<typeof setTimeout> | null = null;
+  private claimed: () => void = () => {};
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    counters.pairs_constructed++;
+    this.settings = readSettings(env);
+    this.sockets = new Set(ctx.getWebSockets());
+    answerPings(ctx);
+    this.restore();
+  }
+
+  override async fetch(request: Request): Promise<Response> {
+    counters.pair_events++;
+    const inner = decodeInner(request);
+    if (inner.kind === "client") return this.join(inner.room, inner.pair, inner.instance);
+    return this.take();
+  }
+
+  // ---- waiting for an exit
+
+  private async join(room: string, pair: string, instance: string | null): Promise<Response> {
+    const exits = await this.roomObject(room).reserve(instance);
+    if (exits === null) return new Response(null, { status: 429, headers: { "Retry-After": "1" } });
+    const { socket, response } = this.accept();
+    if (exits.length === 0) {
+      this.dismiss(socket, NO_EXIT);
+      return response;
+    }
+    const rotation = new KeyRotation(this.settings.rotateBytes, this.settings.rotateMs, Date.now());
+    this.client = new Half("client", socket, { room, rotation }, this.settings.windowBytes);
+    this.client.save();
+    this.ctx.waitUntil(this.awaitExit(this.client, room, pair, exits));
+    return response;
+  }
+
+  // Its timers keep the object in memory, for the ten seconds that a client waits and no longer.
+  private async awaitExit(client: Half, room: string, pair: string, exits: string[]): Promise<void> {
+    const deadline = Date.now() + PAIR_TIMEOUT_MS;
+    const waiting = () => this.client === client && this.exit === null;
+    const claimed = new Promise<void>((resolve) => {
+      this.claimed = resolve;
+    });
+    for (const [i, exit] of exits.entries()) {
+      const knocked = await this.roomObject(room)
+        .knock(exit, pair)
+        .catch(() => false);
+      if (!waiting()) return;
+      if (!knocked) continue;
+      const left = deadline - Date.now();
+      const last = i + 1 === exits.length;
+      await waitFor(claimed, last ? left : Math.min(KNOCK_TIMEOUT_MS, left));
+      if (!waiting()) return;
+    }
+    // An exit was registered and did not come: late, not absent, so that the client knows that another try may help.
+    this.end(client, PAIR_GONE, OTHER);
+  }
+
+  // ---- becoming a pair
+
+  private take(): Response {
+    const { socket, response } = this.accept();
+    const client = this.client;
+    if (client === null || this.exit !== null) {
+      this.dismiss(socket, PAIR_GONE);
+      return response;
+    }
+    const exit = new Half("exit", socket, client.shared, this.settings.windowBytes);
+    this.exit = exit;
+    client.other = exit;
+    exit.other = client;
+    client.shared.rotation.begin(Date.now());
+    this.guard(exit, () => {
+      const paired = encodePaired(randomName(REMOTE_KEY_BYTES), this.settings.windowBytes);
+      client.socket.send(paired);
+      exit.socket.send(paired);
+      client.save();
+      exit.save();
+    });
+    this.claimed();
+    return response;
+  }
+
+  // ---- passing messages on
+
+  override webSocketMessage(socket: WebSocket, message: ArrayBuffer | string): void {
+    counters.pair_events++;
+    const half = this.halfOf(socket);
+    if (half === null) return; // it was closed; what was on its way is nobody's
+    this.guard(half, () => {
+      if (typeof message === "string") this.onText(half, message);
+      else this.onBinary(half, message);
+    });
+  }
+
+  private onBinary(from: Half, message: ArrayBuffer): void {
+    const to = from.other;
+    if (to === null) return this.end(from, POLICY, OTHER); // before `paired` there is nobody to talk to
+    if (message.byteLength > MAX_MESSAGE_BYTES) return this.end(from, TOO_LONG, OTHER);
+    const epoch = from.shared.rotation.pass(message.byteLength, Date.now(), from.answered && to.answered);
+    if (epoch !== null && !this.announce(from, to, epoch)) return;
+    if (!to.deliver(message)) this.end(to, BEHIND, BEHIND);
+  }
+
+  // The key goes to both halves before the message that it was due at, and behind all others.
+  private announce(from: Half, to: Half, epoch: number): boolean {
+    const key = randomName(REMOTE_KEY_BYTES);
+    const kept = [from.announce(epoch, key), to.announce(epoch, key)];
+    if (kept.every((kept) => kept)) return true;
+    this.end(to, BEHIND, BEHIND);
+    return false;
+  }
+
+  private onText(half: Half, text: string): void {
+    const message = decodeControl(text);
+    if (message?.type === "mark" && half.echoed(message.id)) return;
+    if (message?.type === "key_seen" && half.keySeen(message.epoch)) return;
+    this.end(half, POLICY, OTHER);
+  }
+
+  // ---- ending
+
+  override webSocketClose(socket: WebSocket, code: number): void {
+    counters.pair_events++;
+    close(socket, answerTo(code));
+    this.over(socket, passedOn(code));
+  }
+
+  override webSocketError(socket: WebSocket): void {
+    counters.pair_events++;
+    close(socket, OTHER);
+    this.over(socket, OTHER);
+  }
+
+  private over(socket: WebSocket, toOther: number): void {
+    const half = this.halfOf(socket);
+    this.sockets.delete(socket);
+    if (half !== null) this.end(half, null, toOther);
+    if (this.sockets.size === 0 && this.drainTimer !== null) clearTimeout(this.drainTimer);
+  }
+
+  // The pair is over: `half` gets `code`, unless it is gone, and the other one `toOther`, each behind what it was sent.
+  private end(half: Half, code: number | null, toOther: number): void {
+    const other = half.other;
+    half.forget();
+    other?.forget();
+    this.client = null;
+    this.exit = null;
+    if (code !== null) close(half.socket, code);
+    if (other !== null) close(other.socket, toOther);
+    this.claimed();
+    this.giveBackPlace(half.shared.room);
+    this.drain();
+  }
+
+  private dismiss(socket: WebSocket, code: number): void {
+    close(socket, code);
+    this.drain();
+  }
+
+  // A peer that neither reads nor answers its close would keep its socket and its queue: after a while everything here
+  // is cut. The timer runs only behind an end.
+  private drain(): void {
+    if (this.sockets.size === 0) return;
+    this.drainTimer ??= setTimeout(() => this.ctx.abort("drained"), DRAIN_MS);
+  }
+
+  // A place that does not come back is free again when the room's exits register anew.
+  private giveBackPlace(room: string): void {
+    this.ctx.waitUntil(
+      this.roomObject(room)
+        .release()
+        .catch(() => {}),
+    );
+  }
+
+  // ---- state
+
+  private restore(): void {
+    const rotation = new KeyRotation(this.settings.rotateBytes, this.settings.rotateMs, Date.now());
+    for (const socket of this.sockets) {
+      const half = Half.restore(socket, rotation, this.settings.windowBytes);
+      if (half !== null) this[half.role] = half;
+    }
+    if (this.client === null || this.exit === null) return;
+    this.client.other = this.exit;
+    this.exit.other = this.client;
+  }
+
+  private halfOf(socket: WebSocket): Half | null {
+    if (this.client?.socket === socket) return this.client;
+    return this.exit?.socket === socket ? this.exit : null;
+  }
+
+  private accept(): { socket: WebSocket; response: Response } {
+    const accepted = accept(this.ctx);
+    accepted.socket.serializeAttachment(null);
+    this.sockets.add(accepted.socket);
+    return accepted;
+  }
+
+  // A socket that broke while it was written to ends the pair like one that was cut.
+  private guard(half: Half, act: () => void): void {
+    try {
+      act();
+    } catch {
+      this.end(half, OTHER, OTHER);
+    }
+  }
+
+  private roomObject(room: string) {
+    return this.env.ROOM.get(this.env.ROOM.idFromName(room));
+  }
+}
+
+async function waitFor(event: Promise<void>, ms: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | null = null;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([event, late]);
+  clearTimeout(timer);
+}

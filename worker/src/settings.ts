@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+//
+// What an operator may set, from the Worker's variables (wrangler.jsonc, or the environment of a self-hosted workerd;
+// docs/worker.md lists them). A variable that can't be read fails every request: a relay with another limit than its
+// operator asked for would be worse. Pure.
+import type { Pair } from "./pair";
+import type { Room } from "./room";
+
+type Variable = string | null | undefined;
+
+export interface Env {
+  ROOM: DurableObjectNamespace<Room>;
+  PAIR: DurableObjectNamespace<Pair>;
+  ALLOW_ROOMS?: Variable;
+  DEBUG_COUNTERS?: Variable;
+  IDLE_SECONDS?: Variable;
+  JOIN_RATE?: Variable;
+  MAX_PAIRS_PER_ROOM?: Variable;
+  RELAY_NAMES?: Variable;
+  ROTATE_BYTES?: Variable;
+  ROTATE_SECONDS?: Variable;
+  SOURCE_HEADER?: Variable;
+  WINDOW_BYTES?: Variable;
+}
+
+export interface Settings {
+  allowRooms: ReadonlySet<string> | null; // null: every room
+  debugCounters: boolean;
+  idleMs: number;
+  joinRate: number; // a second and source; 0: no limit
+  maxPairsPerRoom: number;
+  relayNames: readonly string[]; // in lower case, without ports
+  rotateBytes: number;
+  rotateMs: number;
+  sourceHeader: string; // empty: the platform's own word for the peer's address
+  windowBytes: number;
+}
+
+export type Vars = Omit<Env, "ROOM" | "PAIR">;
+
+// Without any name set, exits may register under the names of loopback only.
+const LOOPBACK_NAMES = "localhost 127.0.0.1 ::1";
+
+export function readSettings(vars: Vars): Settings {
+  const allowed = words(vars.ALLOW_ROOMS);
+  return {
+    allowRooms: allowed.length > 0 ? new Set(allowed) : null,
+    debugCounters: vars.DEBUG_COUNTERS === "1",
+    idleMs: 1_000 * number("IDLE_SECONDS", vars.IDLE_SECONDS, 75, 1, 86_400),
+    joinRate: number("JOIN_RATE", vars.JOIN_RATE, 20, 0, 1e6),
+    maxPairsPerRoom: integer("MAX_PAIRS_PER_ROOM", vars.MAX_PAIRS_PER_ROOM, 1_000, 1, 1e7),
+    relayNames: words(vars.RELAY_NAMES || LOOPBACK_NAMES).map((name) => name.toLowerCase()),
+    // An end takes no key before its handshake is over, which is less than 1 KiB and at most 10 s long.
+    rotateBytes: integer("ROTATE_BYTES", vars.ROTATE_BYTES, 2 ** 30, 64 * 1_024, Number.MAX_SAFE_INTEGER),
+    rotateMs: 1_000 * integer("ROTATE_SECONDS", vars.ROTATE_SECONDS, 600, 30, 365 * 86_400),
+    sourceHeader: vars.SOURCE_HEADER ?? "",
+    // The ends fill three quarters of it and acknowledge every 256 KiB.
+    windowBytes: integer("WINDOW_BYTES", vars.WINDOW_BYTES, 4 * 2 ** 20, 2 ** 20, 64 * 2 ** 20),
+  };
+}
+
+function words(text: Variable): string[] {
+  return (text ?? "").split(/\s+/).filter((word) => word !== "");
+}
+
+function number(name: string, text: Variable, usual: number, lowest: number, highest: number): number {
+  if (text === undefined || text === null || text === "") return usual;
+  const value = /^[0-9]+(\.[0-9]+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= lowest && value <= highest)) throw new Error(`${name} is not a number from ${lowest} to ${highest}`);
+  return value;
+}
+
+function integer(name: string, text: Variable, usual: number, lowest: number, highest: number): number {
+  const value = number(name, text, usual, lowest, highest);
+  if (!Number.isInteger(value)) throw new Error(`${name} is not an integer`);
+  return value;
+}
