@@ -40,8 +40,8 @@ NATIVE = Profile(
     flags=frozenset({"--allow-rooms", "--idle-timeout", "--join-rate", "--max-pairs", "--max-pairs-per-room",
                      "--rotate-bytes", "--rotate-seconds", "--upgrade-timeout"}))
 WORKER = Profile(
-    "worker", window=4 * MIB,
+    "worker", window=4 * MIB, early_bytes=(*FRONT_END, 101),
     flags=frozenset({"--allow-rooms", "--join-rate", "--max-pairs-per-room", "--rotate-bytes", "--rotate-seconds"}))
-GENERIC = Profile("generic")
+GENERIC = Profile("generic", early_bytes=(*FRONT_END, 101))
 
 PROFILES = {profile.name: profile for profile in (NATIVE, WORKER, GENERIC)}

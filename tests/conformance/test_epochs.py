@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from contextlib import asynccontextmanager
 
 import pytest
 from profiles import KIB
@@ -10,6 +11,14 @@ from relay_peers import Closed, from_base64url, scenario
 
 MESSAGE = 16 * KIB
 LOWEST_ROTATE_SECONDS = 30
+
+
+@asynccontextmanager
+async def pair_of(relay):
+    """A pair whose halves leave the answers to the test."""
+    async with relay.pair() as (client, exit_half):
+        client.answers_keys = exit_half.answers_keys = False
+        yield client, exit_half
 
 
 async def answer(half, epoch, other):
@@ -36,6 +45,8 @@ async def until_key(sender, receiver, limit):
             key = await sender.receive()
             assert key["type"] == "key", key
             return got, key, passed
+        await receiver.send("ping")
+        assert await receiver.receive() == "pong", "no key goes behind the message that it was time for"
         passed += MESSAGE
     raise AssertionError(f"no key within {passed} bytes")
 
@@ -51,7 +62,7 @@ def test_both_halves_get_the_same_next_key(rotating, way):
     relay, rotate_bytes = rotating
 
     async def flow():
-        async with relay.pair() as halves:
+        async with pair_of(relay) as halves:
             sender, receiver = halves if way == "up" else reversed(halves)
             keys = {sender.paired["remote_key"]}
             for epoch in range(1, 6):
@@ -73,7 +84,7 @@ def test_both_directions_count_together(rotating):
     relay, rotate_bytes = rotating
 
     async def flow():
-        async with relay.pair() as (client, exit_half):
+        async with pair_of(relay) as (client, exit_half):
             for number in range(2 * rotate_bytes // MESSAGE):
                 near, far = (client, exit_half) if number % 2 else (exit_half, client)
                 await near.send(bytes(MESSAGE))
@@ -100,7 +111,7 @@ def test_the_next_key_is_held_back_until_both_have_answered(rotating, first):
                 assert await receiver.receive() == bytes(MESSAGE), "no key before both have answered the last"
 
     async def flow():
-        async with relay.pair() as (client, exit_half):
+        async with pair_of(relay) as (client, exit_half):
             await until_key(client, exit_half, rotate_bytes + 2 * MESSAGE)
             early, late = (client, exit_half) if first == "client" else (exit_half, client)
             await pass_much(client, exit_half)
@@ -120,7 +131,7 @@ def test_a_key_seen_that_has_no_place_is_1008(rotating, wrong, half):
     relay, rotate_bytes = rotating
 
     async def flow():
-        async with relay.pair() as (client, exit_half):
+        async with pair_of(relay) as (client, exit_half):
             await until_key(client, exit_half, rotate_bytes + 2 * MESSAGE)
             offender, other = (client, exit_half) if half == "client" else (exit_half, client)
             if wrong == "twice":
@@ -137,7 +148,7 @@ def test_epochs_past_255(rotating):
     relay, rotate_bytes = rotating
 
     async def flow():
-        async with relay.pair() as (client, exit_half):
+        async with pair_of(relay) as (client, exit_half):
             for epoch in range(1, 301):
                 theirs, ours, _ = await until_key(client, exit_half, rotate_bytes + 2 * MESSAGE)
                 assert theirs == ours and ours["epoch"] == epoch
@@ -197,7 +208,7 @@ def test_every_message_can_be_opened(rotating, seed):
     relay, _ = rotating
 
     async def flow():
-        async with relay.pair() as (client, exit_half):
+        async with pair_of(relay) as (client, exit_half):
             near, far = End(client, 1_500, 2 * seed), End(exit_half, 1_500, 2 * seed + 1)
             await asyncio.gather(near.send_all(far), far.send_all(near), near.read_all(far), far.read_all(near))
             assert near.epoch >= 5
@@ -211,7 +222,7 @@ def test_a_key_after_a_time_and_only_with_a_message(relay_with):
     relay = relay_with("--rotate-seconds", str(LOWEST_ROTATE_SECONDS))
 
     async def flow():
-        async with relay.pair() as (client, exit_half):
+        async with pair_of(relay) as (client, exit_half):
             await client.send(b"early")
             assert await exit_half.receive() == b"early"
             with pytest.raises(asyncio.TimeoutError):
@@ -228,7 +239,7 @@ def test_a_key_after_a_time_and_only_with_a_message(relay_with):
 def test_no_key_before_the_handshake_can_be_over(relay):
     """Less than 64 KiB, in less than 30 s."""
     async def flow():
-        async with relay.pair() as (client, exit_half):
+        async with pair_of(relay) as (client, exit_half):
             for _ in range(3):
                 for sender, receiver in ((client, exit_half), (exit_half, client)):
                     await sender.send(bytes(10_000))

@@ -47,6 +47,9 @@ def test_a_named_instance_is_knocked_on(relay):
             exit_half = await relay.take(room, await controls[b"number-2"].receive())
             await client.expect_paired()
             exit_half.drop()
+        for name in (b"number-1", b"number-3"):
+            await controls[name].send("ping")
+            assert await controls[name].receive() == "pong", "no knock before it"
 
     scenario(join())
 

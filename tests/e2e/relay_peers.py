@@ -70,17 +70,19 @@ async def drop_all():
 
 
 class Peer:
-    """One WebSocket to the relay. Marks are echoed unless `echo` is off; they are counted either way."""
+    """One WebSocket to the relay. Marks are echoed unless `echo` is off; they are counted either way. New keys are
+    answered unless `answers_keys` is off, and are then received like any other message."""
 
     def __init__(self, ws):
         self.ws = ws
         self.echo = True
+        self.answers_keys = True
         self.marks = []
         self.paired = None
         open_peers.append(self)
 
     async def receive(self):
-        """The next message that is not a mark: bytes, str for `pong`, or dict."""
+        """The next message that asks for no answer: bytes, str for `pong`, or dict."""
         while True:
             try:
                 message = await asyncio.wait_for(self.ws.recv(), PATIENCE)
@@ -89,6 +91,9 @@ class Peer:
             if isinstance(message, bytes) or message == "pong":
                 return message
             control = json.loads(message)
+            if control["type"] == "key" and self.answers_keys:
+                self.say({"type": "key_seen", "epoch": control["epoch"]})
+                continue
             if control["type"] != "mark":
                 return control
             self.marks.append(control["id"])
