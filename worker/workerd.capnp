@@ -15,6 +15,8 @@ const plaintext :Workerd.Config = (
 const relay :Workerd.Worker = (
   modules = [(name = "worker", esModule = embed "dist/worker.mjs")],
   compatibilityDate = "2026-11-17",
+  # The protocol has no extensions: sealed records don't get smaller, and a peer could make a little inflate to much.
+  compatibilityFlags = ["no_web_socket_compression"],
   bindings = [
     (name = "ROOM", durableObjectNamespace = "Room"),
     (name = "PAIR", durableObjectNamespace = "Pair"),
