@@ -30,13 +30,14 @@ class Profile:
     not_utf8: tuple = (1007, 1006)
     # Of a receiver that stops reading a relay without backpressure may part, after `window` bytes.
     stalled_sender: tuple = ("held back", 4413)
+    hangs_up_seconds: float = 40            # after a close, whether it is answered or not
     registration_seconds: float = 30        # by then a challenge has to be answered
 
 
 NATIVE = Profile(
     "native", window=16 * MIB, not_http=(0, 400), long_target=(414,), long_header=(431,), no_key=(400,),
     early_bytes=(400,), other_version=(426,), other_host=(400, 421), broken_frame=(1002,), not_utf8=(1007,),
-    stalled_sender=("held back",), registration_seconds=12,
+    stalled_sender=("held back",), hangs_up_seconds=8, registration_seconds=12,
     flags=frozenset({"--allow-rooms", "--idle-timeout", "--join-rate", "--max-pairs", "--max-pairs-per-room",
                      "--rotate-bytes", "--rotate-seconds", "--upgrade-timeout"}))
 WORKER = Profile(

@@ -3,6 +3,7 @@
 "Control messages", "Close codes")."""
 import asyncio
 import os
+import time
 from contextlib import suppress
 
 import pytest
@@ -183,6 +184,28 @@ def test_a_cut_client_before_paired_leaves_the_exit_registered(relay):
         await client.expect_paired()
 
     scenario(cut())
+
+
+@pytest.mark.waits(20)
+@pytest.mark.parametrize("answers", [True, False], ids=["answered", "not answered"])
+def test_the_connection_ends_after_a_close(relay, profile, answers):
+    """The relay hangs up, whether its close is answered or not."""
+    async def end():
+        async with relay.pair() as (client, exit_half):
+            if not answers:
+                exit_half.ws.transport.pause_reading()
+            await client.close(1000)
+            if not answers:
+                await asyncio.wait([exit_half.ws.transfer_data_task], timeout=profile.hangs_up_seconds)
+                exit_half.ws.transport.resume_reading()
+            assert await exit_half.close_code() in (1000, 1006)
+            # The library waits as long for the end of the connection, before it ends it itself.
+            exit_half.ws.close_timeout = profile.hangs_up_seconds
+            began = time.monotonic()
+            await exit_half.ws.wait_closed()
+            assert time.monotonic() - began < profile.hangs_up_seconds
+
+    scenario(end())
 
 
 @pytest.mark.parametrize("ending,passed", [("close", 1000), ("cut", 4000)])

@@ -23,14 +23,14 @@ def pytest_report_header():
 
 
 def pytest_collection_modifyitems(config, items):
-    """Tests of the native relay alone are left out for another one, and never silently (pytest_terminal_summary)."""
-    if RELAY == "native":
-        return
-    alone = {item: item.get_closest_marker("native_relay") for item in items}
-    config.hook.pytest_deselected(items=[item for item, mark in alone.items() if mark])
-    items[:] = [item for item, mark in alone.items() if not mark]
-    config.stash[LEFT_OUT] = sorted({f"{item.location[0]}: {mark.args[0]}" if item.module.__dict__.get("pytestmark") else
-                                     f"{item.nodeid.split('[')[0]}: {mark.args[0]}" for item, mark in alone.items() if mark})
+    """Tests of one relay alone are left out for the other, and never silently (pytest_terminal_summary)."""
+    other = "worker_relay" if RELAY == "native" else "native_relay"
+    marks = {item: item.get_closest_marker(other) for item in items}
+    config.hook.pytest_deselected(items=[item for item, mark in marks.items() if mark])
+    items[:] = [item for item, mark in marks.items() if not mark]
+    whole = [item.path.name for item, mark in marks.items() if mark and mark in item.module.__dict__.get("pytestmark", ())]
+    config.stash[LEFT_OUT] = sorted({f"{item.path.name if item.path.name in whole else item.nodeid.split('[')[0]}: {mark.args[0]}"
+                                     for item, mark in marks.items() if mark})
 
 
 def pytest_sessionstart(session):

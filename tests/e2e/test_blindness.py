@@ -193,6 +193,7 @@ class DeafClient:
         self._socket.close()
 
 
+@pytest.mark.native_relay("V8 copies strings as it likes: the Worker can't promise to wipe Key_remote")
 def test_relay_holds_its_own_share_until_it_is_sent(chain):
     """Key_remote is found in the relay while one half has not been able to take it, and wiped when it has. Its value
     comes from the other half, the exit's."""

@@ -19,7 +19,7 @@ MIB = 1024 * KIB
 MARK_EVERY = 256 * KIB
 WINDOW = 16 * MIB
 
-pytestmark = pytest.mark.native_relay("what is special to the native relay")
+pytestmark = [pytest.mark.native_relay("what is special to the native relay")]
 
 
 @pytest.fixture(scope="module", params=["plain-1", "tls-3"])

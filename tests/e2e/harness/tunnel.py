@@ -22,6 +22,9 @@ def start_relay(directory, certificate=None, *extra, name="relay", port=0, kind=
     transport = ["--tls-cert", certificate.cert, "--tls-key", certificate.key] if certificate else ["--plaintext"]
     # All tests dial from one address, many at once: the join limit has a test of its own.
     rate = [] if "--join-rate" in extra else ["--join-rate", "0"]
+    if kind == "worker" and "--log-level" in extra:  # it has no log of its own
+        at = extra.index("--log-level")
+        extra = extra[:at] + extra[at + 2:]
     relay = ReadyProgram(name, [RELAYS[kind], "--listen", f"127.0.0.1:{port}", *transport, *rate, *extra], directory)
     relay.port = relay.address()[1]
     relay.url = f"{'wss' if certificate else 'ws'}://localhost:{relay.port}"
