@@ -35,6 +35,7 @@ interface Registered {
 export class Room extends DurableObject<Env> {
   private readonly settings: Settings;
   private pairs = 0;
+  private readonly deadlines = new Map<WebSocket, ReturnType<typeof setTimeout>>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -50,18 +51,17 @@ export class Room extends DurableObject<Env> {
     counters.room_events++;
     const inner = decodeInner(request);
     if (inner.kind !== "exit") return new Response(null, { status: 404 });
-    if (this.ctx.getWebSockets().length - this.exits().length >= MAX_STRANGERS) {
-      return new Response(null, { status: 503, headers: { "Retry-After": "1" } });
-    }
+    if (this.fullOfStrangers()) return new Response(null, { status: 503, headers: { "Retry-After": "1" } });
     const { socket, response } = accept(this.ctx);
     const nonce = randomName(NONCE_BYTES);
     const { room, instance, authority } = inner;
     attach(socket, { state: "challenged", claim: { room, instance, authority, nonce } });
     socket.send(encodeChallenge(nonce));
-    // Keeps the object in memory until the answer is due, and no longer.
-    setTimeout(() => {
-      if (controlOf(socket)?.state !== "registered") this.drop(socket, FORBIDDEN);
-    }, REGISTRATION_MS);
+    // Keeps the object in memory until there is an answer, or it is due.
+    this.deadlines.set(
+      socket,
+      setTimeout(() => this.drop(socket, FORBIDDEN), REGISTRATION_MS),
+    );
     return response;
   }
 
@@ -72,6 +72,7 @@ export class Room extends DurableObject<Env> {
     if (control.state === "registered") return this.drop(socket, POLICY); // an exit sends nothing but `ping`
     const answer = typeof message === "string" ? decodeControl(message) : null;
     if (control.state === "verifying" || answer?.type !== "register") return this.drop(socket, FORBIDDEN);
+    this.clearDeadline(socket);
     attach(socket, { ...control, state: "verifying" });
     const owner = await ownsRoom(control.claim, answer.roomKey, answer.signature);
     if (controlOf(socket)?.state !== "verifying") return; // it ended meanwhile
@@ -142,8 +143,24 @@ export class Room extends DurableObject<Env> {
   }
 
   private drop(socket: WebSocket, code: number): void {
+    this.clearDeadline(socket);
     attach(socket, null);
     close(socket, code);
+  }
+
+  // A peer that does not answer its close keeps its socket, and one socket alone can't be cut: only all of them, with
+  // the object. That is done when no exit is among them; otherwise the exits stay and no more register for now.
+  private fullOfStrangers(): boolean {
+    this.dropSilent();
+    const exits = this.exits().length;
+    if (this.ctx.getWebSockets().length - exits < MAX_STRANGERS) return false;
+    if (exits === 0) this.ctx.abort("the sockets of strangers");
+    return true;
+  }
+
+  private clearDeadline(socket: WebSocket): void {
+    clearTimeout(this.deadlines.get(socket) ?? null);
+    this.deadlines.delete(socket);
   }
 
   // Looked at when somebody joins, and never by a timer, so that an idle room costs nothing.
