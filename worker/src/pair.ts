@@ -5,7 +5,7 @@
 // acts on messages, and hibernates between them. A pair's id, drawn by index.ts, is the object's name: an id works once
 // because no second client is ever sent here.
 import { DurableObject } from "cloudflare:workers";
-import { BEHIND, NO_EXIT, OTHER, PAIR_GONE, POLICY, TOO_LONG, answerTo, passedOn } from "./close_codes";
+import { answerTo, BEHIND, NO_EXIT, OTHER, PAIR_GONE, POLICY, passedOn, TOO_LONG } from "./close_codes";
 import { decodeControl, encodePaired } from "./control";
 import { counters } from "./counters";
 import { Half } from "./half";

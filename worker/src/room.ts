@@ -3,12 +3,12 @@
 // The exits of one room (PROTOCOL.md, "Registration"): the object that holds their control sockets and knocks on them
 // when pair.ts asks it to. All state is in the sockets' attachments, so it hibernates whenever nobody joins.
 import { DurableObject } from "cloudflare:workers";
-import { FORBIDDEN, GOING_AWAY, OTHER, POLICY, REPLACED, answerTo } from "./close_codes";
+import { answerTo, FORBIDDEN, GOING_AWAY, OTHER, POLICY, REPLACED } from "./close_codes";
 import { decodeControl, encodeChallenge, encodeKnock, encodeRegistered } from "./control";
 import { counters } from "./counters";
 import { decodeInner } from "./inner_request";
 import { randomName } from "./names";
-import { ownsRoom, type Claim } from "./registration";
+import { type Claim, ownsRoom } from "./registration";
 import { type Env, readSettings, type Settings } from "./settings";
 import { accept, answerPings, close } from "./sockets";
 
