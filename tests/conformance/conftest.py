@@ -21,7 +21,7 @@ def pytest_addoption(parser):
     group = parser.getgroup("relay")
     group.addoption("--relay", default="native", help=f"a relay's URL, or one to start: {', '.join(STARTED)}")
     group.addoption("--ca", help="a file with the certificates to trust instead of the system's")
-    group.addoption("--profile", choices=PROFILES, help="which limits the relay has (default: by --relay, else generic)")
+    group.addoption("--profile", choices=PROFILES, help="which limits it has (default: by --relay, else generic)")
     group.addoption("--rooms", type=int, default=500, help="rooms of the isolation test (default: %(default)s)")
     group.addoption("--rotate-bytes", type=int, default=0,
                     help="the relay at the URL changes keys after that many bytes; for the tests of epochs")
@@ -50,7 +50,8 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         missing = {flag for mark in item.iter_markers("needs") for flag in mark.args} - flags
         if missing:
-            reasons[item.nodeid.split("::")[1].split("[")[0]] = f"needs a relay that it starts with {', '.join(sorted(missing))}"
+            name = item.nodeid.split("::")[1].split("[")[0]
+            reasons[name] = f"needs a relay that it starts with {', '.join(sorted(missing))}"
         else:
             kept.append(item)
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])

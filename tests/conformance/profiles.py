@@ -28,6 +28,7 @@ class Profile:
     other_host: tuple = FRONT_END
     broken_frame: tuple = (1002, 1006)
     not_utf8: tuple = (1007, 1006)
+    lenient_masks: bool = True              # whether a client's frame without a mask may pass
     # Of a receiver that stops reading a relay without backpressure may part, after `window` bytes.
     stalled_sender: tuple = ("held back", 4413)
     hangs_up_seconds: float = 40            # after a close, whether it is answered or not
@@ -37,11 +38,12 @@ class Profile:
 NATIVE = Profile(
     "native", window=16 * MIB, not_http=(0, 400), long_target=(414,), long_header=(431,), no_key=(400,),
     early_bytes=(400,), other_version=(426,), other_host=(400, 421), broken_frame=(1002,), not_utf8=(1007,),
-    stalled_sender=("held back",), hangs_up_seconds=8, registration_seconds=12,
+    lenient_masks=False, stalled_sender=("held back",), hangs_up_seconds=8, registration_seconds=12,
     flags=frozenset({"--allow-rooms", "--idle-timeout", "--join-rate", "--max-pairs", "--max-pairs-per-room",
                      "--rotate-bytes", "--rotate-seconds", "--upgrade-timeout"}))
 WORKER = Profile(
-    "worker", window=4 * MIB, early_bytes=(*FRONT_END, 101),
+    # workerd reads a byte that is not UTF-8 as U+FFFD, and a text that has no place is 1008.
+    "worker", window=4 * MIB, early_bytes=(*FRONT_END, 101), not_utf8=(1007, 1008), hangs_up_seconds=8,
     flags=frozenset({"--allow-rooms", "--join-rate", "--max-pairs-per-room", "--rotate-bytes", "--rotate-seconds"}))
 GENERIC = Profile("generic", early_bytes=(*FRONT_END, 101))
 

@@ -136,7 +136,8 @@ def test_a_key_seen_that_has_no_place_is_1008(rotating, wrong, half):
             offender, other = (client, exit_half) if half == "client" else (exit_half, client)
             if wrong == "twice":
                 await answer(offender, 1, other)
-            await offender.send({"type": "key_seen", "epoch": {"of the next epoch": 2, "of the first one": 0, "twice": 1}[wrong]})
+            epoch = {"of the next epoch": 2, "of the first one": 0, "twice": 1}[wrong]
+            await offender.send({"type": "key_seen", "epoch": epoch})
             assert await ends(offender) == 1008
             assert await ends(other) == 4000
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From a client's upgrade to `paired`: which exit is knocked on, how long, and what a pair id is good for ("Pairing")."""
+"""From a client's upgrade to `paired`: which exit is knocked on, how long, what a pair id is good for ("Pairing")."""
 import asyncio
 import os
 import time

@@ -110,14 +110,27 @@ def test_a_message_that_is_too_long_is_1009(relay, profile):
     scenario(misbehave())
 
 
-@pytest.mark.parametrize("frame", [b"\x82\x01a", b"\xc2\x81abcdx", b"\x83\x81abcdx", b"\x09\x80abcd", b"\x80\x80abcd"],
-                         ids=["not masked", "reserved bit", "reserved opcode", "ping in fragments", "nothing to continue"])
+@pytest.mark.parametrize("frame", [b"\xc2\x81abcdx", b"\x83\x81abcdx", b"\x09\x80abcd", b"\x80\x80abcd"],
+                         ids=["reserved bit", "reserved opcode", "ping in fragments", "nothing to continue"])
 def test_broken_frames_end_the_pair(relay, profile, frame):
     async def misbehave():
         async with relay.pair() as (client, exit_half):
             client.ws.transport.write(frame)
             assert await client.close_code() in profile.broken_frame
             assert await exit_half.close_code() == 4000
+
+    scenario(misbehave())
+
+
+def test_frames_without_a_mask(relay, profile):
+    async def misbehave():
+        async with relay.pair() as (client, exit_half):
+            client.ws.transport.write(b"\x82\x01a")
+            try:
+                assert await exit_half.receive() == b"a" and profile.lenient_masks
+            except Closed as closed:
+                assert closed.code == 4000
+                assert await client.close_code() in profile.broken_frame
 
     scenario(misbehave())
 
