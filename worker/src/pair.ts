@@ -242,11 +242,12 @@ export class Pair extends DurableObject<Env> {
   }
 }
 
-async function waitFor(event: Promise<void>, ms: number): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | null = null;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
+function waitFor(event: Promise<void>, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    void event.then(() => {
+      clearTimeout(timer);
+      resolve();
+    });
   });
-  await Promise.race([event, late]);
-  clearTimeout(timer);
 }

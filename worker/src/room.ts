@@ -159,7 +159,8 @@ export class Room extends DurableObject<Env> {
   }
 
   private clearDeadline(socket: WebSocket): void {
-    clearTimeout(this.deadlines.get(socket) ?? null);
+    const deadline = this.deadlines.get(socket);
+    if (deadline !== undefined) clearTimeout(deadline);
     this.deadlines.delete(socket);
   }
 
