@@ -13,7 +13,10 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/compose.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/beast/core/bind_handler.hpp>
 #include <boost/beast/core/role.hpp>
+#include <boost/beast/core/stream_traits.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 
@@ -104,10 +107,14 @@ class AnswerGate {
   std::shared_ptr<UpgradeAnswer> answer_;  // until a read after it was accepted
 };
 
-// Beast finds this by its name when the closing handshake is over.
+// Beast finds this by its name when the closing handshake is over. RFC 6455, section 7.1.1 has a client wait
+// for the server to hang up. A relay that takes its time would only hold the next lane back: the connection
+// goes at once.
 template <class Next, class Handler>
-void async_teardown(boost::beast::role_type role, AnswerGate<Next>& gate, Handler&& handler) {
-  async_teardown(role, gate.next_layer(), std::forward<Handler>(handler));
+void async_teardown(boost::beast::role_type, AnswerGate<Next>& gate, Handler&& handler) {
+  boost::beast::get_lowest_layer(gate).close();
+  asio::post(gate.get_executor(),
+             boost::beast::bind_front_handler(std::forward<Handler>(handler), ErrorCode{}));
 }
 
 }  // namespace zks::carrier

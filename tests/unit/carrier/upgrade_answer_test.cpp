@@ -6,6 +6,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -14,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include "carrier/dial.hpp"
+#include "carrier/websocket_carrier.hpp"
 #include "run.hpp"
 
 namespace zks::carrier {
@@ -200,6 +202,46 @@ TEST(DialAnswer, IsNotAWebSocketServers) {
     const Error error = dial_error({text});
     EXPECT_EQ(error.kind, ErrorKind::kNetwork) << text << error.text;
   }
+}
+
+// ---- a server that closes and does not hang up
+
+asio::awaitable<void> close_and_stay(tcp::acceptor* acceptor, bool* hung_up) {
+  auto [ec, socket] = co_await acceptor->async_accept(kTuple);
+  if (ec) co_return;
+  websocket::stream<tcp::socket> ws(std::move(socket));
+  auto [upgrade_ec] = co_await ws.async_accept(kTuple);
+  if (upgrade_ec) co_return;
+  const std::string close_4000 = "\x88\x02\x0f\xa0";
+  co_await asio::async_write(ws.next_layer(), asio::buffer(close_4000), kTuple);
+  std::string rest;
+  co_await asio::async_read(ws.next_layer(), asio::dynamic_buffer(rest), kTuple);  // the client's end
+  *hung_up = true;
+}
+
+asio::awaitable<void> read_until_closed(asio::any_io_executor executor, std::uint16_t port, Error* error,
+                                        std::chrono::steady_clock::duration* took) {
+  Result<CarrierPtr> dialled = make_error(ErrorKind::kIo, "not dialled");
+  co_await dial_one(executor, port, &dialled);
+  if (!dialled) co_return;
+  const auto began = std::chrono::steady_clock::now();
+  Buffer buffer;
+  const auto got = co_await (*dialled)->read(buffer);
+  *took = std::chrono::steady_clock::now() - began;
+  if (!got) *error = got.error();
+}
+
+TEST(DialAnswer, AClosedLaneEndsWithoutTheServersHangingUp) {
+  asio::io_context io;
+  tcp::acceptor acceptor(io, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+  Error error;
+  bool hung_up = false;
+  std::chrono::steady_clock::duration took{};
+  run(io, close_and_stay(&acceptor, &hung_up),
+      read_until_closed(io.get_executor(), acceptor.local_endpoint().port(), &error, &took));
+  EXPECT_EQ(error.detail, 4000) << error.text;
+  EXPECT_TRUE(hung_up);
+  EXPECT_LT(took, kCloseTimeout / 2) << "it waited for the server";
 }
 
 }  // namespace
