@@ -99,13 +99,15 @@ export class Pair extends DurableObject<Env> {
     client.other = exit;
     exit.other = client;
     client.shared.rotation.begin(Date.now());
-    this.guard(exit, () => {
+    try {
       const paired = encodePaired(randomName(REMOTE_KEY_BYTES), this.settings.windowBytes);
       client.socket.send(paired);
       exit.socket.send(paired);
       client.save();
       exit.save();
-    });
+    } catch {
+      this.broke(exit);
+    }
     this.claimed();
     return response;
   }
@@ -116,10 +118,12 @@ export class Pair extends DurableObject<Env> {
     counters.pair_events++;
     const half = this.halfOf(socket);
     if (half === null) return; // it was closed; what was on its way is nobody's
-    this.guard(half, () => {
+    try {
       if (typeof message === "string") this.onText(half, message);
       else this.onBinary(half, message);
-    });
+    } catch {
+      this.broke(half);
+    }
   }
 
   private onBinary(from: Half, message: ArrayBuffer): void {
@@ -228,13 +232,9 @@ export class Pair extends DurableObject<Env> {
     return accepted;
   }
 
-  // A socket that broke while it was written to ends the pair like one that was cut.
-  private guard(half: Half, act: () => void): void {
-    try {
-      act();
-    } catch {
-      this.end(half, OTHER, OTHER);
-    }
+  // A socket was closed by its peer while it was written to: the pair ends as when a half is cut.
+  private broke(half: Half): void {
+    this.end(half, OTHER, OTHER);
   }
 
   private roomObject(room: string) {
