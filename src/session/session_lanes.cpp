@@ -204,7 +204,7 @@ bool Session::tick(LaneNumber number, TimePoint now, std::size_t undrained_bytes
     return true;
   }
   const auto silence = now - lane->last_received;
-  if (silence < kOwedSilence || !serves_streams(*lane)) return true;
+  if (silence < kOwedSilence || (!serves_streams(*lane) && !lane->exchanging())) return true;
   if (silence >= kIdleSilence || owed(*lane)) request_ping(*lane, now);
   return true;
 }
@@ -212,7 +212,8 @@ bool Session::tick(LaneNumber number, TimePoint now, std::size_t undrained_bytes
 TimePoint Session::next_deadline() const {
   TimePoint next = lazy_deadline_;
   for (const auto& [number, lane] : lanes_) {
-    if (!streams_.empty() || lane->ping) next = std::min(next, lane->checked_at + kCheckEvery);
+    if (!streams_.empty() || lane->ping || lane->exchanging())
+      next = std::min(next, lane->checked_at + kCheckEvery);
   }
   return next;
 }

@@ -231,6 +231,19 @@ TEST_F(Lanes, EachLaneIsProbedForItsOwnStreams) {
   EXPECT_TRUE(take(client, 1).has<PingFrame>());
 }
 
+// Or streams of a lane that dies later would wait for an exchange that never ends.
+TEST_F(Lanes, AnOpenExchangeIsOwedAnAnswerWithoutAnyStream) {
+  open();  // 2
+  attach(3, HelloMode::kJoin);
+  client.lose_lane(3);
+  ASSERT_TRUE(take(client, 1).has<LaneDownFrame>());
+  now += std::chrono::seconds(11);
+  EXPECT_TRUE(client.tick(1, now, 0));
+  EXPECT_TRUE(take(client, 1).has<PingFrame>());
+  now += std::chrono::seconds(6);
+  EXPECT_FALSE(client.tick(1, now, 0));
+}
+
 TEST_F(Lanes, GoawayIsSaidAgainWhenItsLaneDies) {
   exit.go_away(GoawayCode::kShutdown, "bye");
   EXPECT_TRUE(take(exit, 1).has<GoawayFrame>());
