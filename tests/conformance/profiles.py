@@ -43,7 +43,7 @@ NATIVE = Profile(
                      "--rotate-bytes", "--rotate-seconds", "--upgrade-timeout"}))
 WORKER = Profile(
     # workerd reads a byte that is not UTF-8 as U+FFFD, and a text that has no place is 1008.
-    "worker", window=4 * MIB, early_bytes=(*FRONT_END, 101), not_utf8=(1007, 1008), hangs_up_seconds=20,
+    "worker", window=4 * MIB, early_bytes=(*FRONT_END, 101), not_utf8=(1007, 1008), hangs_up_seconds=40,
     flags=frozenset({"--allow-rooms", "--join-rate", "--max-pairs-per-room", "--rotate-bytes", "--rotate-seconds"}))
 GENERIC = Profile("generic", early_bytes=(*FRONT_END, 101))
 

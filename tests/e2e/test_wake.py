@@ -31,6 +31,8 @@ def namespace(tmp_path, monkeypatch):
             wrapper.write_text(f'#!/bin/sh\nexec ip netns exec {name} {getattr(tunnel, variable)} "$@"\n')
             wrapper.chmod(0o755)
             monkeypatch.setattr(tunnel, variable, wrapper)
+            if variable == "RELAY_PROGRAM":
+                monkeypatch.setitem(tunnel.RELAYS, "native", wrapper)
         yield name
     finally:
         subprocess.run(["ip", "netns", "delete", name], check=True)
@@ -51,6 +53,7 @@ def test_waking_ends_the_pause(new_chain):
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.native_relay("relay, exit and client run in one namespace; what is shown is the client's")
 def test_a_new_address_ends_the_pause(namespace, new_chain):
     chain = new_chain(client_options=("--reconnect-max", "10m"), exit_options=("--reconnect-max", "10m"))
     assert_ends_the_pause(chain, lambda: subprocess.run(

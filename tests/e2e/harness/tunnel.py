@@ -4,6 +4,7 @@
 Each gets free ports (port 0; the ready file says which) and a directory of its own.
 """
 import os
+import signal
 
 from .access_link import AccessLink
 from .process import CLIENT_PROGRAM, RELAY_PROGRAM, REPOSITORY, ReadyProgram, run
@@ -26,9 +27,17 @@ def start_relay(directory, certificate=None, *extra, name="relay", port=0, kind=
         at = extra.index("--log-level")
         extra = extra[:at] + extra[at + 2:]
     relay = ReadyProgram(name, [RELAYS[kind], "--listen", f"127.0.0.1:{port}", *transport, *rate, *extra], directory)
+    if kind == "worker":
+        relay.stop = lambda: _end_workerd(relay)
     relay.port = relay.address()[1]
     relay.url = f"{'wss' if certificate else 'ws'}://localhost:{relay.port}"
     return relay
+
+
+def _end_workerd(relay):
+    """SIGTERM makes workerd wait until every connection has ended by itself; SIGINT ends it, and is its status."""
+    status = ReadyProgram.stop(relay, signal.SIGINT)
+    return 0 if status == -signal.SIGINT else status
 
 
 def start_exit(directory, relay_url, *extra, ca_file=None, resolver=None, name="exit", state=None):
