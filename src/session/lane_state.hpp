@@ -42,6 +42,8 @@ struct LaneState {
   bool hello_sent = false;
   bool hello_received = false;
   bool owe_ack = false;
+  bool credit_said =
+      false;  // since anything came: more data, or an answer to a PING, will show that it arrived
 
   // An exchange of tables, after which streams of dead lanes go on here; one at a time.
   std::vector<StreamId> table;  // still to be told to the peer; the next one last

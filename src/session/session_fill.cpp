@@ -92,6 +92,7 @@ void Session::fill_credits(ByteWriter& out, LaneState& lane, TimePoint now) {
       const std::uint64_t limit = std::max(receive.limit(), receive.consumed() + receive.window());
       if (!encode_frame(out, CreditFrame{stream->id, receive.consumed(), limit})) return;
       stream->receive.credit_sent();
+      lane.credit_said = true;
     }
     if (stream != nullptr) stream->in_credits = false;
     lane.credits.pop_front();

@@ -160,7 +160,7 @@ bool Session::owed(const LaneState& lane) const {
     if (stream->phase == StreamState::Phase::kOpening && stream->ours) return true;
     if (stream->phase == StreamState::Phase::kOpen && stream->send.owed()) return true;
   }
-  return !lane.hello_received || lane.await_table;
+  return !lane.hello_received || lane.await_table || lane.credit_said;
 }
 
 bool Session::serves_streams(const LaneState& lane) const {

@@ -20,6 +20,7 @@ Result<> Session::receive(LaneNumber number, ByteView frames, std::size_t record
   if (known == nullptr) return {};
   LaneState& lane = *known;
   lane.last_received = now;
+  lane.credit_said = false;
   lane.received_bytes += record_bytes;
   if (lane.received_bytes - lane.acknowledged_to_peer >= kLaneAckEvery) lane.owe_ack = true;
   ByteReader in(frames);

@@ -21,7 +21,8 @@ BACK_WITHIN_SECONDS = 30
 
 
 class Transfers:
-    """The ways in `carry` (download, upload) at once, each paced so that it takes at least `seconds`."""
+    """The ways in `carry` (download, upload) at once, each paced so that it takes about `seconds`: curl takes what is
+    there, some 10 MiB at once, and waits afterwards, so `seconds` and `rate` together have to be far above that."""
 
     def __init__(self, chain, web, seconds, carry=(download, upload), rate=MIB):
         self.source = web.root / f"{chain.directory.name}-source"
@@ -61,7 +62,7 @@ def test_transfer_through_relay_kills(new_chain, new_transfers, full):
     """Down and up at once, while the relay dies every 2 s."""
     kills = 50 if full else 15
     chain = new_chain()
-    transfers = new_transfers(chain, seconds=kills * KILL_EVERY_SECONDS + 8, rate=2 * MIB)
+    transfers = new_transfers(chain, seconds=kills * KILL_EVERY_SECONDS + 12, rate=2 * MIB)
     for _ in range(kills):
         pause(KILL_EVERY_SECONDS)
         assert transfers.running(), "the transfers span all kills"
@@ -154,7 +155,7 @@ def test_black_hole_with_a_second_relay(new_chain, new_transfers):
     """The streams go on through the other relay of the link, while the first one stays frozen."""
     chain = new_chain(relays=2)
     assert len(chain.exit.link().hosts.split(",")) == 2
-    transfers = new_transfers(chain, seconds=10)
+    transfers = new_transfers(chain, seconds=10, rate=3 * MIB)
     began = frozen_since(chain, transfers)
     assert_noticed(chain, began)
     wait_for_words(chain.client, RESUMED, BACK_WITHIN_SECONDS)
@@ -165,7 +166,7 @@ def test_black_hole_with_a_second_relay(new_chain, new_transfers):
 def test_killed_relay_with_a_second_one(new_chain, new_transfers):
     """The same without the wait: a relay that is dead is known to be dead at once."""
     chain = new_chain(relays=2)
-    transfers = new_transfers(chain, seconds=8)
+    transfers = new_transfers(chain, seconds=8, rate=3 * MIB)
     pause(3)
     chain.relay.kill()
     wait_for_words(chain.client, RESUMED, 5)

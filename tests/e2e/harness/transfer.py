@@ -31,10 +31,11 @@ def sha256_of(path):
 class Transfer(Program):
     """One curl, started. `result` is the file in which the bytes arrive, complete when curl's status is 0."""
 
-    def __init__(self, name, directory, proxy, result, arguments):
+    def __init__(self, name, directory, proxy, result, arguments, rate=None):
         self.result = result
+        pace = ["--limit-rate", str(rate)] if rate else []
         super().__init__(name, ["curl", "-sS", "--fail", "--noproxy", "", "--connect-timeout", "15",
-                                "--socks5-hostname", "{}:{}".format(*proxy), *arguments], directory)
+                                "--socks5-hostname", "{}:{}".format(*proxy), *pace, *arguments], directory)
 
     def finish(self, seconds):
         """Curl's exit status, which must come within `seconds`."""
@@ -49,17 +50,14 @@ class Transfer(Program):
 
 
 def download(directory, proxy, web, source, rate=None, name="download"):
-    """GET of `source`, a file in `web.root`; `rate` in bytes a second, kept by the server: curl takes all that is there
-    and waits afterwards."""
+    """GET of `source`, a file in `web.root`; `rate` in bytes a second."""
     result = directory / f"{name}.bytes"
-    query = f"?rate={rate}" if rate else ""
-    url = f"http://127.0.0.1:{web.http_port}/{source.name}{query}"
-    return Transfer(name, directory, proxy, result, ["-o", result, url])
+    url = f"http://127.0.0.1:{web.http_port}/{source.name}"
+    return Transfer(name, directory, proxy, result, ["-o", result, url], rate)
 
 
 def upload(directory, proxy, web, source, rate=None, name="upload"):
     """PUT of the file `source`; it lands in `web.uploads`."""
     stored = f"{directory.name}-{name}"
     url = f"http://127.0.0.1:{web.http_port}/upload/{stored}"
-    pace = ["--limit-rate", str(rate)] if rate else []
-    return Transfer(name, directory, proxy, web.uploads / stored, [*pace, "-H", "Expect:", "-T", source, url])
+    return Transfer(name, directory, proxy, web.uploads / stored, ["-H", "Expect:", "-T", source, url], rate)

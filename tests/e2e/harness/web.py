@@ -33,7 +33,6 @@ http {{
     ssl_certificate {cert};
     ssl_certificate_key {key};
     root {prefix}/root;
-    limit_rate $arg_rate;
     location /upload/ {{ root {prefix}; dav_methods PUT; }}
   }}
 }}

@@ -92,6 +92,20 @@ TEST_F(Liveness, PingAfterAMinuteWithIdleStreams) {
   EXPECT_LE(seconds, 61);
 }
 
+// Whoever only reads is owed nothing that it sent. What it said last, that it took what came, is worth one
+// question, or a download over a dead path would not be noticed before the minute of idle streams.
+TEST_F(Liveness, PingOnceWhenNothingFollowsACredit) {
+  const StreamId id = exit_.open(100'000);
+  ASSERT_TRUE(exit_.send({DataFrame{id, 0, Bytes(1000, test::byte_at(0))}}));
+  exit_.session.consume(id, 1000, exit_.now);
+  const int seconds = seconds_until_ping(100s);
+  EXPECT_GE(seconds, 10);
+  EXPECT_LE(seconds, 11);
+  exit_.now += 1ms;
+  ASSERT_TRUE(exit_.send({PaddingFrame{}}));  // a sign of life
+  EXPECT_GE(seconds_until_ping(200s), 60);
+}
+
 TEST_F(Liveness, AnythingThatArrivesCountsAsLife) {
   owe_bytes();
   for (int i = 0; i < 100; ++i) {
