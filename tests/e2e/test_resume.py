@@ -176,7 +176,9 @@ def test_killed_relay_with_a_second_one(new_chain, new_transfers):
 def test_connections_begun_in_an_outage_are_served_after_it(new_chain):
     """The proxy goes on accepting, and tells of the outage once, however many wait."""
     waiting, outage_seconds = 50, 3
-    chain = new_chain()
+    # With long pauses the exit may come back after the time that a connection waits.
+    soon = "--reconnect-max", "1s"
+    chain = new_chain(exit_options=soon, client_options=soon)
     chain.relay.kill()
     wait_for_words(chain.client, LOST, 5)
     with servers.accepting() as server:
