@@ -79,6 +79,13 @@ def cut_chain(new_chain, programs):
     cutter.close()
 
 
+def connect(stack, client, count):
+    """Connections through the client to a server, as (near end, far end); all of it ends with `stack`."""
+    server = stack.enter_context(servers.accepting())
+    return [(stack.enter_context(socks.connect(client.proxy, "127.0.0.1", server.port)),
+             stack.enter_context(server.next())) for _ in range(count)]
+
+
 def tick(near, far):
     near.sendall(b"t")
     assert socks.read_exactly(far, 1) == b"t"
@@ -91,11 +98,7 @@ def test_lanes_that_die_one_after_the_other(cut_chain):
     start, cutter = cut_chain
     client = start(3)
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(servers.accepting())
-        ends = []
-        for _ in range(10):
-            near = stack.enter_context(socks.connect(client.proxy, "127.0.0.1", server.port))
-            ends.append((near, stack.enter_context(server.next())))
+        ends = connect(stack, client, 10)
         for round_number in range(1, 4):
             cutter.cut(0)
             for near, far in ends:
@@ -110,11 +113,7 @@ def test_a_black_hole_on_one_lane(cut_chain):
     start, cutter = cut_chain
     client = start(2)
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(servers.accepting())
-        ends = []
-        for _ in range(4):
-            near = stack.enter_context(socks.connect(client.proxy, "127.0.0.1", server.port))
-            ends.append((near, stack.enter_context(server.next())))
+        ends = connect(stack, client, 4)
         cutter.black_hole(0)
         for near, _ in ends:
             near.sendall(b"t")
