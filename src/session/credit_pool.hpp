@@ -20,7 +20,7 @@ class CreditPool {
   CreditPool(std::uint64_t total_bytes, std::uint64_t max_streams)
       : spare_(total_bytes - std::min(total_bytes, max_streams * kMinWindow)), kept_(spare_ / 2) {}
 
-  // The window of a new stream: kFirstWindow while that is at most 1/32 of what is spare, less after,
+  // The window of a new stream: kFirstWindow while that is at most 1/64 of what is spare, less after,
   // kMinWindow at the end.
   std::uint64_t grant_first() {
     const std::uint64_t window = std::clamp(spare_ / kSmallShare, kMinWindow, kFirstWindow);
@@ -30,7 +30,7 @@ class CreditPool {
   }
 
   // Whether `window` may become `larger`, and takes the difference then. Up to kFirstWindow that is at most
-  // 1/32 of what is spare, as for a new stream; beyond, half of what is spare above the kept half.
+  // 1/64 of what is spare, as for a new stream; beyond, half of what is spare above the kept half.
   bool grow(std::uint64_t window, std::uint64_t larger) {
     const std::uint64_t large_spare = spare_ - std::min(spare_, kept_);
     const std::uint64_t most = larger <= kFirstWindow ? spare_ / kSmallShare : large_spare / 2;
@@ -44,7 +44,7 @@ class CreditPool {
   std::uint64_t spare() const { return spare_; }
 
  private:
-  static constexpr std::uint64_t kSmallShare = 32;
+  static constexpr std::uint64_t kSmallShare = 64;
 
   std::uint64_t spare_;  // shared and not granted
   std::uint64_t kept_;   // of it, for windows of at most kFirstWindow
