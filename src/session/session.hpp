@@ -88,8 +88,9 @@ class Session {
   bool tick(LaneNumber number, TimePoint now, std::size_t undrained_bytes);
   // Record bytes of a lane, both ways.
   std::uint64_t lane_bytes(LaneNumber number) const;
-  // Live lanes, and dead ones whose streams the client has not moved yet.
-  std::size_t lanes() const { return lanes_.size() + dead_.size(); }
+  // Live lanes, and dead ones whose streams the exit may not have moved yet: at most kMaxLanes, or the exit
+  // refuses what declares them.
+  std::size_t lanes() const;
   // From WELCOME: how many lanes the exit takes.
   std::uint64_t max_lanes() const { return peer_max_lanes_; }
   // The path may have changed: asks the peer for a sign of life now.

@@ -138,6 +138,12 @@ Result<> Session::on(const LaneDownFrame& frame, LaneState& lane, TimePoint) {
   return {};
 }
 
+std::size_t Session::lanes() const {
+  std::size_t count = lanes_.size() + dead_.size();
+  for (const auto& [number, lane] : lanes_) count += lane->declared.size();
+  return count;
+}
+
 std::uint64_t Session::lane_bytes(LaneNumber number) const {
   const LaneState* lane = lane_at(number);
   return lane == nullptr ? 0 : lane->sent_bytes + lane->received_bytes;

@@ -171,6 +171,10 @@ asio::awaitable<void> Client::serve_lanes() {
     if (!stopping_ && old) {
       co_await renew(*old);
     } else if (!stopping_ && wants_lane() && std::chrono::steady_clock::now() >= join_at_) {
+      if (tunnel_->lanes() >= tunnel_->max_lanes()) {  // dead ones that the exit has not moved yet
+        join_at_ = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+        continue;
+      }
       const auto added = co_await add_lane();
       join_failures_ = added ? 0 : join_failures_ + 1;
       join_at_ = std::chrono::steady_clock::now() + jittered_pause(join_failures_, options_.reconnect_max);

@@ -156,6 +156,7 @@ TEST_F(Lanes, ALaneThatDiesDuringAnExchangeWaitsForItsEnd) {
   joining.mode = HelloMode::kJoin;
   client.attach_lane(joining, now);
   client.lose_lane(3);  // before the exit heard of it
+  EXPECT_EQ(client.lanes(), 3U) << "one alive, one declared, one to be declared";
   EXPECT_FALSE(take(client, 1).has<LaneDownFrame>());
   ASSERT_TRUE(give(exit, 1, first));
   ASSERT_TRUE(give(client, 1, take(exit, 1)));
@@ -163,6 +164,8 @@ TEST_F(Lanes, ALaneThatDiesDuringAnExchangeWaitsForItsEnd) {
   ASSERT_TRUE(second.has<LaneDownFrame>());
   ASSERT_TRUE(give(exit, 1, second));
   EXPECT_EQ(exit.newest_lane(), 3U) << "its HELLO would be too late";
+  pump(1);
+  EXPECT_EQ(client.lanes(), 1U);
 }
 
 TEST_F(Lanes, WithoutALaneTheDeadAreDeclaredOnTheOneThatJoinsNext) {
