@@ -31,6 +31,7 @@ enum Action : std::uint8_t {
 };
 
 constexpr std::uint64_t kMaxStreams = 8;
+constexpr std::uint64_t kMaxFlows = 4;
 constexpr std::uint64_t kReceiveMemory = 1024 * 1024;
 constexpr std::uint64_t kSendMemory = 256 * 1024;
 // Blocks are whole: each direction of a stream may hold two that are only touched.
@@ -79,6 +80,7 @@ class Exit {
     handle_events();
     if (session_.streams() != 0 || session_.buffered_to_send() != 0 || session_.memory_bytes() != 0)
       std::abort();
+    if (session_.flows() != 0) std::abort();
   }
 
  private:
@@ -110,6 +112,7 @@ class Exit {
     Options options;
     options.role = Role::kExit;
     options.max_streams = kMaxStreams;
+    options.max_flows = kMaxFlows;
     options.receive_memory_bytes = kReceiveMemory;
     options.send_memory_bytes = kSendMemory;
     return options;
@@ -119,12 +122,13 @@ class Exit {
     if (session_.memory_bytes() > kMemoryBound) std::abort();
     if (session_.buffered_to_send() > kSendMemory + 4 * kBlockBytes) std::abort();
     if (session_.streams() > 2 * kMaxStreams || session_.open_streams() > kMaxStreams) std::abort();
+    if (session_.flows() > kMaxFlows) std::abort();
     if (session_.lanes() > 2 * kMaxLanes) std::abort();
     if (session_.spare_credit() > kReceiveMemory - kMaxStreams * kMinWindow) std::abort();
   }
 
   void handle_events() {
-    for (const Event& event : session_.take_events()) {
+    for (Event& event : session_.take_events()) {
       if (event.kind == Event::Kind::kOpen) {
         if (event.address.port % 2 == 0) {
           session_.accept(event.stream, local_);
@@ -132,6 +136,11 @@ class Exit {
         } else if (event.address.port % 4 == 1) {
           session_.reset(event.stream, ResetCode::kConnectionRefused);
         }
+      } else if (event.kind == Event::Kind::kDatagram) {  // an echo server, and one that can't be reached
+        if (event.address.port % 2 == 0) event.address.kind = Destination::Kind::kIpv4;
+        session_.send_datagram(event.flow, event.address, event.bytes, now_);
+        if (event.address.port % 4 == 1) session_.send_flow_error(event.flow, event.address, {3, 3}, now_);
+        if (event.address.port % 16 == 3) session_.close_flow(event.flow);
       } else if (event.kind == Event::Kind::kLaneDown) {
         lanes_.erase(event.lane);
         sent_bytes_.erase(event.lane);

@@ -221,6 +221,7 @@ Result<ExitPeer::VisitPtr> ExitPeer::new_visit(const SessionId& id, const tunnel
   options.id = id;
   options.instance = instance_;
   options.max_streams = options_.max_streams;
+  options.max_flows = 0;
   options.orphan_seconds = static_cast<std::uint64_t>(options_.orphan_timeout.count());
   const auto visit = std::make_shared<Visit>();
   visit->claim = claim;

@@ -68,6 +68,7 @@ Maybe<Frame> read_hello(ByteReader& in, bool welcome) {
     if (*id == 1) frame.parameters.max_streams = *value;
     if (*id == 2) frame.parameters.orphan_seconds = *value;
     if (*id == 3) frame.parameters.max_lanes = *value;
+    if (*id == 4) frame.parameters.max_flows = *value;
   }
   frame.session = *session;
   frame.lane = *lane;
@@ -176,6 +177,24 @@ Maybe<Frame> read_stream_frame(ByteReader& in, FrameType type) {
   return FinFrame{(*v)[0], (*v)[1]};
 }
 
+Maybe<Frame> read_datagram(ByteReader& in) {
+  const auto flow = in.varint();
+  if (!flow) return std::nullopt;
+  const auto address = read_address(in);
+  if (!address) return std::nullopt;
+  const auto bytes = in.sized(kMaxDatagram);  // none is a datagram, too
+  return bytes ? Maybe<Frame>(DatagramFrame{*flow, *address, *bytes}) : std::nullopt;
+}
+
+Maybe<Frame> read_flow_error(ByteReader& in) {
+  const auto flow = in.varint();
+  if (!flow) return std::nullopt;
+  const auto address = read_address(in);
+  const auto said = in.array<2>();
+  if (!address || !said) return std::nullopt;
+  return FlowErrorFrame{*flow, *address, {(*said)[0], (*said)[1]}};
+}
+
 Maybe<Frame> read_frame(ByteReader& in) {
   const auto type = in.u8();
   if (!type) return std::nullopt;
@@ -211,6 +230,18 @@ Maybe<Frame> read_frame(ByteReader& in) {
     case FrameType::kReset:
     case FrameType::kDone:
       return read_stream_frame(in, static_cast<FrameType>(*type));
+    case FrameType::kFlowOpen: {
+      const auto flow = in.varint();
+      return flow ? Maybe<Frame>(FlowOpenFrame{*flow}) : std::nullopt;
+    }
+    case FrameType::kDatagram:
+      return read_datagram(in);
+    case FrameType::kFlowError:
+      return read_flow_error(in);
+    case FrameType::kFlowClose: {
+      const auto flow = in.varint();
+      return flow ? Maybe<Frame>(FlowCloseFrame{*flow}) : std::nullopt;
+    }
     case FrameType::kGoaway:
       return read_goaway(in);
   }
@@ -228,9 +259,10 @@ struct Encoder {
   bool operator()(const HelloFrame& f) const {
     return put(out, f.welcome ? FrameType::kWelcome : FrameType::kHello) && out.bytes(f.session) &&
            out.varint(f.lane) && out.u8(static_cast<std::uint8_t>(f.mode)) && out.bytes(f.instance) &&
-           out.varint(f.welcome ? 3 : 1) && out.varint(1) && out.varint(f.parameters.max_streams) &&
-           (!f.welcome || (out.varint(2) && out.varint(f.parameters.orphan_seconds) && out.varint(3) &&
-                           out.varint(f.parameters.max_lanes)));
+           out.varint(f.welcome ? 4 : 1) && out.varint(1) && out.varint(f.parameters.max_streams) &&
+           (!f.welcome ||
+            (out.varint(2) && out.varint(f.parameters.orphan_seconds) && out.varint(3) &&
+             out.varint(f.parameters.max_lanes) && out.varint(4) && out.varint(f.parameters.max_flows)));
   }
   bool operator()(const TableFrame& f) const {
     bool fits = put(out, FrameType::kTable) && out.u8(f.more ? 1 : 0) && out.varint(f.entries.size());
@@ -274,6 +306,20 @@ struct Encoder {
            out.varint(static_cast<std::uint64_t>(f.code));
   }
   bool operator()(const DoneFrame& f) const { return put(out, FrameType::kDone) && out.varint(f.stream); }
+  bool operator()(const FlowOpenFrame& f) const {
+    return put(out, FrameType::kFlowOpen) && out.varint(f.flow);
+  }
+  bool operator()(const DatagramFrame& f) const {
+    return put(out, FrameType::kDatagram) && out.varint(f.flow) && write_address(out, f.address) &&
+           out.sized(f.bytes);
+  }
+  bool operator()(const FlowErrorFrame& f) const {
+    return put(out, FrameType::kFlowError) && out.varint(f.flow) && write_address(out, f.address) &&
+           out.u8(f.error.type) && out.u8(f.error.code);
+  }
+  bool operator()(const FlowCloseFrame& f) const {
+    return put(out, FrameType::kFlowClose) && out.varint(f.flow);
+  }
   bool operator()(const GoawayFrame& f) const {
     return put(out, FrameType::kGoaway) && out.u8(static_cast<std::uint8_t>(f.scope)) &&
            out.varint(static_cast<std::uint64_t>(f.code)) && out.sized(as_bytes(f.text));

@@ -20,6 +20,7 @@
 namespace zks::session {
 
 using StreamId = std::uint64_t;  // even: opened by the client; odd: by the exit
+using FlowId = std::uint64_t;    // of the client's choice, not used twice in a session
 
 using LaneNumber = std::uint64_t;  // counts up within a session
 using Token = std::array<std::uint8_t, 8>;
@@ -40,11 +41,16 @@ enum class FrameType : std::uint8_t {
   kCredit = 0x0c,
   kReset = 0x0d,
   kDone = 0x0e,
+  kFlowOpen = 0x10,
+  kDatagram = 0x11,
+  kFlowError = 0x12,
+  kFlowClose = 0x13,
   kGoaway = 0x1f,
 };
 
 inline constexpr std::size_t kMaxNameBytes = 255;
 inline constexpr std::size_t kMaxGoawayText = 256;
+inline constexpr std::size_t kMaxDatagram = 65'507;  // what UDP over IPv4 can carry
 inline constexpr std::size_t kMaxParameters = 16;
 inline constexpr std::size_t kMaxTableEntries = 4096;  // of one frame
 // Lanes of a session at an exit: live ones, and dead ones whose streams the client has not yet moved.
@@ -59,6 +65,7 @@ struct Parameters {
   std::uint64_t max_streams = 2048;    // id 1: how many streams the sender of this keeps in its table at once
   std::uint64_t orphan_seconds = 120;  // id 2, WELCOME: how long the exit keeps a session without a lane
   std::uint64_t max_lanes = 1;         // id 3, WELCOME: how many lanes the exit takes for a session
+  std::uint64_t max_flows = 0;         // id 4, WELCOME: how many flows it keeps for one at once; 0: no UDP
 };
 
 // PADDING: type, then zero or more bytes to the end of the record, ignored.
@@ -151,6 +158,36 @@ struct DoneFrame {
   StreamId stream = 0;
 };
 
+// FLOW_OPEN, FLOW_CLOSE: flow varint.
+struct FlowOpenFrame {
+  FlowId flow = 0;
+};
+struct FlowCloseFrame {
+  FlowId flow = 0;
+};
+
+// DATAGRAM: flow varint || address || length varint (at most kMaxDatagram) || bytes. From a client the
+// address is where it goes, a name perhaps; from an exit it is where it came from.
+struct DatagramFrame {
+  FlowId flow = 0;
+  Destination address;
+  ByteView bytes;
+};
+
+// FLOW_ERROR: flow varint || address || type (1) || code (1). What ICMP, or ICMPv6 for an IPv6 address, said
+// about datagrams to that address, or what the exit itself would have said.
+struct IcmpError {
+  std::uint8_t type = 0;
+  std::uint8_t code = 0;
+
+  friend bool operator==(const IcmpError&, const IcmpError&) = default;
+};
+struct FlowErrorFrame {
+  FlowId flow = 0;
+  Destination address;
+  IcmpError error;
+};
+
 // GOAWAY: scope (1) || code varint || length varint || text.
 struct GoawayFrame {
   GoawayScope scope = GoawayScope::kSession;
@@ -158,9 +195,9 @@ struct GoawayFrame {
   std::string text;
 };
 
-using Frame =
-    std::variant<PaddingFrame, HelloFrame, TableFrame, LaneDownFrame, LaneAckFrame, PingFrame, OpenFrame,
-                 OpenedFrame, DataFrame, FinFrame, CreditFrame, ResetFrame, DoneFrame, GoawayFrame>;
+using Frame = std::variant<PaddingFrame, HelloFrame, TableFrame, LaneDownFrame, LaneAckFrame, PingFrame,
+                           OpenFrame, OpenedFrame, DataFrame, FinFrame, CreditFrame, ResetFrame, DoneFrame,
+                           FlowOpenFrame, DatagramFrame, FlowErrorFrame, FlowCloseFrame, GoawayFrame>;
 
 // The next frame of a record. kProtocol when it is unknown, cut short or out of range.
 Result<Frame> decode_frame(ByteReader& in);
@@ -170,6 +207,9 @@ bool encode_frame(ByteWriter& out, const Frame& frame);
 
 // The most that a DATA frame's own fields take: type, stream, offset and a length below 2^30.
 inline constexpr std::size_t kMaxDataHeader = 1 + 8 + 8 + 4;
+
+// The most that a DATAGRAM frame's own fields take; the address is a name then.
+inline constexpr std::size_t kMaxDatagramHeader = 1 + 8 + 1 + 2 + kMaxNameBytes + 2 + 4;
 
 // The most that a TABLE frame's own fields take, and one entry.
 inline constexpr std::size_t kMaxTableHeader = 1 + 1 + 2;

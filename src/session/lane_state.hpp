@@ -19,6 +19,10 @@ inline constexpr std::uint64_t kLaneAckEvery = 256 * 1024;
 inline constexpr std::uint64_t kMaxLaneBytes = 12 * 1024 * 1024;
 inline constexpr std::uint64_t kUrgentBytes = 1024 * 1024;  // PING, PONG, LANE_ACK, CREDIT may exceed by this
 inline constexpr std::size_t kMaxPongsOwed = 16;
+// A record of 64 KiB less the WebSocket header: four full TLS records, and large enough that the cost of a
+// record (one AEAD setup, one wake-up at the relay) does not count. The largest datagrams need a little more.
+inline constexpr std::size_t kUsualFrames = 64 * 1024 - 16 - 17;
+inline constexpr std::size_t kMostFrames = kMaxDatagram + kMaxDatagramHeader;
 
 struct LaneOptions {
   LaneNumber number = 1;
@@ -82,6 +86,12 @@ struct LaneState {
   std::deque<StreamId> control;
   std::deque<StreamId> fresh;
   std::deque<StreamId> busy;
+
+  // Flows with something to say, each once, in turn; flows that are closed and whose FLOW_CLOSE is owed.
+  std::deque<FlowId> flows;
+  std::deque<FlowId> flow_closes;
+  // Bytes of datagrams that went out ahead of streams that had something to send, too.
+  std::int64_t datagram_lead = 0;
 
   std::uint64_t limit() const { return std::min(options.relay_window_bytes / 4 * 3, kMaxLaneBytes); }
   std::uint64_t unacknowledged() const { return sent_bytes - acknowledged_bytes; }

@@ -109,6 +109,7 @@ void Session::end() {
   lanes_.clear();
   dead_.clear();
   reset_all();
+  end_flows();
 }
 
 void Session::reset_all() {

@@ -11,9 +11,11 @@
 //   session_receive.cpp  frames from the peer
 //   session_fill.cpp     frames to the peer: urgent ones, control, then data in fair turns
 //   session_streams.cpp  the application's side
+//   session_flows.cpp    flows of datagrams, which are dropped rather than queued for long
 //
 // Memory for a peer: receive_memory_bytes of stream data it may send us, send_memory_bytes of data that waits
-// for it, and 2 x max_streams table entries. Not thread safe: one strand.
+// for it, 2 x max_streams table entries, max_flows flows and kMaxQueuedDatagramBytes of datagrams. Not thread
+// safe: one strand.
 #pragma once
 
 #include <map>
@@ -22,6 +24,7 @@
 #include <vector>
 
 #include "session/credit_pool.hpp"
+#include "session/flow_state.hpp"
 #include "session/lane_state.hpp"
 #include "session/stream_state.hpp"
 
@@ -37,6 +40,7 @@ struct Options {
   SessionId id{};
   InstanceId instance{};  // exit: its own
   std::uint64_t max_streams = 2048;
+  std::uint64_t max_flows = 1024;      // exit: 0 for no UDP; client: beside what the exit says
   std::uint64_t orphan_seconds = 120;  // exit: how long the session outlives its lane
   std::uint64_t receive_memory_bytes = 64 * 1024 * 1024;
   std::uint64_t send_memory_bytes = 64 * 1024 * 1024;
@@ -44,18 +48,25 @@ struct Options {
 
 struct Event {
   enum class Kind : std::uint8_t {
-    kWelcome,   // client: the exit answered HELLO on `lane`, with `mode`; the session is up
-    kOpen,      // exit: the client asks for `address`; answer with accept() or reset()
-    kOpened,    // client: connected; `address` is the exit's local one
-    kReadable,  // bytes or the end can be read
-    kRoom,      // bytes can be written again
-    kReset,     // the stream is over, `code` says why
-    kGoaway,    // the peer ends the session: `goaway`, `text`
-    kLaneDown,  // the peer gave `lane` up, and nothing of it is looked at any more: drop it
+    kWelcome,     // client: the exit answered HELLO on `lane`, with `mode`; the session is up
+    kOpen,        // exit: the client asks for `address`; answer with accept() or reset()
+    kOpened,      // client: connected; `address` is the exit's local one
+    kReadable,    // bytes or the end can be read
+    kRoom,        // bytes can be written again
+    kReset,       // the stream is over, `code` says why
+    kGoaway,      // the peer ends the session: `goaway`, `text`
+    kFlowOpen,    // exit: the client has a new flow; close_flow() refuses it
+    kDatagram,    // `bytes` of `flow`: exit: to `address`, client: from there
+    kFlowError,   // client: `icmp` about datagrams of `flow` to `address`
+    kFlowClosed,  // the peer, or the end of the session, closed `flow`
+    kLaneDown,    // the peer gave `lane` up, and nothing of it is looked at any more: drop it
   };
   Kind kind{};
   StreamId stream = 0;
+  FlowId flow = 0;
   Destination address{};
+  Bytes bytes{};
+  IcmpError icmp{};
   ResetCode code{};
   GoawayCode goaway{};
   std::string text{};
@@ -81,7 +92,7 @@ class Session {
   // the GOAWAY out).
   Result<> receive(LaneNumber number, ByteView frames, std::size_t record_bytes, TimePoint now);
   // Composes the frames of the lane's next record into `out`, at least 512 bytes long; 0 when nothing may be
-  // sent now.
+  // sent now. More than kUsualFrames are used only for a datagram that needs them.
   std::size_t fill(LaneNumber number, MutableBytes out, TimePoint now);
   // Liveness of a lane, and late credits. `undrained_bytes`: what the kernel still holds for the lane. False:
   // the lane is dead.
@@ -128,6 +139,19 @@ class Session {
   bool at_end(StreamId id) const;
   void consume_end(StreamId id);
 
+  // --- the application's flows: datagrams that may be lost, never late
+  // kRefused: the exit takes no UDP; kLimit: too many flows; kClosed: the session is leaving, or not up yet.
+  Result<FlowId> open_flow();
+  // FLOW_CLOSE, also as the exit's answer to a flow that it doesn't take; ids that are not known are ignored.
+  void close_flow(FlowId id);
+  // Queues a datagram for at most kDatagramPatience. False when it is dropped at once: no such flow, too
+  // long, a name that can't be sent, or too much is queued.
+  bool send_datagram(FlowId id, const Destination& address, ByteView bytes, TimePoint now);
+  bool send_flow_error(FlowId id, const Destination& address, IcmpError error, TimePoint now);  // exit
+  std::size_t flows() const { return flows_.size(); }
+  std::uint64_t peer_max_flows() const { return peer_max_flows_.value_or(0); }  // from WELCOME
+  const FlowCounters& flow_counters() const { return flow_counters_; }
+
   std::size_t streams() const { return streams_.size(); }  // tombstones included
   std::size_t open_streams() const;                        // not counting those that are over
   std::uint64_t buffered_to_send() const { return send_buffered_; }
@@ -158,7 +182,7 @@ class Session {
   void unqueue(StreamState& stream);
   void lose_lanes();
   void agree_on_deaths();
-  bool serves_streams(const LaneState& lane) const;
+  bool serves(const LaneState& lane) const;
 
   // session_receive.cpp
   Result<> on_frame(const Frame& frame, LaneState& lane, TimePoint now);
@@ -175,6 +199,10 @@ class Session {
   Result<> on(const CreditFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const ResetFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const DoneFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const FlowOpenFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const DatagramFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const FlowErrorFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const FlowCloseFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const GoawayFrame& frame, LaneState& lane, TimePoint now);
   Result<> check_known_parity(StreamId id) const;
 
@@ -195,9 +223,22 @@ class Session {
   void fill_credits(ByteWriter& out, LaneState& lane, TimePoint now);
   void fill_control(ByteWriter& out, LaneState& lane);
   bool fill_control_of(ByteWriter& out, StreamState& stream);
+  std::size_t fill_turns(MutableBytes buffer, std::size_t written, LaneState& lane, TimePoint now);
   void fill_data(ByteWriter& out, LaneState& lane);
   bool fill_data_of(ByteWriter& out, StreamState& stream);
   bool write_data(ByteWriter& out, StreamState& stream);
+
+  // session_flows.cpp
+  FlowState* find_flow(FlowId id);
+  bool queue_item(FlowId id, FlowItem item);
+  void drop_late(FlowState& flow, TimePoint now);
+  void schedule(FlowState& flow);
+  void unbind_flows(LaneNumber dead);
+  void place_flows();
+  void end_flows();
+  void fill_flows(ByteWriter& out, std::size_t usual, LaneState& lane, TimePoint now);
+  bool fill_flow(ByteWriter& out, std::size_t usual, FlowState& flow, LaneState& lane, TimePoint now);
+  bool may_lead(const LaneState& lane) const;
 
   bool owed(const LaneState& lane) const;  // something the peer must still answer
   static void request_ping(LaneState& lane, TimePoint now);
@@ -216,6 +257,11 @@ class Session {
   bool send_memory_full_ = false;  // some stream waits for send memory
   std::vector<StreamId> lazy_credits_;
   TimePoint lazy_deadline_ = TimePoint::max();
+  std::map<FlowId, FlowState> flows_;
+  FlowId next_flow_ = 0;
+  std::optional<std::uint64_t> peer_max_flows_;  // client: once there was a WELCOME
+  std::size_t queued_datagram_bytes_ = 0;
+  FlowCounters flow_counters_;
   std::vector<Event> events_;
   std::optional<GoawayFrame> goaway_;
   bool goaway_sent_ = false;

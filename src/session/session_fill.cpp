@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Composes the frames of the next record, as late as possible: called when the lane can take one. Order: what
-// keeps the lane alive, credit, control frames, then stream data in deficit round robin. A stream that starts
-// to send after it was empty goes first for one quantum, so that keystrokes and requests overtake bulk (the
-// idea of FQ-CoDel, RFC 8290, section 4).
+// keeps the lane alive, credit, control frames, datagrams, then stream data in deficit round robin. A stream
+// that starts to send after it was empty goes first for one quantum, so that keystrokes and requests overtake
+// bulk (the idea of FQ-CoDel, RFC 8290, section 4).
 #include "session/session.hpp"
 
 namespace zks::session {
@@ -35,17 +35,36 @@ std::size_t Session::fill(LaneNumber number, MutableBytes buffer, TimePoint now)
 
   const std::size_t room = room_below(limit);
   if (room > written) {
-    ByteWriter out(buffer.first(room));
+    const std::size_t usual = std::min(room, kUsualFrames);
+    ByteWriter out(buffer.first(std::max(usual, written)));
     out.advance(written);
     if (lane.hello_sent && lane.owe_table && !lane.owe_lane_down) fill_table(out, lane);
-    if (!lane.streams_held()) {
-      fill_control(out, lane);
-      fill_data(out, lane);
-    }
+    if (!lane.streams_held()) fill_control(out, lane);
     written = out.written();
+    if (!lane.streams_held()) written = fill_turns(buffer.first(room), written, lane, now);
   }
   if (written > 0) lane.sent_bytes += written + lane.options.record_overhead;
   return written;
+}
+
+// Datagrams and stream data, behind the first `written` bytes; returns how many there are then.
+std::size_t Session::fill_turns(MutableBytes buffer, std::size_t written, LaneState& lane, TimePoint now) {
+  const std::size_t usual = std::min(buffer.size(), kUsualFrames);
+  ByteWriter datagrams(buffer);
+  datagrams.advance(written);
+  fill_flows(datagrams, usual, lane, now);
+  if (datagrams.written() >= usual) return datagrams.written();
+  ByteWriter data(buffer.first(usual));
+  data.advance(datagrams.written());
+  fill_data(data, lane);
+  lane.datagram_lead -= static_cast<std::int64_t>(data.written() - datagrams.written());
+  lane.datagram_lead = std::max<std::int64_t>(lane.datagram_lead, 0);
+  if (!lane.fresh.empty() || !lane.busy.empty()) return data.written();
+  lane.datagram_lead = 0;
+  ByteWriter rest(buffer);
+  rest.advance(data.written());
+  fill_flows(rest, usual, lane, now);
+  return rest.written();
 }
 
 bool Session::fill_hello(ByteWriter& out, LaneState& lane) {
@@ -58,6 +77,7 @@ bool Session::fill_hello(ByteWriter& out, LaneState& lane) {
   hello.parameters.max_streams = options_.max_streams;
   hello.parameters.orphan_seconds = options_.orphan_seconds;
   hello.parameters.max_lanes = kMaxLanes;
+  hello.parameters.max_flows = options_.max_flows;
   return lane.hello_sent = encode_frame(out, hello);
 }
 

@@ -37,11 +37,12 @@ LaneState* Session::lane_of(const StreamState& stream) {
   return stream.moving ? nullptr : lane_at(stream.lane);
 }
 
-// The usable lane with the fewest streams; of those with as few, the newest.
+// The usable lane with the fewest streams and flows; of those with as few, the newest.
 LaneState* Session::least_loaded_lane(bool for_exchange) {
   std::map<LaneNumber, std::size_t> loads;
   if (lanes_.size() > 1) {
     for (const auto& [id, stream] : streams_) ++loads[stream->lane];
+    for (const auto& [id, flow] : flows_) ++loads[flow.lane];
   }
   LaneState* best = nullptr;
   for (const auto& [number, lane] : lanes_) {
@@ -65,17 +66,21 @@ void Session::attach_lane(LaneOptions options, TimePoint now) {
     lane.resuming = true;
     for (auto& [id, stream] : streams_) move(*stream, lane);
     begin_exchange(lane);
-    return;
+    return place_flows();
   }
   for (auto& [id, stream] : streams_) {
     stream->lane = options.number;
     queue_again(*stream);
   }
+  place_flows();
 }
 
 void Session::lose_lanes() {
   for (auto& [id, stream] : streams_) unqueue(*stream);
-  for (const auto& [number, lane] : lanes_) dead_.insert(number);
+  for (const auto& [number, lane] : lanes_) {
+    dead_.insert(number);
+    unbind_flows(number);
+  }
   lanes_.clear();
   goaway_sent_ = false;  // it may have been lost
 }
@@ -91,6 +96,8 @@ void Session::lose_lane(LaneNumber number) {
   dead_.insert(lane.declared.begin(), lane.declared.end());  // the exit may not have heard of it
   dead_.insert(number);
   lanes_.erase(at);
+  unbind_flows(number);
+  place_flows();
   agree_on_deaths();
 }
 
@@ -169,10 +176,13 @@ bool Session::owed(const LaneState& lane) const {
   return !lane.hello_received || lane.await_table || lane.credit_said;
 }
 
-bool Session::serves_streams(const LaneState& lane) const {
-  if (lanes_.size() == 1) return !streams_.empty();
+bool Session::serves(const LaneState& lane) const {
+  if (lanes_.size() == 1) return !streams_.empty() || !flows_.empty();
+  const LaneNumber number = lane.options.number;
   return std::any_of(streams_.begin(), streams_.end(),
-                     [&](const auto& entry) { return entry.second->lane == lane.options.number; });
+                     [&](const auto& entry) { return entry.second->lane == number; }) ||
+         std::any_of(flows_.begin(), flows_.end(),
+                     [&](const auto& entry) { return entry.second.lane == number; });
 }
 
 void Session::request_ping(LaneState& lane, TimePoint now) {
@@ -210,7 +220,7 @@ bool Session::tick(LaneNumber number, TimePoint now, std::size_t undrained_bytes
     return true;
   }
   const auto silence = now - lane->last_received;
-  if (silence < kOwedSilence || (!serves_streams(*lane) && !lane->exchanging())) return true;
+  if (silence < kOwedSilence || (!serves(*lane) && !lane->exchanging())) return true;
   if (silence >= kIdleSilence || owed(*lane)) request_ping(*lane, now);
   return true;
 }
@@ -218,7 +228,7 @@ bool Session::tick(LaneNumber number, TimePoint now, std::size_t undrained_bytes
 TimePoint Session::next_deadline() const {
   TimePoint next = lazy_deadline_;
   for (const auto& [number, lane] : lanes_) {
-    if (!streams_.empty() || lane->ping || lane->exchanging())
+    if (!streams_.empty() || !flows_.empty() || lane->ping || lane->exchanging())
       next = std::min(next, lane->checked_at + kCheckEvery);
   }
   return next;

@@ -47,6 +47,7 @@ Result<> Session::on(const HelloFrame& frame, LaneState& lane, TimePoint) {
   lane.hello_received = true;
   peer_max_streams_ = frame.parameters.max_streams;
   if (from_exit) return on_welcome(frame, lane);
+  place_flows();
   const bool resumes = lane.options.mode == HelloMode::kResume;
   if (resumes && frame.mode != HelloMode::kResume) return violation("HELLO does not resume");
   const bool joins = lane.options.mode == HelloMode::kJoin;

@@ -75,6 +75,7 @@ Result<> Session::on_welcome(const HelloFrame& frame, LaneState& lane) {
   exit_instance_ = frame.instance;
   options_.orphan_seconds = frame.parameters.orphan_seconds;
   peer_max_lanes_ = frame.parameters.max_lanes;
+  peer_max_flows_ = frame.parameters.max_flows;
   if (forgotten) {
     reset_all();
     lane.table.clear();  // its end is still told, so that the exit knows what it ignores
@@ -87,6 +88,7 @@ Result<> Session::on_welcome(const HelloFrame& frame, LaneState& lane) {
     stream->lane = lane.options.number;
     queue_again(*stream);
   }
+  place_flows();
   agree_on_deaths();
   return {};
 }

@@ -7,6 +7,7 @@
 #include <sodium.h>
 
 #include "base/log.hpp"
+#include "session/lane_state.hpp"
 
 namespace zks::tunnel {
 namespace {
@@ -14,9 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 using carrier::MessageType;
 
-// A message of 64 KiB less the WebSocket header: four full TLS records, and large enough that the cost of a
-// record (one AEAD setup, one wake-up at the relay) does not count.
-constexpr std::size_t kRecordBytes = 64 * 1024 - 16;
+constexpr std::size_t kRecordBytes = session::kMostFrames + crypto::kRecordOverhead;
 constexpr std::size_t kMaxTexts = 128;  // a window of 16 MiB has 64 marks in it
 constexpr auto kRelayPingEvery = 25s;
 constexpr auto kCloseWithin = 5s;

@@ -5,6 +5,8 @@
 // more of them join, and streams move from dead ones to others; what was on its way is lost or comes late;
 // the exit forgets the session, as one that was restarted does.
 // Every byte is checked against a reference; at the end both tables must be empty and all memory given back.
+// Flows of datagrams go on beside the streams: whatever arrives was sent on that flow, and comes once; at the
+// end each flow that is left carries datagrams both ways.
 // A failing seed prints itself: ZKS_FLOW_SEED=N runs it alone; ZKS_FLOW_SEEDS=N sets how many.
 #include <cstdlib>
 #include <deque>
@@ -24,6 +26,7 @@ using namespace std::chrono_literals;
 constexpr std::size_t kOverhead = 17;
 constexpr std::uint64_t kReceiveMemory = 8 * 1024 * 1024;
 constexpr std::uint64_t kMaxStreams = 24;
+constexpr std::uint64_t kMaxFlows = 6;
 constexpr std::size_t kSteps = 1'500;
 constexpr int kShards = 8;  // so that they run side by side
 
@@ -52,6 +55,9 @@ struct Side {
   // Records on their way to this side, by lane.
   std::map<LaneNumber, std::deque<Bytes>> inbox;
   std::map<StreamId, Endpoint> streams;
+  std::set<FlowId> flows;
+  // Datagrams of this side that have not arrived: their number stands in their first bytes.
+  std::map<std::uint64_t, std::pair<FlowId, Bytes>> datagrams;
 
   bool over(const Endpoint& e) const { return e.reset || (e.finished && e.ended); }
 };
@@ -60,6 +66,7 @@ Options options_for(Role role) {
   Options options;
   options.role = role;
   options.max_streams = kMaxStreams;
+  options.max_flows = kMaxFlows;
   options.receive_memory_bytes = kReceiveMemory;
   options.send_memory_bytes = kReceiveMemory;
   return options;
@@ -72,8 +79,8 @@ class World {
         window_(1024 * 1024 << (seed % 5)),
         cuts_(seed % 4 != 0),
         max_lanes_(seed % 3 == 0 ? 1 : 2 + seed % 3),
-        client_{Session(options_for(Role::kClient)), true, {}, 0, {}, {}},
-        exit_{Session(options_for(Role::kExit)), false, {}, 0, {}, {}} {
+        client_{Session(options_for(Role::kClient)), true, {}, 0, {}, {}, {}, {}},
+        exit_{Session(options_for(Role::kExit)), false, {}, 0, {}, {}, {}, {}} {
     attach(client_, 1, HelloMode::kNew);
   }
 
@@ -95,7 +102,13 @@ class World {
       attach(client_, client_.newest + 1, HelloMode::kJoin);
     }
     if (pick(10) == 0) lose_refused();
-    switch (pick(12)) {
+    switch (pick(14)) {
+      case 12:
+        if (pick(6) == 0) change_flows(side);
+        break;
+      case 13:
+        if (!side.flows.empty()) send_datagram(side, any_flow(side), pick(20) == 0 ? 65'000 : 2'000);
+        break;
       case 0:
         if (client_.streams.size() < 200) open();
         break;
@@ -190,6 +203,7 @@ class World {
   void forget_session() {
     exit_.session = Session(options_for(Role::kExit));
     exit_.lanes.clear();
+    exit_.flows.clear();
     for (auto& [id, endpoint] : exit_.streams) {
       if (!exit_.over(endpoint)) endpoint.reset = ResetCode::kSessionLost;
     }
@@ -294,6 +308,69 @@ class World {
     }
   }
 
+  // ---- flows
+
+  FlowId any_flow(const Side& side) {
+    return *std::next(side.flows.begin(), static_cast<std::ptrdiff_t>(pick(side.flows.size())));
+  }
+
+  void change_flows(Side& side) {
+    if (side.client && pick(2) == 0) {
+      const auto id = side.session.open_flow();
+      if (id) side.flows.insert(*id);
+      return;
+    }
+    if (side.flows.empty() || pick(3) != 0) return;
+    const FlowId id = any_flow(side);
+    side.session.close_flow(id);
+    side.flows.erase(id);
+  }
+
+  bool send_datagram(Side& side, FlowId flow, std::size_t most) {
+    Bytes bytes(8 + pick(most));
+    fill_pattern(bytes, ++datagram_number_);
+    Destination address;
+    address.kind = Destination::Kind::kIpv4;
+    address.port = 53;
+    if (!side.session.send_datagram(flow, address, bytes, now_)) return false;
+    side.datagrams.emplace(datagram_number_, std::pair(flow, std::move(bytes)));
+    return true;
+  }
+  static void fill_pattern(Bytes& bytes, std::uint64_t number) {
+    store_be(number, bytes.data());
+    for (std::size_t i = 8; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(number * 31 + i);
+  }
+
+  void on_datagram(Side& side, const Event& event) {
+    ASSERT_TRUE(side.flows.contains(event.flow));
+    ASSERT_GE(event.bytes.size(), 8U);
+    const auto sent = other(side).datagrams.extract(load_be<std::uint64_t>(event.bytes.data()));
+    ASSERT_TRUE(sent) << "a datagram that was never sent, or came twice";
+    EXPECT_EQ(sent.mapped().first, event.flow);
+    EXPECT_EQ(sent.mapped().second, event.bytes);
+  }
+
+  // Nothing moves any more, so nothing that is sent now may be lost.
+  void check_flows() {
+    for (const FlowId flow : client_.flows) {
+      ASSERT_TRUE(exit_.flows.contains(flow)) << "flow " << flow << " did not heal";
+      for (Side* side : {&client_, &exit_}) {
+        side->datagrams.clear();
+        ASSERT_TRUE(send_datagram(*side, flow, 2'000));
+        const std::set<LaneNumber> lanes = side->lanes;
+        for (const LaneNumber number : lanes) {
+          while (fill(*side, number, 64 * 1024)) {
+          }
+        }
+        while (deliver(other(*side))) {
+        }
+        take_events(client_);
+        take_events(exit_);
+        EXPECT_TRUE(side->datagrams.empty()) << "flow " << flow << " carries nothing";
+      }
+    }
+  }
+
   bool fill(Side& side, std::size_t size) {
     if (side.lanes.empty()) return false;
     return fill(side, any_lane(side), size);
@@ -347,6 +424,17 @@ class World {
           endpoint.opened = true;
           break;
         }
+        case Event::Kind::kFlowOpen:
+          ASSERT_FALSE(side.client);
+          ASSERT_TRUE(side.flows.insert(event.flow).second);
+          ASSERT_LE(side.flows.size(), kMaxFlows);
+          break;
+        case Event::Kind::kFlowClosed:
+          ASSERT_EQ(side.flows.erase(event.flow), 1U);
+          break;
+        case Event::Kind::kDatagram:
+          on_datagram(side, event);
+          break;
         case Event::Kind::kOpened:
           side.streams.at(event.stream).opened = true;
           break;
@@ -427,9 +515,11 @@ class World {
       EXPECT_EQ(side->session.buffered_to_send(), 0U);
       EXPECT_EQ(side->session.spare_credit(), kReceiveMemory - kMaxStreams * kMinWindow);
     }
+    check_flows();
   }
 
   std::mt19937_64 random_;
+  std::uint64_t datagram_number_ = 0;
   TimePoint now_{1h};
   std::uint64_t window_;
   bool cuts_;

@@ -46,6 +46,7 @@ inline HelloFrame golden_hello(bool welcome) {
   if (welcome) hello.instance.fill(0xa5);
   hello.parameters.max_streams = 2048;
   if (welcome) hello.parameters.max_lanes = kMaxLanes;
+  if (welcome) hello.parameters.max_flows = 1024;
   return hello;
 }
 
@@ -74,13 +75,15 @@ inline std::vector<Golden> golden_frames() {
        "01"
        "00"
        "a5a5a5a5a5a5a5a5"
-       "03"
+       "04"
        "01"
        "4800"
        "02"
        "4078"
        "03"
-       "10"},
+       "10"
+       "04"
+       "4400"},
       {"table",
        TableFrame{true,
                   {{4, TableEntry::State::kOpen, 70'006, 332'150}, {6, TableEntry::State::kReset, 0, 0}}},
@@ -160,6 +163,44 @@ inline std::vector<Golden> golden_frames() {
       {"done", DoneFrame{4},
        "0e"
        "04"},
+      {"flow_open", FlowOpenFrame{7},
+       "10"
+       "07"},
+      {"datagram_name", DatagramFrame{7, to_name("example.org", 53), golden_data()},
+       "11"
+       "07"
+       "03"
+       "0b"
+       "6578616d706c652e6f7267"
+       "0035"
+       "03"
+       "616263"},
+      {"datagram_ipv4", DatagramFrame{300, to_ipv4(ipv4, 123), golden_data()},
+       "11"
+       "412c"
+       "01"
+       "c0000201"
+       "007b"
+       "03"
+       "616263"},
+      {"datagram_empty_ipv6", DatagramFrame{7, to_ipv6(ipv6, 443), {}},
+       "11"
+       "07"
+       "04"
+       "20010db8000000000000000000000001"
+       "01bb"
+       "00"},
+      {"flow_error", FlowErrorFrame{7, to_ipv4(ipv4, 123), {3, 3}},
+       "12"
+       "07"
+       "01"
+       "c0000201"
+       "007b"
+       "03"
+       "03"},
+      {"flow_close", FlowCloseFrame{7},
+       "13"
+       "07"},
       {"goaway", GoawayFrame{GoawayScope::kSession, GoawayCode::kRevoked, "revoked"},
        "1f"
        "01"

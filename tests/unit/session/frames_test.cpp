@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "frame_fixture.hpp"
+#include "session/lane_state.hpp"
 
 namespace zks::session {
 namespace {
@@ -39,6 +40,12 @@ bool in_range(const HelloFrame& f) {
 }
 bool in_range(const GoawayFrame& f) {
   return static_cast<int>(f.scope) <= 1 && static_cast<int>(f.code) <= 2 && f.text.size() <= kMaxGoawayText;
+}
+bool in_range(const DatagramFrame& f) {
+  return in_range(f.address) && f.bytes.size() <= kMaxDatagram;
+}
+bool in_range(const FlowErrorFrame& f) {
+  return in_range(f.address);
 }
 bool in_range(const TableFrame& f) {
   return f.entries.size() <= kMaxTableEntries;
@@ -144,8 +151,8 @@ TEST(Frames, EveryByteChangedFailsOrStaysInRange) {
 }
 
 TEST(Frames, UnknownTypesAreRefused) {
-  constexpr std::array<int, 16> kKnown = {0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07,
-                                          0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x1f};
+  constexpr std::array<int, 20> kKnown = {0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09,
+                                          0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x10, 0x11, 0x12, 0x13, 0x1f};
   for (int type = 0; type < 256; ++type) {
     Bytes bytes(300, 1);  // as fields: stream 1, offset 1, one byte, and so on
     bytes[0] = static_cast<std::uint8_t>(type);
@@ -260,6 +267,19 @@ TEST(Frames, LongestNameAndTextAreTaken) {
     const auto decoded = decode_frame(in);
     ASSERT_TRUE(decoded);
     EXPECT_EQ(encoded(*decoded), bytes);
+  }
+}
+
+TEST(Frames, TheLongestDatagramIsTakenAndNoLongerOne) {
+  for (const std::size_t size : {kMaxDatagram, kMaxDatagram + 1}) {
+    const Bytes payload(size, 'x');
+    Bytes record(kMostFrames + 1);
+    ByteWriter out(record);
+    const Destination longest = test::to_name(std::string(kMaxNameBytes, 'n'), 1);
+    ASSERT_TRUE(encode_frame(out, DatagramFrame{kVarintMax, longest, payload}));
+    ByteReader in(ByteView(record).first(out.written()));
+    EXPECT_EQ(decode_frame(in).has_value(), size == kMaxDatagram);
+    EXPECT_EQ(out.written() <= kMostFrames, size == kMaxDatagram);
   }
 }
 
