@@ -13,18 +13,28 @@ namespace {
 using zks::exit::IpAddress;
 using zks::exit::Policy;
 using zks::exit::Rule;
+using zks::exit::Rules;
 
 void check(const Rule& rule, std::string_view name, const IpAddress& address, std::uint16_t port) {
-  const Policy allow({rule}, {});
-  const Policy both({rule}, {rule});
-  const bool open_by_default = Policy({}, {}).judge(name, address, port).allowed;
+  const Policy allow(Rules{{rule}, {}});
+  const Policy both(Rules{{rule}, {rule}});
+  const auto by_default = Policy(Rules{}).judge(name, address, port);
+  const bool open_by_default = by_default.allowed;
   const auto verdict = allow.judge(name, address, port);
   if (open_by_default && !verdict.allowed) std::abort();
   const bool by_rule = verdict.reason == "--allow " + rule.text;
   if (verdict.allowed && !open_by_default && !by_rule) std::abort();
   if (by_rule && both.judge(name, address, port).allowed) std::abort();
   if (by_rule && rule.port && *rule.port != port) std::abort();
-  if (by_rule && !rule.prefix && name.empty()) std::abort();
+  const bool port_alone = !rule.prefix && rule.name.empty();
+  if (by_rule && !rule.prefix && !port_alone && name.empty()) std::abort();
+  if (by_rule && port_alone && !by_default.reason.starts_with("mail port")) std::abort();
+  // An invite's rule does what the exit's does, and opens nothing that the exit denies.
+  const auto exit = std::make_shared<Policy>(Rules{});
+  const Policy guest(exit, Rules{{rule}, {}});
+  if (guest.judge(name, address, port).allowed != verdict.allowed) std::abort();
+  exit->set_rules(Rules{{}, {rule}});
+  if (by_rule && guest.judge(name, address, port).allowed) std::abort();
 }
 
 }  // namespace

@@ -10,6 +10,7 @@ int socks5_command(int argc, const char* const* argv);
 int p2p_client_command(int argc, const char* const* argv);
 int exit_peer_command(int argc, const char* const* argv);
 int invite_command(int argc, const char* const* argv);
+int limit_command(int argc, const char* const* argv);
 int revoke_command(int argc, const char* const* argv);
 int invites_command(int argc, const char* const* argv);
 int check_command(int argc, const char* const* argv);

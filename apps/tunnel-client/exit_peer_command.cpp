@@ -41,9 +41,11 @@ void add_options(CLI::App& app, ExitPeerOptions& options) {
       "SHA-256 of the relay certificate's public key (SPKI), base64url, for a relay without a "
       "public certificate; goes into the links",
       "PIN");
-  ops::add_parsed_list<exit::Rule>(app, "--allow", options.allow, exit::parse_rule,
-                                   "let users reach this too: a network, or a host and port; repeatable",
-                                   "CIDR|HOST:PORT");
+  ops::add_parsed_list<exit::Rule>(
+      app, "--allow", options.allow, exit::parse_rule,
+      "let users reach this too: a network, a host, either with a port, or *:25 for a port alone; "
+      "repeatable",
+      "CIDR|HOST:PORT");
   ops::add_parsed_list<exit::Rule>(app, "--deny", options.deny, exit::parse_rule,
                                    "keep users from this; stronger than --allow; repeatable",
                                    "CIDR|HOST:PORT");
@@ -62,28 +64,49 @@ void add_options(CLI::App& app, ExitPeerOptions& options) {
                "log where users connect to; off for their sake");
 }
 
-}  // namespace
+constexpr const char* kPurpose =
+    "Lets the holders of your access links reach the internet from this machine. It dials out to "
+    "a relay, so it needs no open port. Loopback, private and the machine's own networks are "
+    "closed to users unless --allow opens them, and so are the mail ports 25 and 465. The first start makes "
+    "the "
+    "keys and an invite named default, whose link it prints. SIGHUP reads the file of --config again: rules "
+    "and "
+    "limits count from then on.";
+constexpr const char* kExamples =
+    "Example:\n"
+    "  zks-tunnel-client exit-peer --relay wss://relay.example --link-file ~/home.link\n"
+    "  zks-tunnel-client exit-peer --allow 192.168.1.20:22 --deny '*.example.net' --deny '*:6667'\n"
+    "  zks-tunnel-client invite alice --expires 30d";
 
-int exit_peer_command(int argc, const char* const* argv) {
-  ops::CommandLine line(
-      "zks-tunnel-client exit-peer",
-      "Lets the holders of your access links reach the internet from this machine. It dials out to "
-      "a relay, so it needs no open port. Loopback, private and the machine's own networks are "
-      "closed to users unless --allow opens them. The first start makes the keys and an invite "
-      "named default, whose link it prints.",
-      "Example:\n"
-      "  zks-tunnel-client exit-peer --relay wss://relay.example --link-file ~/home.link\n"
-      "  zks-tunnel-client invite alice --expires 30d");
-  ExitPeerOptions options;
+// The status to end with when the command line or the file of --config is wrong, which was said then.
+std::optional<int> read(ops::CommandLine& line, ExitPeerOptions& options, int argc, const char* const* argv) {
   add_options(line.app(), options);
   add_common(line.app(), options.common);
   line.add_log_options();
-  if (const auto status = line.parse(argc, argv)) return *status;
+  if (const auto status = line.parse(argc, argv)) return status;
   if (options.relay_pin && options.relays.empty()) {
     return line.fail(
         usage("--relay-pin belongs to --relay: give both, or neither to use those of the last start"));
   }
-  const Result<> ended = run_exit_peer(std::move(options));
+  return std::nullopt;
+}
+
+}  // namespace
+
+int exit_peer_command(int argc, const char* const* argv) {
+  ops::CommandLine line("zks-tunnel-client exit-peer", kPurpose, kExamples);
+  ExitPeerOptions options;
+  if (const auto status = read(line, options, argc, argv)) return *status;
+  ReadAgain read_again;
+  if (line.has_config_file()) {
+    read_again = [argc, argv]() -> std::optional<ExitPeerOptions> {
+      ops::CommandLine again("zks-tunnel-client exit-peer", kPurpose, kExamples);
+      ExitPeerOptions changed;
+      if (read(again, changed, argc, argv)) return std::nullopt;
+      return changed;
+    };
+  }
+  const Result<> ended = run_exit_peer(std::move(options), read_again);
   return ended ? 0 : line.fail(ended.error());
 }
 

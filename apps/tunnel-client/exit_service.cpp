@@ -43,7 +43,7 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
   std::unique_ptr<ExitService> service(new ExitService);
   if (auto issued = service->issue_default_link(*state, *identity, *relays); !issued) return issued.error();
 
-  service->policy_ = std::make_shared<exit::Policy>(options.allow, options.deny);
+  service->policy_ = std::make_shared<exit::Policy>(exit::Rules{options.allow, options.deny});
   auto interfaces =
       exit::InterfaceWatch::start(executor, [self = service.get()](std::vector<exit::LocalNetwork> networks) {
         self->policy_->set_local_networks(std::move(networks));
@@ -68,10 +68,15 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
   peer.orphan_timeout = options.orphan_timeout;
   peer.log_destinations = options.log_destinations;
   peer.reconnect_max = options.common.reconnect_max;
-  service->peer_ = std::make_shared<exit::ExitPeer>(executor, std::move(peer), std::move(*identity),
-                                                    exit::Guests(std::move(*state)), service->policy_,
-                                                    std::move(*resolver), std::move(handlers));
+  service->peer_ = std::make_shared<exit::ExitPeer>(
+      executor, std::move(peer), std::move(*identity),
+      exit::Guests(std::move(*state), executor, service->policy_), std::move(*resolver), std::move(handlers));
   return service;
+}
+
+void ExitService::reload(const ExitPeerOptions& options) {
+  policy_->set_rules(exit::Rules{options.allow, options.deny});
+  peer_->set_limits(options.max_streams, options.max_sessions, options.log_destinations);
 }
 
 Result<> ExitService::issue_default_link(link::StateDirectory& state, const link::ExitIdentity& identity,

@@ -25,6 +25,8 @@ class ExitService {
                                                      exit::ExitPeer::Handlers handlers);
 
   exit::ExitPeer& peer() { return *peer_; }
+  // Takes up rules and limits; everything else of `options` takes a new start.
+  void reload(const ExitPeerOptions& options);
   // The link of the invite named `default`; nothing when that was revoked.
   const std::optional<std::string>& default_link() const { return default_link_; }
   bool first_start() const { return first_start_; }

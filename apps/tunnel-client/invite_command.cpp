@@ -12,6 +12,7 @@
 #include "link/issue_link.hpp"
 #include "ops/units.hpp"
 #include "qr_code.hpp"
+#include "terms_options.hpp"
 
 namespace zks::app {
 namespace {
@@ -21,6 +22,7 @@ struct InviteOptions {
   std::filesystem::path state_dir;
   std::optional<std::chrono::seconds> lifetime;
   std::size_t devices = link::kDefaultDevices;
+  TermsOptions terms;
 };
 
 Result<std::string> make_link(const InviteOptions& options) {
@@ -31,8 +33,10 @@ Result<std::string> make_link(const InviteOptions& options) {
   if (!relays) return relays.error();
   const Result<link::ExitIdentity> identity = state->load_or_create_exit_identity();
   if (!identity) return identity.error();
+  link::Terms terms;
+  options.terms.apply(terms);
   Result<link::Invite> invite =
-      state->add_invite(options.name, options.lifetime, static_cast<std::uint32_t>(options.devices));
+      state->add_invite(options.name, options.lifetime, static_cast<std::uint32_t>(options.devices), terms);
   if (!invite) return invite.error();
 
   return link::format_access_link(link::issue_link(*identity, *relays, *invite));
@@ -45,7 +49,9 @@ int invite_command(int argc, const char* const* argv) {
       "zks-tunnel-client invite",
       "Makes an access link for a user of this exit and prints it; on a terminal also as a QR code. "
       "It is shown only once. Whoever has it can use this exit until it expires or is revoked.",
-      "Example:\n  zks-tunnel-client invite alice --expires 30d --devices 2 > alice.link");
+      "Example:\n"
+      "  zks-tunnel-client invite alice --expires 30d --devices 2 > alice.link\n"
+      "  zks-tunnel-client invite guest --rate 1MB/s --quota 20GB --allow 192.168.1.20:631");
   InviteOptions options;
   line.app()
       .add_option("name", options.name, "the user's name: letters, digits, '.', '_', '-'")
@@ -57,6 +63,7 @@ int invite_command(int argc, const char* const* argv) {
       "how long the link works, such as 12h, 30d, 8w; default: until it is revoked", "DURATION");
   ops::add_count(line.app(), "--devices", options.devices, 1, link::kMaxDevices,
                  "how many devices may use the link; the first ones that do are the ones");
+  add_terms(line.app(), options.terms);
   if (const auto status = line.parse(argc, argv)) return *status;
 
   const Result<std::string> text = make_link(options);

@@ -25,6 +25,7 @@ constexpr Mode kModes[] = {
     {"exit-peer", "let the holders of your invites reach the internet from here",
      zks::app::exit_peer_command},
     {"invite", "make an access link for a user of this exit", zks::app::invite_command},
+    {"limit", "change what a user may reach and use", zks::app::limit_command},
     {"revoke", "end a user's access", zks::app::revoke_command},
     {"invites", "list the users of this exit", zks::app::invites_command},
     {"check", "try a link step by step and say what works and what fails", zks::app::check_command},

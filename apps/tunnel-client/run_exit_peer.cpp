@@ -39,7 +39,7 @@ Result<> hand_out_link(const ExitService& service, const std::filesystem::path& 
 
 }  // namespace
 
-Result<> run_exit_peer(ExitPeerOptions options) {
+Result<> run_exit_peer(ExitPeerOptions options, const ReadAgain& read_again) {
   boost::asio::io_context loop(1);
   ops::ReadyFile ready(options.common.ready_file);
   Result<> result;
@@ -61,10 +61,19 @@ Result<> run_exit_peer(ExitPeerOptions options) {
   if (!created) return created.error();
   service = std::move(*created);
   if (auto handed = hand_out_link(*service, options.link_file); !handed) return handed;
-  const ops::Signals signals(loop.get_executor(), [&] {
+  const auto stop = [&] {
     ops::notify_stopping();
     service->peer().stop();
-  });
+  };
+  const auto reload = [&] {
+    if (const auto changed = read_again()) {
+      service->reload(*changed);
+      log::info("rules and limits were read again");
+    } else {
+      log::error("rules and limits stay as they were: the configuration is wrong");
+    }
+  };
+  const ops::Signals signals(loop.get_executor(), stop, read_again ? ops::Signals::Handler(reload) : nullptr);
   const ops::Watchdog watchdog(loop.get_executor());
   service->peer().start();
   loop.run();

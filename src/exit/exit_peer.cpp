@@ -26,14 +26,12 @@ constexpr auto kStopWithin = 5s;
 }  // namespace
 
 ExitPeer::ExitPeer(asio::any_io_executor executor, ExitPeerOptions options, link::ExitIdentity identity,
-                   Guests guests, std::shared_ptr<const Policy> policy, std::shared_ptr<Resolver> resolver,
-                   Handlers handlers)
+                   Guests guests, std::shared_ptr<Resolver> resolver, Handlers handlers)
     : executor_(std::move(executor)),
       options_(std::move(options)),
       identity_(std::move(identity)),
       static_key_(crypto::KeyPair::from_private(identity_.static_secret.clone())),
       guests_(std::move(guests)),
-      policy_(std::move(policy)),
       resolver_(std::move(resolver)),
       handlers_(std::move(handlers)),
       guest_timer_(executor_),
@@ -225,6 +223,7 @@ Result<ExitPeer::VisitPtr> ExitPeer::new_visit(const SessionId& id, const tunnel
   options.orphan_seconds = static_cast<std::uint64_t>(options_.orphan_timeout.count());
   const auto visit = std::make_shared<Visit>();
   visit->claim = claim;
+  visit->allowance = guests_.allowance(claim);
   visit->tunnel = std::make_shared<tunnel::Tunnel>(executor_, std::move(options), visit_handlers(visit));
   visits_.push_back(visit);
   return visit;
@@ -289,22 +288,41 @@ tunnel::Tunnel::Handlers ExitPeer::visit_handlers(const VisitPtr& visit) {
 // of their own, or OPEN and RESET in turn would pile them up.
 void ExitPeer::on_open(const VisitPtr& visit, tunnel::StreamPtr stream, session::Destination destination) {
   if (visit->connecting >= options_.max_streams) {
-    stream->reset(ResetCode::kLimit);
-    return;
+    return refuse(visit, stream, ResetCode::kLimit, "too many connects under way");
   }
+  auto admission = visit->allowance->admit();
+  if (!admission.reason.empty()) return refuse(visit, stream, admission.refused, admission.reason);
   ++visit->connecting;
   asio::co_spawn(executor_,
-                 serve_stream(shared_from_this(), visit, std::move(stream), std::move(destination)),
+                 serve_stream(shared_from_this(), visit, std::move(stream), std::move(destination),
+                              std::move(admission)),
                  carrier::RethrowFailure{});
 }
 
+void ExitPeer::refuse(const VisitPtr& visit, const tunnel::StreamPtr& stream, ResetCode code,
+                      const std::string& reason) {
+  if (visit->allowance->may_log()) log::info("stream refused: {}", reason);
+  stream->reset(code);
+}
+
 asio::awaitable<void> ExitPeer::serve_stream(std::shared_ptr<ExitPeer> self, VisitPtr visit,
-                                             tunnel::StreamPtr stream, session::Destination destination) {
+                                             tunnel::StreamPtr stream, session::Destination destination,
+                                             Allowance::Admission admission) {
+  if (admission.pause > Allowance::Duration::zero()) {
+    asio::steady_timer turn(self->executor_, admission.pause);
+    const auto [ec] = co_await turn.async_wait(asio::as_tuple(asio::use_awaitable));
+    (void)ec;
+  }
+  if (stream->reset_code()) {
+    --visit->connecting;
+    co_return;
+  }
   const std::string where = self->options_.log_destinations ? " to " + session::to_text(destination) : "";
-  auto outcome =
-      co_await connect(self->executor_, std::move(destination), self->policy_, self->resolver_, {});
+  auto outcome = co_await connect(self->executor_, std::move(destination), visit->allowance->policy(),
+                                  self->resolver_, {});
   --visit->connecting;
-  if (!where.empty() || outcome.code == ResetCode::kNotAllowed) {
+  const bool told = !where.empty() || outcome.code == ResetCode::kNotAllowed;
+  if (told && visit->allowance->may_log()) {
     log::info("stream{}: {}", where, outcome.socket ? "connected" : outcome.reason);
   }
   if (!outcome.socket) {
@@ -314,17 +332,28 @@ asio::awaitable<void> ExitPeer::serve_stream(std::shared_ptr<ExitPeer> self, Vis
   if (stream->reset_code()) co_return;
   stream->accept(outcome.bound);
   Bytes nothing_early;
-  co_await tunnel::splice(std::move(*outcome.socket), std::move(stream), std::move(nothing_early));
+  co_await tunnel::splice(std::move(*outcome.socket), std::move(stream), std::move(nothing_early),
+                          visit->allowance);
 }
 
-// Revocations and expiries end live sessions.
+void ExitPeer::set_limits(std::uint64_t max_streams, std::size_t max_sessions, bool log_destinations) {
+  options_.max_streams = max_streams;
+  options_.max_sessions = max_sessions;
+  options_.log_destinations = log_destinations;
+}
+
+// Revocations and expiries end live sessions, a quota that is used up their streams.
 void ExitPeer::look_after_guests() {
+  const auto saved = guests_.save_usage_sometimes(std::chrono::steady_clock::now());
+  if (!saved) log::error("what users used can't be written down: {}", saved.error().text);
   const auto refreshed = guests_.refresh();
   if (!refreshed) log::error("{}; nobody can come in", refreshed.error().text);
   const std::list<VisitPtr> visits = visits_;
   for (const auto& visit : visits) {
     if (refreshed && !guests_.welcome(visit->claim)) {
       visit->tunnel->dismiss(session::GoawayCode::kRevoked, "this invite was revoked or has expired");
+    } else if (visit->allowance->used_up()) {
+      visit->tunnel->reset_streams(ResetCode::kQuotaUsedUp);
     }
   }
   bound_orphans();
@@ -366,6 +395,8 @@ void ExitPeer::network_changed() {
 
 void ExitPeer::finish() {
   stop_timer_.cancel();
+  const auto saved = guests_.save_usage();
+  if (!saved) log::error("what users used can't be written down: {}", saved.error().text);
   if (handlers_.on_stopped) std::exchange(handlers_.on_stopped, nullptr)(std::nullopt);
 }
 

@@ -49,19 +49,21 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   };
 
   ExitPeer(asio::any_io_executor executor, ExitPeerOptions options, link::ExitIdentity identity,
-           Guests guests, std::shared_ptr<const Policy> policy, std::shared_ptr<Resolver> resolver,
-           Handlers handlers);
+           Guests guests, std::shared_ptr<Resolver> resolver, Handlers handlers);
 
   void start();
   // No new sessions and streams; what runs gets 5 s.
   void stop();
   // Lanes are probed, and pauses before the next attempt at a relay end.
   void network_changed();
+  // For what comes from now on.
+  void set_limits(std::uint64_t max_streams, std::size_t max_sessions, bool log_destinations);
 
  private:
   // One client's session. The claim is authentic.
   struct Visit {
     tunnel::Claim claim;
+    std::shared_ptr<Allowance> allowance;  // its invite's
     std::shared_ptr<tunnel::Tunnel> tunnel;
     std::size_t connecting = 0;
   };
@@ -85,7 +87,10 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   tunnel::Tunnel::Handlers visit_handlers(const VisitPtr& visit);
   void on_open(const VisitPtr& visit, tunnel::StreamPtr stream, session::Destination destination);
   static asio::awaitable<void> serve_stream(std::shared_ptr<ExitPeer> self, VisitPtr visit,
-                                            tunnel::StreamPtr stream, session::Destination destination);
+                                            tunnel::StreamPtr stream, session::Destination destination,
+                                            Allowance::Admission admission);
+  void refuse(const VisitPtr& visit, const tunnel::StreamPtr& stream, session::ResetCode code,
+              const std::string& reason);
   void look_after_guests();
   void finish();
 
@@ -95,7 +100,6 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   crypto::KeyPair static_key_;
   InstanceId instance_ = random_array<8>();
   Guests guests_;
-  std::shared_ptr<const Policy> policy_;
   std::shared_ptr<Resolver> resolver_;
   Handlers handlers_;
   std::vector<std::shared_ptr<ControlSocket>> controls_;

@@ -5,19 +5,116 @@
 #include <ctime>
 
 namespace zks::exit {
+namespace {
+
+Result<std::vector<Rule>> parse_rules(const std::vector<std::string>& texts) {
+  std::vector<Rule> out;
+  for (const std::string& text : texts) {
+    auto rule = parse_rule(text);
+    if (!rule) return rule.error();
+    out.push_back(std::move(*rule));
+  }
+  return out;
+}
+
+Result<Rules> read_rules(const link::Terms& terms) {
+  auto allow = parse_rules(terms.allow);
+  if (!allow) return allow.error();
+  auto deny = parse_rules(terms.deny);
+  if (!deny) return deny.error();
+  return Rules{std::move(*allow), std::move(*deny)};
+}
+
+}  // namespace
 
 Result<> Guests::refresh() {
-  // The version is read first: a change in between is seen again next time, never missed.
+  // The versions are read first: a change in between is seen again next time, never missed.
   const std::uint64_t version = state_.invites_version();
-  if (version_ == version) return {};
-  auto invites = state_.load_invites();
-  if (!invites) {
-    invites_.clear();
+  if (version_ != version) {
+    if (auto read = read_invites(); !read) {
+      invites_.clear();
+      version_.reset();
+      return read;
+    }
+    version_ = version;
+  }
+  const std::uint64_t usage_version = state_.usage_version();
+  if (usage_version_ == usage_version) return {};
+  if (auto read = read_usage(); !read) {
+    invites_.clear();  // a quota that nobody counts is none
     version_.reset();
-    return invites.error();
+    return read;
+  }
+  usage_version_ = usage_version;
+  return {};
+}
+
+Result<> Guests::read_invites() {
+  auto invites = state_.load_invites();
+  if (!invites) return invites.error();
+  std::vector<Rules> rules;
+  for (const link::Invite& invite : *invites) {
+    auto read = read_rules(invite.terms);
+    if (!read) return make_error(ErrorKind::kIo, "the invite " + invite.name + ": " + read.error().text);
+    rules.push_back(std::move(*read));
   }
   invites_ = std::move(*invites);
-  version_ = version;
+  for (std::size_t i = 0; i < invites_.size(); ++i) {
+    allowance_of(invites_[i].id)->set_terms(std::move(rules[i]), invites_[i].terms);
+  }
+  // Those of revoked invites stay as long as a session that is about to end has them.
+  std::erase_if(allowances_, [this](const auto& entry) {
+    return entry.second.use_count() == 1 &&
+           std::none_of(invites_.begin(), invites_.end(),
+                        [&entry](const link::Invite& invite) { return invite.id == entry.first; });
+  });
+  return {};
+}
+
+Result<> Guests::read_usage() {
+  const auto usage = state_.load_usage();
+  if (!usage) return usage.error();
+  take_usage(*usage);
+  return {};
+}
+
+void Guests::take_usage(const link::Usage& usage) {
+  usage_ = usage;
+  for (const auto& [id, allowance] : allowances_) {
+    const auto at = usage_.find(id);
+    allowance->set_saved(at == usage_.end() ? 0 : at->second);
+  }
+}
+
+std::shared_ptr<Allowance> Guests::allowance_of(const InviteId& id) {
+  auto& allowance = allowances_[id];
+  if (!allowance) {
+    allowance = std::make_shared<Allowance>(executor_, policy_);
+    if (const auto at = usage_.find(id); at != usage_.end()) allowance->set_saved(at->second);
+  }
+  return allowance;
+}
+
+std::shared_ptr<Allowance> Guests::allowance(const tunnel::Claim& claim) {
+  return allowance_of(claim.invite);
+}
+
+Result<> Guests::save_usage_sometimes(TimePoint now) {
+  if (now - saved_ < kSaveEvery) return {};
+  saved_ = now;
+  return save_usage();
+}
+
+Result<> Guests::save_usage() {
+  link::Usage more;
+  for (const auto& [id, allowance] : allowances_) {
+    if (allowance->unsaved_bytes() != 0) more[id] = allowance->unsaved_bytes();
+  }
+  if (more.empty()) return {};
+  const auto usage = state_.add_usage(more);
+  if (!usage) return usage.error();
+  for (const auto& [id, bytes] : more) allowances_[id]->note_saved(bytes);
+  take_usage(*usage);
   return {};
 }
 

@@ -6,8 +6,11 @@
 // Not thread safe: one executor.
 #pragma once
 
+#include <map>
+#include <memory>
 #include <optional>
 
+#include "exit/allowance.hpp"
 #include "link/state_directory.hpp"
 #include "tunnel/handshake.hpp"
 
@@ -15,9 +18,18 @@ namespace zks::exit {
 
 class Guests {
  public:
-  explicit Guests(link::StateDirectory state) : state_(std::move(state)) {}
+  using TimePoint = Allowance::TimePoint;
 
-  // Re-reads the invites if the file changed. What can't be read leaves nobody in, and is an error.
+  // A crash forgets at most this much of what users used.
+  static constexpr std::chrono::seconds kSaveEvery{30};
+
+  // `policy`: the exit's, on which those of the invites build.
+  Guests(link::StateDirectory state, boost::asio::any_io_executor executor,
+         std::shared_ptr<const Policy> policy)
+      : state_(std::move(state)), executor_(std::move(executor)), policy_(std::move(policy)) {}
+
+  // Re-reads the invites and what they used if the files changed. What can't be read leaves nobody in, and is
+  // an error.
   Result<> refresh();
 
   // The psk for a claim that an invite and its pinned devices allow; nothing otherwise. Looks at the file
@@ -27,14 +39,31 @@ class Guests {
   Result<> admit(const tunnel::Claim& claim);
   // Whether a session of this claim may go on.
   bool welcome(const tunnel::Claim& claim) const;
+  // What the claim's invite may use; one for all its sessions, also after it was revoked. Of admitted claims.
+  std::shared_ptr<Allowance> allowance(const tunnel::Claim& claim);
+
+  // Writes down what was used since the last time, if it is time; or in any case.
+  Result<> save_usage_sometimes(TimePoint now);
+  Result<> save_usage();
 
  private:
   bool is_pinned(const tunnel::Claim& claim) const;
   const link::Invite* find(const tunnel::Claim& claim) const;
 
+  Result<> read_invites();
+  Result<> read_usage();
+  void take_usage(const link::Usage& usage);
+  std::shared_ptr<Allowance> allowance_of(const InviteId& id);
+
   link::StateDirectory state_;
+  boost::asio::any_io_executor executor_;
+  std::shared_ptr<const Policy> policy_;
   std::vector<link::Invite> invites_;
   std::optional<std::uint64_t> version_;
+  std::map<InviteId, std::shared_ptr<Allowance>> allowances_;
+  link::Usage usage_;  // as it was last read
+  std::optional<std::uint64_t> usage_version_;
+  TimePoint saved_{};
 };
 
 }  // namespace zks::exit

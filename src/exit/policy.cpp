@@ -53,7 +53,18 @@ Prefix unmapped_prefix(const Prefix& prefix) {
   return make_prefix(address, static_cast<std::uint8_t>(prefix.length - 96));
 }
 
+// Whoever can hand in mail at every server can send it in this exit's name, and its address is soon on the
+// lists of those who do: 25 is for servers, 465 is the same with TLS. 587 asks for a password first.
+bool is_mail_port(std::uint16_t port) {
+  return port == 25 || port == 465;
+}
+
+bool is_for_port_alone(const Rule& rule) {
+  return !rule.prefix && rule.name.empty();
+}
+
 bool matches_name(const Rule& rule, std::string_view name) {
+  if (is_for_port_alone(rule)) return true;
   if (!rule.subdomains) return name == rule.name;
   return name.size() > rule.name.size() + 1 && name.ends_with(rule.name) &&
          name[name.size() - rule.name.size() - 1] == '.';
@@ -65,7 +76,7 @@ bool matches_port(const Rule& rule, std::uint16_t port) {
 
 bool matches(const Rule& rule, std::string_view name, const IpAddress& address, std::uint16_t port) {
   if (!matches_port(rule, port)) return false;
-  if (!rule.prefix) return !name.empty() && matches_name(rule, name);
+  if (!rule.prefix) return is_for_port_alone(rule) || (!name.empty() && matches_name(rule, name));
   const auto behind = nat64_target(address);
   return rule.prefix->contains(address) || (behind && rule.prefix->contains(*behind));
 }
@@ -87,6 +98,7 @@ Result<Rule> parse_rule(std::string_view text) {
     rule.port = parse_port(*parts->port);
     if (!rule.port) return usage(text, "the port is not a number from 1 to 65535");
   }
+  if (parts->host == "*" && rule.port && !text.starts_with('[')) return rule;
   if (const auto prefix = parse_prefix(parts->host)) {
     rule.prefix = unmapped_prefix(*prefix);
     return rule;
@@ -104,24 +116,46 @@ Result<Rule> parse_rule(std::string_view text) {
   return rule;
 }
 
-Policy::Policy(std::vector<Rule> allow, std::vector<Rule> deny)
-    : allow_(std::move(allow)), deny_(std::move(deny)) {}
+Policy::Policy(Rules rules) : rules_(std::move(rules)) {}
+
+Policy::Policy(std::shared_ptr<const Policy> exit, Rules rules)
+    : exit_(std::move(exit)), rules_(std::move(rules)) {}
+
+std::string Policy::told(bool allow, const Rule& rule) const {
+  return (exit_ ? "this invite's --" : "--") + std::string(allow ? "allow " : "deny ") + rule.text;
+}
 
 std::optional<Verdict> Policy::denied_by_name(std::string_view name, std::uint16_t port) const {
   const std::string wanted = normalise_name(name);
-  for (const Rule& rule : deny_) {
+  if (exit_) {
+    if (auto denied = exit_->denied_by_name(wanted, port)) return denied;
+  }
+  for (const Rule& rule : rules_.deny) {
     if (!rule.prefix && matches_port(rule, port) && matches_name(rule, wanted)) {
-      return Verdict{false, "--deny " + rule.text};
+      return Verdict{false, told(false, rule)};
     }
   }
   return std::nullopt;
 }
 
+// By the exit's rules first, then by this invite's.
+std::optional<Verdict> Policy::decided_by_rules(bool allow, std::string_view name, const IpAddress& address,
+                                                std::uint16_t port) const {
+  if (exit_) {
+    if (auto decided = exit_->decided_by_rules(allow, name, address, port)) return decided;
+  }
+  for (const Rule& rule : allow ? rules_.allow : rules_.deny) {
+    if (allow && is_for_port_alone(rule)) continue;  // judge_port()
+    if (matches(rule, name, address, port)) return Verdict{allow, told(allow, rule)};
+  }
+  return std::nullopt;
+}
+
 // The range or network that closes `address`.
-std::optional<Verdict> Policy::judge_default(const IpAddress& address) const {
+std::optional<Verdict> Policy::closed_address(const IpAddress& address) const {
   const IpAddress target = nat64_target(address).value_or(address);
   if (const char* range = special_range(target)) return Verdict{false, range};
-  for (const LocalNetwork& network : local_networks_) {
+  for (const LocalNetwork& network : exit().local_networks_) {
     if (network.prefix.contains(address) || network.prefix.contains(target)) {
       return Verdict{false, "this exit's own network on " + network.interface};
     }
@@ -129,17 +163,24 @@ std::optional<Verdict> Policy::judge_default(const IpAddress& address) const {
   return std::nullopt;
 }
 
+// Of an address that is open.
+Verdict Policy::judge_port(std::uint16_t port) const {
+  if (!is_mail_port(port)) return {true, "public address"};
+  for (const Policy* policy : {&exit(), this}) {
+    for (const Rule& rule : policy->rules_.allow) {
+      if (is_for_port_alone(rule) && matches_port(rule, port)) return {true, policy->told(true, rule)};
+    }
+  }
+  return {false, "mail port " + std::to_string(port)};
+}
+
 Verdict Policy::judge(std::string_view name, const IpAddress& address, std::uint16_t port) const {
   const std::string wanted = normalise_name(name);
   const IpAddress real = unmapped(address);
-  for (const Rule& rule : deny_) {
-    if (matches(rule, wanted, real, port)) return {false, "--deny " + rule.text};
-  }
-  for (const Rule& rule : allow_) {
-    if (matches(rule, wanted, real, port)) return {true, "--allow " + rule.text};
-  }
-  auto closed = judge_default(real);
-  return closed ? std::move(*closed) : Verdict{true, "public address"};
+  if (auto denied = decided_by_rules(false, wanted, real, port)) return std::move(*denied);
+  if (auto allowed = decided_by_rules(true, wanted, real, port)) return std::move(*allowed);
+  if (auto closed = closed_address(real)) return std::move(*closed);
+  return judge_port(port);
 }
 
 }  // namespace zks::exit

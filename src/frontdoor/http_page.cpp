@@ -118,6 +118,8 @@ StreamFailure describe_failure(ResetCode code) {
   switch (code) {
     case ResetCode::kNotAllowed:
       return {403, "The exit's policy does not allow this destination."};
+    case ResetCode::kQuotaUsedUp:
+      return {403, "This access link's quota is used up. Ask the operator of the exit for more."};
     case ResetCode::kNameNotFound:
       return {502, "The exit found no such name."};
     case ResetCode::kNetworkUnreachable:
@@ -132,7 +134,7 @@ StreamFailure describe_failure(ResetCode code) {
     case ResetCode::kSessionLost:
       return {503, "There is no connection to the exit."};
     case ResetCode::kLimit:
-      return {503, "Too many connections are open through the tunnel."};
+      return {503, "Too many connections are open through the tunnel, or too many were asked for at once."};
     case ResetCode::kCancelled:
     case ResetCode::kGeneralFailure:
     case ResetCode::kCommandNotSupported:

@@ -31,6 +31,20 @@ std::vector<Invite>::iterator find_name(std::vector<Invite>& invites, const std:
                       [&name](const Invite& each) { return each.name == name; });
 }
 
+Result<> check_terms(const Terms& terms) {
+  const auto wrong = [](std::string text) { return make_error(ErrorKind::kUsage, std::move(text)); };
+  if (terms.allow.size() + terms.deny.size() > kMaxRules) {
+    return wrong("an invite has at most " + std::to_string(kMaxRules) +
+                 " rules; rules for all users belong to the exit");
+  }
+  const auto too_long = [](const std::string& rule) { return rule.size() > kMaxRuleBytes; };
+  if (std::any_of(terms.allow.begin(), terms.allow.end(), too_long) ||
+      std::any_of(terms.deny.begin(), terms.deny.end(), too_long)) {
+    return wrong("a rule is longer than " + std::to_string(kMaxRuleBytes) + " bytes");
+  }
+  return {};
+}
+
 Result<> check_new(const std::string& name, std::optional<std::chrono::seconds> lifetime,
                    std::uint32_t max_devices) {
   const auto wrong = [](std::string text) { return make_error(ErrorKind::kUsage, std::move(text)); };
@@ -45,6 +59,24 @@ Result<> check_new(const std::string& name, std::optional<std::chrono::seconds> 
   return {};
 }
 
+Error no_such_invite(const std::filesystem::path& directory) {
+  return make_error(ErrorKind::kUsage,
+                    "there is no such invite: `invites` lists those of " + directory.string());
+}
+
+// Device, inode, size and time of change of a file, in one number; 0 when it is not there.
+std::uint64_t version_of(const std::filesystem::path& file) {
+  struct stat status {};
+  if (::stat(file.c_str(), &status) != 0) return 0;
+  const std::array<std::uint64_t, 5> parts = {
+      static_cast<std::uint64_t>(status.st_dev), static_cast<std::uint64_t>(status.st_ino),
+      static_cast<std::uint64_t>(status.st_size), static_cast<std::uint64_t>(status.st_mtim.tv_sec),
+      static_cast<std::uint64_t>(status.st_mtim.tv_nsec)};
+  std::array<std::uint8_t, sizeof(parts)> bytes{};
+  for (std::size_t i = 0; i < parts.size(); ++i) store_be(parts[i], bytes.data() + i * sizeof(std::uint64_t));
+  return load_be<std::uint64_t>(sha256(bytes).data());
+}
+
 }  // namespace
 
 Invite Invite::clone() const {
@@ -56,6 +88,7 @@ Invite Invite::clone() const {
   copy.expires = expires;
   copy.max_devices = max_devices;
   copy.devices = devices;
+  copy.terms = terms;
   return copy;
 }
 
@@ -71,9 +104,11 @@ Result<std::vector<Invite>> StateDirectory::load_invites() {
 
 Result<Invite> StateDirectory::add_invite(const std::string& name,
                                           std::optional<std::chrono::seconds> lifetime,
-                                          std::uint32_t max_devices) {
+                                          std::uint32_t max_devices, const Terms& terms) {
   const Result<> checked = check_new(name, lifetime, max_devices);
   if (!checked) return checked.error();
+  const Result<> terms_checked = check_terms(terms);
+  if (!terms_checked) return terms_checked.error();
   const Result<FileLock> lock = FileLock::acquire(path_ / kLockFile);
   if (!lock) return lock.error();
   Result<std::vector<Invite>> invites = load_invites();
@@ -93,6 +128,7 @@ Result<Invite> StateDirectory::add_invite(const std::string& name,
   invite.created = seconds_since_1970();
   invite.expires = lifetime ? invite.created + lifetime->count() : 0;
   invite.max_devices = max_devices;
+  invite.terms = terms;
   invites->push_back(invite.clone());
   const Result<> saved = save(path_, *invites);
   if (!saved) return saved.error();
@@ -105,15 +141,32 @@ Result<InviteId> StateDirectory::revoke_invite(const std::string& name) {
   Result<std::vector<Invite>> invites = load_invites();
   if (!invites) return invites.error();
   const auto found = find_name(*invites, name);
-  if (found == invites->end()) {
-    return make_error(ErrorKind::kUsage,
-                      "there is no such invite: `invites` lists those of " + path_.string());
-  }
+  if (found == invites->end()) return no_such_invite(path_);
   const InviteId id = found->id;
   invites->erase(found);
   const Result<> saved = save(path_, *invites);
   if (!saved) return saved.error();
   return id;
+}
+
+Result<Invite> StateDirectory::change_terms(const std::string& name,
+                                            const std::function<Result<>(Terms&)>& change) {
+  const Result<FileLock> lock = FileLock::acquire(path_ / kLockFile);
+  if (!lock) return lock.error();
+  Result<std::vector<Invite>> invites = load_invites();
+  if (!invites) return invites.error();
+  const auto found = find_name(*invites, name);
+  if (found == invites->end()) return no_such_invite(path_);
+  const Terms before = found->terms;
+  const Result<> changed = change(found->terms);
+  if (!changed) return changed.error();
+  const Result<> checked = check_terms(found->terms);
+  if (!checked) return checked.error();
+  Invite out = found->clone();
+  if (found->terms == before) return out;
+  const Result<> saved = save(path_, *invites);
+  if (!saved) return saved.error();
+  return out;
 }
 
 Result<> StateDirectory::pin_device(const InviteId& id, const PublicKey& device) {
@@ -134,15 +187,11 @@ Result<> StateDirectory::pin_device(const InviteId& id, const PublicKey& device)
 }
 
 std::uint64_t StateDirectory::invites_version() const {
-  struct stat status {};
-  if (::stat((path_ / kInvitesFile).c_str(), &status) != 0) return 0;
-  const std::array<std::uint64_t, 5> parts = {
-      static_cast<std::uint64_t>(status.st_dev), static_cast<std::uint64_t>(status.st_ino),
-      static_cast<std::uint64_t>(status.st_size), static_cast<std::uint64_t>(status.st_mtim.tv_sec),
-      static_cast<std::uint64_t>(status.st_mtim.tv_nsec)};
-  std::array<std::uint8_t, sizeof(parts)> bytes{};
-  for (std::size_t i = 0; i < parts.size(); ++i) store_be(parts[i], bytes.data() + i * sizeof(std::uint64_t));
-  return load_be<std::uint64_t>(sha256(bytes).data());
+  return version_of(path_ / kInvitesFile);
+}
+
+std::uint64_t StateDirectory::usage_version() const {
+  return version_of(path_ / kUsageFile);
 }
 
 }  // namespace zks::link

@@ -8,6 +8,8 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +19,7 @@
 #include "base/relay_url.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
+#include "link/terms.hpp"
 
 namespace zks::link {
 
@@ -42,10 +45,15 @@ struct Invite {
   std::int64_t expires = 0;  // 0: never
   std::uint32_t max_devices = kDefaultDevices;
   std::vector<PublicKey> devices;  // client static keys, pinned at their first authentic record
+  Terms terms;
 
   Invite clone() const;
   bool expired(std::int64_t now) const { return expires != 0 && now >= expires; }
 };
+
+// Bytes that the streams and datagrams of each invite have carried, both directions; none: not listed.
+using Usage = std::map<InviteId, std::uint64_t>;
+inline constexpr std::uint64_t kMaxUsedBytes = std::uint64_t{1} << 62;  // counting stops there
 
 // The relays an exit uses, kept so that `invite` can write links.
 struct RelayList {
@@ -72,7 +80,11 @@ class StateDirectory {
 
   Result<std::vector<Invite>> load_invites();
   Result<Invite> add_invite(const std::string& name, std::optional<std::chrono::seconds> lifetime,
-                            std::uint32_t max_devices);  // kUsage: name taken or malformed
+                            std::uint32_t max_devices,
+                            const Terms& terms = {});  // kUsage: name taken or malformed, too many rules
+  // Gives the invite other terms; `change` gets those that it has. kUsage: no such invite, too many rules, or
+  // what `change` says.
+  Result<Invite> change_terms(const std::string& name, const std::function<Result<>(Terms&)>& change);
   Result<InviteId> revoke_invite(const std::string& name);
   // Adds `device` to the invite's pinned keys unless it is there already; kRefused when the invite is gone,
   // expired or full. On success it is on disk.
@@ -81,8 +93,15 @@ class StateDirectory {
   // Changes whenever the invites file does (device, inode, mtime, size); for cheap polling by a running exit.
   std::uint64_t invites_version() const;
 
+  Result<Usage> load_usage();
+  // Adds `more` to what stands there, forgets invites that are gone, and says what stands there now.
+  Result<Usage> add_usage(const Usage& more);
+  Result<> reset_usage(const InviteId& invite);
+  std::uint64_t usage_version() const;  // as invites_version()
+
  private:
   explicit StateDirectory(std::filesystem::path path) : path_(std::move(path)) {}
+  Result<Usage> change_usage(const std::function<void(Usage&)>& change);
   std::filesystem::path path_;
 };
 

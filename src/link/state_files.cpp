@@ -104,10 +104,45 @@ std::optional<std::vector<PublicKey>> read_devices(const Json& object) {
   return devices;
 }
 
+bool read_rules(const Json& list, std::vector<std::string>& rules) {
+  if (!list.is_array() || list.empty() || list.size() > kMaxRules) return false;
+  for (const Json& element : list) {
+    const auto* text = element.get_ptr<const Json::string_t*>();
+    if (text == nullptr || text->size() > kMaxRuleBytes) return false;
+    rules.push_back(*text);
+  }
+  return true;
+}
+
+// Only what is limited stands there.
+std::optional<Terms> read_terms(const Json& object) {
+  if (!object.is_object() || object.empty()) return std::nullopt;
+  Terms terms;
+  for (const auto& [key, value] : object.items()) {
+    const auto number = [&object, &name = key](std::uint64_t& out, std::uint64_t high) {
+      const auto read = read_integer(object, name.c_str(), 1, static_cast<std::int64_t>(high));
+      out = static_cast<std::uint64_t>(read.value_or(0));
+      return read.has_value();
+    };
+    const bool good = key == "allow"         ? read_rules(value, terms.allow)
+                      : key == "deny"        ? read_rules(value, terms.deny)
+                      : key == "max_streams" ? number(terms.max_streams, kMaxStreams)
+                      : key == "stream_rate" ? number(terms.stream_rate, kMaxStreamRate)
+                      : key == "rate"        ? number(terms.rate_bytes, kMaxRate)
+                      : key == "quota"       ? number(terms.quota_bytes, kMaxQuota)
+                                             : false;
+    if (!good) return std::nullopt;
+  }
+  if (terms.allow.size() + terms.deny.size() > kMaxRules) return std::nullopt;
+  return terms;
+}
+
 std::optional<Invite> read_invite(const Json& object) {
   constexpr std::size_t kMembers = 7;
   constexpr std::int64_t kLatest = std::int64_t{1} << 40;  // seconds: the year 36,812
-  if (!object.is_object() || object.size() != kMembers) return std::nullopt;
+  if (!object.is_object()) return std::nullopt;
+  const auto terms = object.find("terms");
+  if (object.size() != (terms == object.end() ? kMembers : kMembers + 1)) return std::nullopt;
   const auto name = object.find("name");
   const auto id = object.find("id");
   if (name == object.end() || !name->is_string() || id == object.end()) return std::nullopt;
@@ -126,17 +161,36 @@ std::optional<Invite> read_invite(const Json& object) {
   invite.expires = *expires;
   invite.max_devices = static_cast<std::uint32_t>(*max_devices);
   invite.devices = std::move(*devices);
+  if (terms != object.end()) {
+    auto read = read_terms(*terms);
+    if (!read) return std::nullopt;
+    invite.terms = std::move(*read);
+  }
   if (!valid_invite_name(invite.name) || invite.devices.size() > invite.max_devices) return std::nullopt;
   return invite;
+}
+
+Json write_terms(const Terms& terms) {
+  Json out = Json::object();
+  if (!terms.allow.empty()) out["allow"] = terms.allow;
+  if (!terms.deny.empty()) out["deny"] = terms.deny;
+  if (terms.max_streams != 0) out["max_streams"] = terms.max_streams;
+  if (terms.stream_rate != 0) out["stream_rate"] = terms.stream_rate;
+  if (terms.rate_bytes != 0) out["rate"] = terms.rate_bytes;
+  if (terms.quota_bytes != 0) out["quota"] = terms.quota_bytes;
+  return out;
 }
 
 Json write_invite(const Invite& invite) {
   Json devices = Json::array();
   for (const PublicKey& device : invite.devices) devices.push_back(to_base64url(device));
-  return Json{
+  Json out{
       {"id", to_base64url(invite.id)}, {"name", invite.name},       {"psk", to_base64url(invite.psk.view())},
       {"created", invite.created},     {"expires", invite.expires}, {"max_devices", invite.max_devices},
       {"devices", std::move(devices)}};
+  // Left out where there are none, so that an older version of this program can still read the file.
+  if (invite.terms != Terms{}) out["terms"] = write_terms(invite.terms);
+  return out;
 }
 
 }  // namespace
@@ -245,6 +299,30 @@ SecretText encode_invites(const std::vector<Invite>& invites) {
   Document document(Json{{"version", kVersion}, {"invites", Json::array()}});
   for (const Invite& invite : invites) document.json["invites"].push_back(write_invite(invite));
   return document.text();
+}
+
+Result<Usage> decode_usage(std::string_view json) {
+  const Result<Document> document = parse(json);
+  if (!document) return document.error();
+  const auto used = document->json.find("used");
+  if (document->json.size() != 2 || used == document->json.end() || !used->is_object() ||
+      used->size() > kMaxInvites) {
+    return damaged("not a list of what was used");
+  }
+  Usage usage;
+  for (const auto& [key, value] : used->items()) {
+    const auto id = parse_name<sizeof(InviteId)>(key);
+    const auto bytes = read_integer(*used, key.c_str(), 0, static_cast<std::int64_t>(kMaxUsedBytes));
+    if (!id || !bytes) return damaged("what an invite has used is malformed");
+    usage[*id] = static_cast<std::uint64_t>(*bytes);
+  }
+  return usage;
+}
+
+SecretText encode_usage(const Usage& usage) {
+  Json used = Json::object();
+  for (const auto& [id, bytes] : usage) used[to_base64url(id)] = bytes;
+  return Document(Json{{"version", kVersion}, {"used", std::move(used)}}).text();
 }
 
 }  // namespace zks::link

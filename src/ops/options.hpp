@@ -35,6 +35,9 @@ class CommandLine {
   // wrong option, about which one line was printed. argv[0] is skipped.
   std::optional<int> parse(int argc, const char* const* argv);
 
+  // After parse(): whether options came from a file of --config.
+  bool has_config_file() const { return app_.get_config_ptr()->count() > 0; }
+
   // Prints `error` as one line that begins with the program's name; the exit status for it. A usage error
   // also says where help is.
   int fail(const Error& error) const;

@@ -20,7 +20,7 @@
 #include "relay/mark_ledger.hpp"
 #include "relay/relay.hpp"
 #include "relay/socket.hpp"
-#include "relay/token_bucket.hpp"
+#include "base/token_bucket.hpp"
 
 namespace zks::relay {
 

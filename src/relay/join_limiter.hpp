@@ -11,7 +11,7 @@
 
 #include <boost/asio/ip/address.hpp>
 
-#include "relay/token_bucket.hpp"
+#include "base/token_bucket.hpp"
 
 namespace zks::relay {
 

@@ -38,6 +38,8 @@ std::uint8_t socks5_reply(ResetCode code) {
     case ResetCode::kCommandNotSupported:
     case ResetCode::kAddressNotSupported:
       return static_cast<std::uint8_t>(code);
+    case ResetCode::kQuotaUsedUp:
+      return static_cast<std::uint8_t>(ResetCode::kNotAllowed);
     case ResetCode::kNameNotFound:
       return kSocks5HostUnreachable;
     case ResetCode::kCancelled:
@@ -77,6 +79,8 @@ const char* describe(ResetCode code) {
       return "too many streams";
     case ResetCode::kSessionLost:
       return "session lost";
+    case ResetCode::kQuotaUsedUp:
+      return "this link's quota is used up; its exit's operator can raise it";
   }
   return "unknown code";
 }

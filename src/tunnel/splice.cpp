@@ -3,6 +3,8 @@
 // Joins a TCP socket and a stream: the client's last step before the session, and the exit's first after it.
 // Two coroutines, one a direction, share the socket. Bytes go from the socket into the session's memory and
 // from there into the socket; what is held for a slow reader is exactly the stream's credit.
+#include <limits>
+
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
@@ -19,10 +21,21 @@ using boost::system::error_code;
 using session::ResetCode;
 
 constexpr std::uint64_t kReadBytes = 64 * 1024;
+constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
+// As much is written at once before others have their turn.
+constexpr std::uint64_t kWriteBytes = 256 * 1024;
 
 // Shared by both directions; the last to let go closes the socket.
 struct Joint {
-  Joint(tcp::socket s, StreamPtr st) : socket(std::move(s)), stream(std::move(st)) {}
+  Joint(tcp::socket s, StreamPtr st, std::shared_ptr<Meter> m)
+      : socket(std::move(s)), stream(std::move(st)), meter(std::move(m)) {}
+
+  std::uint64_t ask(Meter::Direction direction, Meter::Place& place) {
+    return meter ? meter->ask(direction, place) : kUnlimited;
+  }
+  void passed(Meter::Direction direction, Meter::Place& place, std::uint64_t bytes) {
+    if (meter) meter->passed(direction, place, bytes);
+  }
 
   // Ends both directions: the application sees RST, the peer RESET.
   void abort(ResetCode code) {
@@ -35,6 +48,7 @@ struct Joint {
 
   tcp::socket socket;
   StreamPtr stream;
+  std::shared_ptr<Meter> meter;  // null at the client
   Wakeup upload_done{socket.get_executor()};
   bool uploading = true;
 };
@@ -48,15 +62,18 @@ std::array<Buffer, N> to_buffers(const std::array<View, N>& pieces, std::size_t 
   return out;
 }
 
-// Moves what the socket has into the stream. False at the end of the direction.
-bool read_some(Joint& joint, bool& drained) {
+// Moves what the socket has into the stream, at most `most` bytes. False at the end of the direction.
+bool read_some(Joint& joint, std::uint64_t most, Meter::Place& place, bool& drained) {
   std::array<MutableBytes, 4> pieces;
-  const std::size_t count = joint.stream->prepare(kReadBytes, pieces);
-  if (count == 0) return true;  // no credit
+  const std::size_t count = joint.stream->prepare(std::min(most, kReadBytes), pieces);
   error_code ec;
-  const auto buffers = to_buffers<asio::mutable_buffer>(pieces, count);
-  const std::size_t got = joint.socket.read_some(buffers, ec);
-  joint.stream->commit(got);
+  std::size_t got = 0;
+  if (count != 0) {
+    got = joint.socket.read_some(to_buffers<asio::mutable_buffer>(pieces, count), ec);
+    joint.stream->commit(got);
+  }
+  joint.passed(Meter::Direction::kDown, place, got);
+  if (count == 0) return true;  // no credit
   if (!ec) return true;
   if (ec == asio::error::would_block) {
     drained = true;
@@ -99,6 +116,7 @@ asio::awaitable<void> write_early(JointPtr joint, Bytes early) {
 
 asio::awaitable<void> upload(JointPtr joint, Bytes early) {
   co_await write_early(joint, std::move(early));
+  Meter::Place place(joint->stream->room());
   bool drained = false;
   while (!joint->stream->reset_code() && joint->socket.is_open()) {
     std::array<MutableBytes, 4> pieces;
@@ -111,17 +129,35 @@ asio::awaitable<void> upload(JointPtr joint, Bytes early) {
       co_await joint->stream->room().wait();
       continue;
     }
-    if (!read_some(*joint, drained)) break;
+    const std::uint64_t most = joint->ask(Meter::Direction::kDown, place);
+    if (most == 0) {
+      co_await joint->stream->room().wait();
+      continue;
+    }
+    if (!read_some(*joint, most, place, drained)) break;
     co_await asio::post(joint->socket.get_executor(), asio::use_awaitable);  // others have their turn
   }
 }
 
+// Cuts the pieces down to `most` bytes; how many are left.
+std::size_t cut(std::array<ByteView, 8>& pieces, std::size_t count, std::uint64_t most) {
+  for (std::size_t i = 0; i < count; ++i) {
+    pieces[i] = pieces[i].first(static_cast<std::size_t>(std::min<std::uint64_t>(pieces[i].size(), most)));
+    most -= pieces[i].size();
+    if (most == 0) return i + 1;
+  }
+  return count;
+}
+
 // Moves what the stream has into the socket. False when the socket failed.
-bool write_some(Joint& joint, const std::array<ByteView, 8>& pieces, std::size_t count, bool& full) {
+bool write_some(Joint& joint, const std::array<ByteView, 8>& pieces, std::size_t count, Meter::Place& place,
+                bool& full, std::uint64_t& written) {
   error_code ec;
   const auto buffers = to_buffers<asio::const_buffer>(pieces, count);
   const std::size_t sent = joint.socket.write_some(buffers, ec);
   if (sent > 0) joint.stream->consume(sent);
+  joint.passed(Meter::Direction::kUp, place, sent);
+  written += sent;
   if (ec == asio::error::would_block) {
     full = true;
     return true;
@@ -132,7 +168,9 @@ bool write_some(Joint& joint, const std::array<ByteView, 8>& pieces, std::size_t
 }
 
 asio::awaitable<void> download(JointPtr joint) {
+  Meter::Place place(joint->stream->readable());
   bool full = false;
+  std::uint64_t written = 0;  // since others had their turn
   while (!joint->stream->reset_code() && joint->socket.is_open()) {
     if (full) {
       const auto [ec] =
@@ -143,7 +181,17 @@ asio::awaitable<void> download(JointPtr joint) {
     std::array<ByteView, 8> pieces;
     const std::size_t count = joint->stream->peek(pieces);
     if (count > 0) {
-      if (!write_some(*joint, pieces, count, full)) break;
+      if (written >= kWriteBytes) {
+        written = 0;
+        co_await asio::post(joint->socket.get_executor(), asio::use_awaitable);
+        continue;
+      }
+      const std::uint64_t most = joint->ask(Meter::Direction::kUp, place);
+      if (most == 0) {
+        co_await joint->stream->readable().wait();
+      } else if (!write_some(*joint, pieces, cut(pieces, count, most), place, full, written)) {
+        break;
+      }
     } else if (joint->stream->at_end()) {
       error_code ignored;
       joint->socket.shutdown(tcp::socket::shutdown_send, ignored);
@@ -157,11 +205,12 @@ asio::awaitable<void> download(JointPtr joint) {
 
 }  // namespace
 
-asio::awaitable<void> splice(tcp::socket socket, StreamPtr stream, Bytes early) {
+asio::awaitable<void> splice(tcp::socket socket, StreamPtr stream, Bytes early,
+                             std::shared_ptr<Meter> meter) {
   error_code ignored;
   socket.non_blocking(true, ignored);
   socket.set_option(tcp::no_delay(true), ignored);
-  const auto joint = std::make_shared<Joint>(std::move(socket), std::move(stream));
+  const auto joint = std::make_shared<Joint>(std::move(socket), std::move(stream), std::move(meter));
   watch_for_reset(joint);
   // Whatever the two directions are waiting for, also a reader that never reads: closing the socket ends it.
   joint->stream->on_reset([weak = std::weak_ptr(joint)] {

@@ -16,6 +16,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "session/session.hpp"
+#include "tunnel/meter.hpp"
 #include "tunnel/wakeup.hpp"
 
 namespace zks::tunnel {
@@ -88,8 +89,9 @@ class StreamOpener {
 
 // Copies between a TCP socket and a stream until both directions are over: half-close becomes FIN and back,
 // RST becomes RESET and back (SO_LINGER {1,0}). `early` are bytes already read from the socket. Owns the
-// socket.
-asio::awaitable<void> splice(asio::ip::tcp::socket socket, StreamPtr stream, Bytes early);
+// socket. `meter`, where there is one, says how fast.
+asio::awaitable<void> splice(asio::ip::tcp::socket socket, StreamPtr stream, Bytes early,
+                             std::shared_ptr<Meter> meter = nullptr);
 
 // Ends a stream that was opened and is not wanted after all.
 inline void cancel(const StreamPtr& stream, session::ResetCode code) {

@@ -91,6 +91,14 @@ asio::awaitable<OpenOutcome> Tunnel::open(session::Destination destination) {
   co_return OpenOutcome{std::move(stream), session::ResetCode::kCancelled, std::move(bound)};
 }
 
+void Tunnel::reset_streams(session::ResetCode code) {
+  std::vector<session::StreamId> ids;  // a reset may end streams, and begin some
+  for (const auto& [id, stream] : streams_) ids.push_back(id);
+  for (const session::StreamId id : ids) {
+    if (const auto at = streams_.find(id); at != streams_.end()) at->second->reset(code);
+  }
+}
+
 void Tunnel::leave(session::GoawayCode code, const std::string& text) {
   if (ended_) return;
   leaving_ = true;

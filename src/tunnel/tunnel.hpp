@@ -57,6 +57,9 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   // Opens a stream and waits for the exit's answer, at most 30 s.
   asio::awaitable<OpenOutcome> open(session::Destination destination);
 
+  // Every stream that there is now.
+  void reset_streams(session::ResetCode code);
+
   // GOAWAY: no new streams. The lane is closed when the last stream is over, or by end().
   void leave(session::GoawayCode code, const std::string& text);
   // GOAWAY, then the lane is closed, whatever streams there are.

@@ -13,7 +13,7 @@ from harness.process import CLIENT_PROGRAM, ReadyProgram, clean_environment, run
 from harness.tunnel import start_exit, start_relay
 
 USAGE = 2
-MODES = ("socks5", "p2p-client", "exit-peer", "invite", "revoke", "invites", "check", "demo")
+MODES = ("socks5", "p2p-client", "exit-peer", "invite", "limit", "revoke", "invites", "check", "demo")
 RELAY_MODES = ("socks5", "p2p-client", "exit-peer", "check")
 
 
@@ -112,6 +112,7 @@ def test_version_everywhere():
     (["exit-peer", "--max-streams", "0"], "--max-streams"),
     (["invite"], "name"),
     (["revoke"], "name"),
+    (["limit"], "name"),
     (["invites", "extra"], "argument too many"),
 ])
 def test_wrong_usage(arguments, says):
@@ -221,7 +222,9 @@ def test_invites_lists_without_keys(state):
     listed = json.loads(client("invites", "--state-dir", state, "--json").stdout)
     assert [entry["name"] for entry in listed] == ["alice", "bob"]
     for entry in listed:
-        assert set(entry) == {"name", "id", "created", "expires", "devices", "max_devices"}
+        assert set(entry) == {"name", "id", "created", "expires", "devices", "max_devices", "allow", "deny",
+                              "max_streams", "stream_rate", "rate_bytes", "quota_bytes", "used_bytes"}
+        assert entry["quota_bytes"] is None and entry["allow"] == [] and entry["used_bytes"] == 0
         assert entry["expires"] is None and entry["devices"] == 0 and entry["max_devices"] == 5
     table = client("invites", "--state-dir", state).stdout
     assert "alice" in table and "never" in table and "0/5" in table
@@ -244,6 +247,36 @@ def test_expiry_is_listed(state):
     invites["invites"][0]["expires"] = 1
     write_private(state / "invites.json", invites)
     assert "expired" in client("invites", "--state-dir", state).stdout
+
+
+def test_rules_and_limits_of_an_invite(state):
+    """Given with the invite, listed, changed one by one, taken away."""
+    first = client("invite", "alice", "--state-dir", state, "--allow", "10.1.2.3:22", "--deny", "*.ads.example",
+                   "--deny", "*:6667", "--max-streams", "20", "--stream-rate", "5/s", "--rate", "1MB/s", "--quota", "2GiB")
+    assert first.returncode == 0, first.stderr
+    (alice,) = json.loads(client("invites", "--state-dir", state, "--json").stdout)
+    assert (alice["allow"], alice["deny"]) == (["10.1.2.3:22"], ["*.ads.example", "*:6667"])
+    assert (alice["max_streams"], alice["stream_rate"], alice["rate_bytes"], alice["quota_bytes"]) == (20, 5, 10**6, 2 << 30)
+    changed = client("limit", "alice", "--state-dir", state, "--rate", "none", "--deny", "none", "--quota", "3GiB")
+    assert changed.returncode == 0, changed.stderr
+    assert changed.stdout == "--allow 10.1.2.3:22 --max-streams 20 --stream-rate 5/s --quota 3221225472\n"
+    (alice,) = json.loads(client("invites", "--state-dir", state, "--json").stdout)
+    assert alice["rate_bytes"] is None and alice["deny"] == [] and alice["quota_bytes"] == 3 << 30
+    table = client("invites", "--state-dir", state).stdout
+    assert "0 of 3.0GiB" in table and changed.stdout.strip() in table
+    assert_usage_error(client("limit", "bob", "--state-dir", state, "--rate", "1"), "no such invite")
+
+
+@pytest.mark.parametrize("arguments, says", [
+    (["--allow", "10.0.0.1/8"], "--allow"), (["--deny", "127.1"], "--deny"), (["--max-streams", "0"], "--max-streams"),
+    (["--stream-rate", "x/s"], "--stream-rate"), (["--rate", "0/s"], "--rate"), (["--quota", "much"], "--quota"),
+    (["--deny", "a.example"] * 65, "at most 64 rules"),
+])
+def test_limits_that_can_not_be(state, arguments, says):
+    make_link(state, "alice")
+    assert_usage_error(client("limit", "alice", "--state-dir", state, *arguments), says)
+    (alice,) = json.loads(client("invites", "--state-dir", state, "--json").stdout)
+    assert alice["deny"] == [] and alice["quota_bytes"] is None
 
 
 def test_revoke_takes_the_invite_away(state):

@@ -74,7 +74,7 @@ class ConnectTest : public testing::Test {
     std::vector<Rule> rules[2];
     for (const char* text : allow) rules[0].push_back(parse_rule(text).value());
     for (const char* text : deny) rules[1].push_back(parse_rule(text).value());
-    return std::make_shared<Policy>(rules[0], rules[1]);
+    return std::make_shared<Policy>(Rules{rules[0], rules[1]});
   }
 
   ConnectOutcome connect_to(Destination destination, std::shared_ptr<const Policy> rules,

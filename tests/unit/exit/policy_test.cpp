@@ -18,9 +18,9 @@ IpAddress address(std::string_view text) {
   return parsed.value_or(IpAddress{});
 }
 
-std::vector<Rule> rules(std::initializer_list<const char*> texts) {
+std::vector<Rule> rules(std::initializer_list<std::string> texts) {
   std::vector<Rule> out;
-  for (const char* text : texts) {
+  for (const std::string& text : texts) {
     auto rule = parse_rule(text);
     EXPECT_TRUE(rule.has_value()) << text;
     if (rule) out.push_back(*rule);
@@ -28,8 +28,8 @@ std::vector<Rule> rules(std::initializer_list<const char*> texts) {
   return out;
 }
 
-Policy policy(std::initializer_list<const char*> allow = {}, std::initializer_list<const char*> deny = {}) {
-  return Policy(rules(allow), rules(deny));
+Policy policy(std::initializer_list<std::string> allow = {}, std::initializer_list<std::string> deny = {}) {
+  return Policy(Rules{rules(allow), rules(deny)});
 }
 
 struct Closed {
@@ -92,12 +92,16 @@ constexpr Closed kClosed[] = {
     {"100:0:0:1::1", "100:0:0:1::/64", "dummy"},
     {"2001::1", "2001::/32", "Teredo"},
     {"2001:0:4136:e378:8000:63bf:3fff:fdd2", "2001::/32", "Teredo"},
-    {"2001:1::1", "2001::/23", "IETF"},
+    {"2001:1::1", "2001:1::/32", "anycast"},
+    {"2001:1::3", "2001:1::3", "anycast"},
     {"2001:2::1", "2001:2::/48", "benchmarking"},
-    {"2001:4:112::1", "2001::/23", "IETF"},
+    {"2001:4:112::1", "2001:4:112::/48", "AS112"},
     {"2001:10::1", "2001:10::/28", "ORCHID"},
     {"2001:20::1", "2001:20::/28", "ORCHIDv2"},
-    {"2001:30::1", "2001:30::/28", "IETF"},
+    {"2001:30::1", "2001:30::/28", "drone"},
+    {"2001:3::1", "2001:3::/32", "AMT"},
+    {"2001:40::1", "2001::/23", "IETF"},
+    {"2001:1ff:ffff::1", "2001::/23", "IETF"},
     {"2001:db8::1", "2001:db8::/32", "documentation"},
     {"2002:7f00:1::", "2002::/16", "6to4"},
     {"2002:808:808::1", "2002::/16", "6to4"},
@@ -259,6 +263,70 @@ TEST(PolicyTest, NamesAreDeniedBeforeTheyAreLookedUp) {
   EXPECT_FALSE(names.denied_by_name("good.example", 80).has_value());
 }
 
+TEST(PolicyTest, MailPortsAreClosedUnlessAllowed) {
+  for (const std::uint16_t port : {25, 465}) {
+    for (const char* target : {"8.8.8.8", "2a00:1450::1", "64:ff9b::8.8.8.8", "::ffff:8.8.8.8"}) {
+      const Verdict verdict = policy().judge("mail.example", address(target), port);
+      EXPECT_FALSE(verdict.allowed) << target;
+      EXPECT_EQ(verdict.reason, "mail port " + std::to_string(port));
+      EXPECT_TRUE(policy({"*:" + std::to_string(port)}).judge("", address(target), port).allowed);
+      EXPECT_TRUE(policy({"mail.example"}).judge("mail.example", address(target), port).allowed);
+    }
+  }
+  EXPECT_TRUE(policy().judge("", address("8.8.8.8"), 587).allowed);
+  EXPECT_TRUE(policy({"8.8.8.8:25"}).judge("", address("8.8.8.8"), 25).allowed);
+  EXPECT_FALSE(policy({"8.8.8.8:25"}).judge("", address("8.8.4.4"), 25).allowed);
+  EXPECT_FALSE(policy({"*:25"}).judge("", address("8.8.8.8"), 465).allowed);
+}
+
+TEST(PolicyTest, ARuleForAPortAloneOpensNoAddress) {
+  const Policy open = policy({"*:25", "*:80"});
+  for (const Closed& one : kClosed) {
+    EXPECT_FALSE(open.judge("", address(one.target), 25).allowed) << one.target;
+    EXPECT_FALSE(open.judge("", address(one.target), 80).allowed) << one.target;
+  }
+  const Policy closed = policy({"10.0.0.0/8"}, {"*:22"});
+  EXPECT_EQ(closed.judge("", address("10.1.2.3"), 22).reason, "--deny *:22");
+  EXPECT_EQ(closed.judge("a.example", address("8.8.8.8"), 22).reason, "--deny *:22");
+  EXPECT_TRUE(closed.judge("", address("10.1.2.3"), 23).allowed);
+  EXPECT_TRUE(closed.denied_by_name("a.example", 22).has_value());
+}
+
+TEST(PolicyTest, AnInvitesRulesCountWithThoseOfTheExit) {
+  const auto exit = std::make_shared<Policy>(
+      Rules{rules({"10.0.0.0/8", "192.168.1.1"}), rules({"10.6.6.6", "*.ads.example", "fd00::9"})});
+  const Policy guest(exit, Rules{rules({"192.168.2.0/24", "10.6.6.6", "*:25", "fd00::/8"}),
+                                 rules({"10.9.0.0/16", "8.8.8.8:53", "games.example"})});
+  EXPECT_EQ(guest.judge("", address("10.1.1.1"), 80).reason, "--allow 10.0.0.0/8");
+  EXPECT_EQ(guest.judge("", address("192.168.2.7"), 80).reason, "this invite's --allow 192.168.2.0/24");
+  EXPECT_EQ(guest.judge("", address("10.9.1.1"), 80).reason, "this invite's --deny 10.9.0.0/16");
+  EXPECT_EQ(guest.judge("", address("10.6.6.6"), 80).reason, "--deny 10.6.6.6")
+      << "an invite opens nothing that is denied";
+  EXPECT_EQ(guest.judge("", address("fd00::9"), 80).reason, "--deny fd00::9");
+  EXPECT_EQ(guest.judge("", address("8.8.8.8"), 25).reason, "this invite's --allow *:25");
+  EXPECT_FALSE(guest.judge("", address("127.0.0.1"), 25).allowed);
+  EXPECT_EQ(guest.denied_by_name("x.ads.example", 80)->reason, "--deny *.ads.example");
+  EXPECT_EQ(guest.denied_by_name("GAMES.example.", 80)->reason, "this invite's --deny games.example");
+  EXPECT_FALSE(exit->judge("", address("192.168.2.7"), 80).allowed) << "nobody else has it";
+  EXPECT_TRUE(exit->judge("", address("8.8.8.8"), 53).allowed);
+}
+
+TEST(PolicyTest, ChangesOfTheExitCountForItsInvitesAtOnce) {
+  const auto exit = std::make_shared<Policy>(Rules{});
+  Policy guest(exit, Rules{});
+  EXPECT_FALSE(guest.judge("", address("10.1.1.1"), 80).allowed);
+  exit->set_rules(Rules{rules({"10.0.0.0/8"}), rules({"8.8.8.8"})});
+  EXPECT_TRUE(guest.judge("", address("10.1.1.1"), 80).allowed);
+  EXPECT_FALSE(guest.judge("", address("8.8.8.8"), 80).allowed);
+  exit->set_rules(Rules{});
+  exit->set_local_networks({{*parse_prefix("93.184.0.0/24"), "eth0"}});
+  EXPECT_FALSE(guest.judge("", address("10.1.1.1"), 80).allowed);
+  EXPECT_TRUE(guest.judge("", address("8.8.8.8"), 80).allowed);
+  EXPECT_FALSE(guest.judge("", address("93.184.0.7"), 80).allowed);
+  guest.set_rules(Rules{rules({"93.184.0.7"}), {}});
+  EXPECT_TRUE(guest.judge("", address("93.184.0.7"), 80).allowed);
+}
+
 TEST(PolicyTest, NameRulesOpenNoOtherAddressForm) {
   const Policy names = policy({"safe.example"});
   EXPECT_FALSE(names.judge("evil.example", address("127.0.0.1"), 80).allowed);
@@ -289,6 +357,11 @@ TEST(RuleTest, RefusesWhatIsNoRule) {
                            "*.",
                            "*",
                            "*.10.0.0.1",
+                           "*:",
+                           "*:0",
+                           "*:65536",
+                           "[*]:25",
+                           "**:25",
                            "127.1",
                            "0x7f.1",
                            "2130706433",

@@ -217,5 +217,67 @@ TEST_F(InvitesTest, AKilledWriterLeavesAWholeFile) {
   }
 }
 
+TEST_F(InvitesTest, TermsAreKeptAndChanged) {
+  StateDirectory state = open();
+  ASSERT_TRUE(state.add_invite("alice", std::nullopt, 2, {.allow = {"10.0.0.0/8"}, .rate_bytes = 1000}));
+  ASSERT_TRUE(state.add_invite("bob", std::nullopt, 2));
+  const auto version = state.invites_version();
+  const auto changed = state.change_terms("alice", [](Terms& terms) -> Result<> {
+    terms.quota_bytes = 7;
+    return {};
+  });
+  ASSERT_TRUE(changed);
+  EXPECT_NE(state.invites_version(), version);
+  const auto invites = state.load_invites();
+  ASSERT_TRUE(invites);
+  EXPECT_EQ((*invites)[0].terms, (Terms{.allow = {"10.0.0.0/8"}, .rate_bytes = 1000, .quota_bytes = 7}));
+  EXPECT_EQ(to_base64url((*invites)[0].psk.view()), to_base64url(changed->psk.view()))
+      << "the link stays the same";
+  EXPECT_EQ((*invites)[1].terms, Terms{});
+
+  const auto unchanged = [](Terms&) -> Result<> { return {}; };
+  EXPECT_EQ(state.change_terms("carol", unchanged).error().kind, ErrorKind::kUsage);
+  const auto too_many = [](Terms& terms) -> Result<> {
+    terms.deny.assign(kMaxRules, "10.0.0.0/8");
+    return {};
+  };
+  EXPECT_EQ(state.change_terms("alice", too_many).error().kind, ErrorKind::kUsage);
+  EXPECT_EQ(state.add_invite("dave", std::nullopt, 2, {.allow = {std::string(kMaxRuleBytes + 1, 'a')}})
+                .error()
+                .kind,
+            ErrorKind::kUsage);
+}
+
+TEST_F(InvitesTest, UseIsAddedUpByAllExits) {
+  StateDirectory state = open();
+  const auto alice = state.add_invite("alice", std::nullopt, 2);
+  const auto bob = state.add_invite("bob", std::nullopt, 2);
+  ASSERT_TRUE(alice && bob);
+  EXPECT_TRUE(state.load_usage().value().empty());
+  const auto version = state.usage_version();
+  constexpr int kExits = 4;
+  constexpr int kTimes = 25;
+  std::vector<pid_t> exits;
+  for (int i = 0; i < kExits; ++i) {
+    exits.push_back(in_child([&] {
+      for (int j = 0; j < kTimes; ++j) {
+        if (!state.add_usage({{alice->id, 3}})) return false;
+      }
+      return true;
+    }));
+  }
+  for (const pid_t pid : exits) EXPECT_TRUE(succeeded(pid));
+  EXPECT_NE(state.usage_version(), version);
+  const auto usage = state.add_usage({{bob->id, kMaxUsedBytes}, {InviteId{9}, 5}});
+  ASSERT_TRUE(usage);
+  EXPECT_EQ(usage->at(alice->id), std::uint64_t{3} * kExits * kTimes);
+  EXPECT_FALSE(usage->contains(InviteId{9})) << "no such invite";
+  EXPECT_EQ(state.add_usage({{bob->id, kMaxUsedBytes}})->at(bob->id), kMaxUsedBytes) << "it does not wrap";
+  ASSERT_TRUE(state.reset_usage(bob->id));
+  EXPECT_FALSE(state.load_usage()->contains(bob->id));
+  ASSERT_TRUE(state.revoke_invite("alice"));
+  EXPECT_TRUE(state.add_usage({})->empty()) << "what a revoked invite used is forgotten";
+}
+
 }  // namespace
 }  // namespace zks::link

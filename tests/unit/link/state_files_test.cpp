@@ -27,6 +27,8 @@ std::vector<Invite> sample_invites() {
   invites[1].name = "bob";
   invites[1].id.fill(2);
   invites[1].psk = Key::random();
+  invites[1].terms = {
+      {"10.0.0.0/8:22", "*.lab.example"}, {"*:6667"}, 20, 5, 1'000'000, std::uint64_t{1} << 40};
   return invites;
 }
 
@@ -48,6 +50,8 @@ std::vector<Format> formats() {
       {encode_relays(relays).view(), [](std::string_view json) { return decode_relays(json).has_value(); }});
   out.push_back({encode_invites(sample_invites()).view(),
                  [](std::string_view json) { return decode_invites(json).has_value(); }});
+  out.push_back({encode_usage({{InviteId{1}, 5}, {InviteId{2}, kMaxUsedBytes}}).view(),
+                 [](std::string_view json) { return decode_usage(json).has_value(); }});
   return out;
 }
 
@@ -116,6 +120,38 @@ TEST(StateFiles, WrongShapesAreRefused) {
   };
   for (const auto& [from, to] : changes) {
     EXPECT_FALSE(decode_invites(replaced(good, from, to))) << to;
+  }
+}
+
+TEST(StateFiles, TermsAndUseComeBackAsWritten) {
+  const std::vector<Invite> invites = sample_invites();
+  const std::string text(encode_invites(invites).view());
+  const auto back = decode_invites(text);
+  ASSERT_TRUE(back);
+  EXPECT_EQ((*back)[0].terms, Terms{});
+  EXPECT_EQ((*back)[1].terms, invites[1].terms);
+  EXPECT_EQ(text.find("terms"), text.rfind("terms")) << "not where there are none";
+  const Usage usage = {{InviteId{1}, 5}, {InviteId{2}, kMaxUsedBytes}};
+  const auto usage_back = decode_usage(encode_usage(usage).view());
+  ASSERT_TRUE(usage_back);
+  EXPECT_EQ(*usage_back, usage);
+}
+
+TEST(StateFiles, WrongTermsAreRefused) {
+  const std::string good(encode_invites(sample_invites()).view());
+  const std::size_t at = good.find("\"terms\"");
+  ASSERT_NE(at, std::string::npos);
+  const std::size_t begin = good.find('{', at);
+  const std::size_t end = good.find('}', begin) + 1;
+  const auto with = [&](const std::string& terms) {
+    return decode_invites(good.substr(0, begin) + terms + good.substr(end)).has_value();
+  };
+  EXPECT_TRUE(with(R"({"rate":1})"));
+  for (const char* terms :
+       {"{}", "[]", "null", R"({"rate":0})", R"({"rate":-1})", R"({"rate":"1"})", R"({"rate":1.5})",
+        R"({"rate":18446744073709551615})", R"({"other":1})", R"({"allow":[]})", R"({"allow":"x"})",
+        R"({"deny":[1]})", R"({"quota":1152921504606846977})", R"({"max_streams":1048577})"}) {
+    EXPECT_FALSE(with(terms)) << terms;
   }
 }
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// A token bucket with an injected clock: joins a second of a source address (join_limiter.hpp), bytes a
-// second of a pair (half.hpp).
+// A token bucket with an injected clock: at the relay joins a second of a source address and bytes a second
+// of a pair (relay/join_limiter.hpp, relay/half.hpp), at the exit what an invite may use
+// (exit/allowance.hpp).
 #pragma once
 
 #include <algorithm>
 #include <chrono>
 
-namespace zks::relay {
+namespace zks {
 
 class TokenBucket {
  public:
@@ -34,6 +35,9 @@ class TokenBucket {
     return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(-tokens_ / rate_));
   }
 
+  // Puts back what was taken and not used after all.
+  void give_back(double count) { tokens_ = std::min(burst_, tokens_ + count); }
+
   // A full bucket is as good as a new one: it need not be remembered.
   bool full(TimePoint now) {
     refill(now);
@@ -53,4 +57,4 @@ class TokenBucket {
   TimePoint filled_;
 };
 
-}  // namespace zks::relay
+}  // namespace zks

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include "relay/token_bucket.hpp"
+#include "relay/join_limiter.hpp"
 
 #include <gtest/gtest.h>
-
-#include "relay/join_limiter.hpp"
 
 namespace zks::relay {
 namespace {
@@ -15,38 +13,6 @@ const TimePoint kStart{1000s};
 
 boost::asio::ip::address address(const char* text) {
   return boost::asio::ip::make_address(text);
-}
-
-TEST(TokenBucket, GivesABurstAndThenTheRate) {
-  TokenBucket bucket(2, 3, kStart);
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(bucket.try_take(1, kStart));
-  EXPECT_FALSE(bucket.try_take(1, kStart));
-  EXPECT_FALSE(bucket.try_take(1, kStart + 499ms));
-  EXPECT_TRUE(bucket.try_take(1, kStart + 500ms));
-  EXPECT_FALSE(bucket.try_take(1, kStart + 500ms));
-}
-
-TEST(TokenBucket, KeepsNoMoreThanTheBurst) {
-  TokenBucket bucket(10, 2, kStart);
-  EXPECT_TRUE(bucket.full(kStart));
-  EXPECT_TRUE(bucket.try_take(2, kStart + 1h));
-  EXPECT_FALSE(bucket.full(kStart + 1h));
-  EXPECT_FALSE(bucket.try_take(1, kStart + 1h));
-  EXPECT_TRUE(bucket.full(kStart + 1h + 200ms));
-}
-
-TEST(TokenBucket, LendsAndSaysHowLongToPause) {
-  TokenBucket bucket(1000, 100, kStart);
-  EXPECT_EQ(bucket.take(100, kStart), 0s);
-  EXPECT_EQ(bucket.take(500, kStart), 500ms);
-  EXPECT_EQ(bucket.take(500, kStart + 500ms), 500ms);
-}
-
-TEST(TokenBucket, AClockThatStandsStillGivesNothing) {
-  TokenBucket bucket(1000, 1, kStart);
-  EXPECT_TRUE(bucket.try_take(1, kStart));
-  EXPECT_FALSE(bucket.try_take(1, kStart - 1h));
-  EXPECT_FALSE(bucket.try_take(1, kStart));
 }
 
 TEST(JoinLimiter, CountsEachSourceByItself) {

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#include "exit/allowance.hpp"
+
+#include <algorithm>
+
+namespace zks::exit {
+namespace {
+
+using session::ResetCode;
+
+constexpr double kLogLinesPerSecond = 10;
+constexpr double kLogLinesAtOnce = 1000;
+
+}  // namespace
+
+Allowance::Allowance(boost::asio::any_io_executor executor, std::shared_ptr<const Policy> exit_policy,
+                     Clock clock)
+    : clock_(clock),
+      policy_(std::make_shared<Policy>(std::move(exit_policy), Rules{})),
+      log_lines_(kLogLinesPerSecond, kLogLinesAtOnce, clock()),
+      up_([this] { arm(Direction::kUp); }),
+      down_([this] { arm(Direction::kDown); }),
+      timers_{boost::asio::steady_timer(executor), boost::asio::steady_timer(executor)} {}
+
+void Allowance::set_terms(Rules rules, const link::Terms& terms) {
+  const TimePoint now = clock_();
+  policy_->set_rules(std::move(rules));
+  max_streams_ = terms.max_streams;
+  if (terms.stream_rate != stream_rate_) {
+    stream_rate_ = terms.stream_rate;
+    const auto rate = static_cast<double>(stream_rate_);
+    stream_rate_ == 0 ? opens_.reset() : static_cast<void>(opens_.emplace(rate, rate, now));
+  }
+  quota_bytes_ = terms.quota_bytes;
+  up_.set_rate(terms.rate_bytes, now);
+  down_.set_rate(terms.rate_bytes, now);
+  note_quota();
+}
+
+Allowance::Admission Allowance::admit() {
+  const auto refused = [](ResetCode code, std::string reason) {
+    return Admission{code, std::move(reason), {}, {}};
+  };
+  if (used_up()) return refused(ResetCode::kQuotaUsedUp, "this invite's quota is used up");
+  if (max_streams_ != 0 && streams_ >= max_streams_) {
+    return refused(ResetCode::kLimit, "this invite's max-streams are in use");
+  }
+  Duration pause{};
+  if (opens_) {
+    const TimePoint now = clock_();
+    pause = opens_->take(1, now);
+    if (pause > kLongestPause) {
+      opens_->give_back(1);
+      return refused(ResetCode::kLimit, "far beyond this invite's stream-rate");
+    }
+  }
+  return Admission{{}, {}, pause, StreamPlace(shared_from_this())};
+}
+
+std::uint64_t Allowance::ask(Direction direction, Place& place) {
+  return gate(direction).ask(place, clock_());
+}
+
+void Allowance::passed(Direction direction, Place& place, std::uint64_t bytes) {
+  gate(direction).passed(place, bytes, clock_());
+  count(bytes);
+}
+
+bool Allowance::take_datagram(Direction direction, std::size_t bytes) {
+  if (!gate(direction).try_pass(bytes, clock_())) return false;
+  count(bytes);
+  return true;
+}
+
+void Allowance::count(std::uint64_t bytes) {
+  if (bytes == 0) return;
+  unsaved_bytes_ += bytes;
+  if (quota_bytes_ != 0) note_quota();
+}
+
+void Allowance::note_quota() {
+  const bool closed = used_up();
+  up_.set_closed(closed, clock_());
+  down_.set_closed(closed, clock_());
+}
+
+void Allowance::set_saved(std::uint64_t bytes) {
+  saved_bytes_ = bytes;
+  note_quota();
+}
+
+bool Allowance::may_log() {
+  return log_lines_.try_take(1, clock_());
+}
+
+void Allowance::arm(Direction direction) {
+  auto& timer = timers_[static_cast<std::size_t>(direction)];
+  const TimePoint due = gate(direction).due(clock_());
+  if (due == TimePoint::max()) {
+    timer.cancel();
+    return;
+  }
+  timer.expires_at(due);
+  timer.async_wait([weak = weak_from_this(), direction](const boost::system::error_code& ec) {
+    if (const auto self = weak.lock(); self && !ec) self->gate(direction).wake();
+  });
+}
+
+}  // namespace zks::exit

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+//
+// What one invite may use of this exit, shared by all its sessions and devices: its policy (policy.hpp) and
+// its limits (link/terms.hpp). exit_peer.cpp asks it for each new stream, splice.cpp for the bytes of
+// streams, and whoever carries datagrams for each datagram.
+//
+//   max-streams   one more is refused
+//   stream-rate   beyond it a stream waits for its turn, at most kLongestPause, and is refused when that
+//   would
+//                 not do; a second's worth may come at once
+//   rate          bytes a second in each direction; streams wait, datagrams are dropped
+//   quota         bytes in all; when they are used up nothing passes any more
+//
+// Executor: one, given at construction. Lifetime: shared; streams hold it.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <string>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "exit/policy.hpp"
+#include "exit/rate_gate.hpp"
+#include "link/terms.hpp"
+#include "session/destination.hpp"
+
+namespace zks::exit {
+
+class Allowance final : public tunnel::Meter, public std::enable_shared_from_this<Allowance> {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+  using Duration = std::chrono::steady_clock::duration;
+  using Clock = TimePoint (*)();
+
+  static constexpr std::chrono::seconds kLongestPause{10};
+
+  // One stream of the invite, for as long as it lives.
+  class StreamPlace {
+   public:
+    StreamPlace() = default;
+    explicit StreamPlace(std::shared_ptr<Allowance> owner) : owner_(std::move(owner)) { ++owner_->streams_; }
+    StreamPlace(StreamPlace&&) noexcept = default;
+    StreamPlace& operator=(StreamPlace&&) = delete;
+    ~StreamPlace() {
+      if (owner_) --owner_->streams_;
+    }
+
+   private:
+    std::shared_ptr<Allowance> owner_;
+  };
+
+  struct Admission {
+    session::ResetCode refused = session::ResetCode::kCancelled;  // why, when there is a reason
+    std::string reason;                                           // for the log; empty: admitted
+    Duration pause{};                                             // before it may go on
+    StreamPlace place;
+  };
+
+  Allowance(boost::asio::any_io_executor executor, std::shared_ptr<const Policy> exit_policy,
+            Clock clock = &std::chrono::steady_clock::now);
+
+  // What its operator decided; may change at any time, and counts from then on.
+  void set_terms(Rules rules, const link::Terms& terms);
+  const std::shared_ptr<Policy>& policy() const { return policy_; }
+
+  Admission admit();
+  std::size_t streams() const { return streams_; }
+
+  // Bytes of streams.
+  std::uint64_t ask(Direction direction, Place& place) override;
+  void passed(Direction direction, Place& place, std::uint64_t bytes) override;
+  // One datagram of `bytes`: false when it has to be dropped.
+  bool take_datagram(Direction direction, std::size_t bytes);
+
+  // --- the quota
+  bool used_up() const { return quota_bytes_ != 0 && used_bytes() >= quota_bytes_; }
+  std::uint64_t used_bytes() const { return saved_bytes_ + unsaved_bytes_; }
+  std::uint64_t unsaved_bytes() const { return unsaved_bytes_; }
+  // So many of them were written down now; set_saved() says what that makes.
+  void note_saved(std::uint64_t bytes) { unsaved_bytes_ -= std::min(bytes, unsaved_bytes_); }
+  // What the state directory says was used, by this exit and others.
+  void set_saved(std::uint64_t bytes);
+
+  // Whether one more line about this invite may go to the log: who is refused a thousand times a second does
+  // not fill a disk, nor keep the others waiting for it.
+  bool may_log();
+
+ private:
+  RateGate& gate(Direction direction) { return direction == Direction::kUp ? up_ : down_; }
+  void count(std::uint64_t bytes);
+  void note_quota();
+  void arm(Direction direction);
+
+  Clock clock_;
+  std::shared_ptr<Policy> policy_;
+  std::uint64_t max_streams_ = 0;
+  std::uint64_t stream_rate_ = 0;
+  std::uint64_t quota_bytes_ = 0;
+  std::optional<TokenBucket> opens_;
+  TokenBucket log_lines_;
+  std::size_t streams_ = 0;
+  std::uint64_t saved_bytes_ = 0;
+  std::uint64_t unsaved_bytes_ = 0;
+  RateGate up_;
+  RateGate down_;
+  std::array<boost::asio::steady_timer, 2> timers_;  // by direction
+};
+
+}  // namespace zks::exit
