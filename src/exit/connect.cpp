@@ -112,7 +112,8 @@ ConnectOutcome failure(ResetCode code, std::string reason) {
   return out;
 }
 
-// The address that the destination is without any lookup: of an address type, or a name that spells one.
+}  // namespace
+
 std::optional<IpAddress> literal_address(const Destination& destination) {
   switch (destination.kind) {
     case Destination::Kind::kIpv4:
@@ -120,10 +121,12 @@ std::optional<IpAddress> literal_address(const Destination& destination) {
     case Destination::Kind::kIpv6:
       return make_ipv6(destination.address.data());
     case Destination::Kind::kName:
-      return parse_ip_address(destination.name);
+      return parse_spelled_address(destination.name);
   }
   return std::nullopt;
 }
+
+namespace {
 
 // Starts attempts one after another until one wins, all have failed or time is up. Each address is judged
 // when its turn comes: the exit's own networks may have changed since the lookup.

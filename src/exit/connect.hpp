@@ -45,6 +45,9 @@ asio::awaitable<ConnectOutcome> connect(asio::any_io_executor executor, session:
                                         std::shared_ptr<const Policy> policy,
                                         std::shared_ptr<Resolver> resolver, ConnectOptions options);
 
+// The address that the destination is without any lookup: of an address type, or a name that spells one.
+std::optional<IpAddress> literal_address(const session::Destination& destination);
+
 // The code for a connect() that failed with this errno.
 session::ResetCode reset_code_of(const boost::system::error_code& failure);
 

@@ -49,6 +49,22 @@ std::optional<IpAddress> parse_ip_address(std::string_view text) {
   return std::nullopt;
 }
 
+std::optional<IpAddress> parse_spelled_address(std::string_view text) {
+  if (text.starts_with('[') && text.ends_with(']')) text = text.substr(1, text.size() - 2);
+  text = text.substr(0, text.find('%'));
+  if (text.ends_with('.')) text.remove_suffix(1);
+  if (const auto whole = parse_ip_address(text)) return whole;
+  // inet_aton() stops at white space: nothing else than digits and dots gets to it.
+  constexpr std::size_t kLongest = 4 * 12;
+  if (text.empty() || text.size() > kLongest) return std::nullopt;
+  if (text.find_first_not_of("0123456789abcdefABCDEFxX.") != std::string_view::npos) return std::nullopt;
+  in_addr address{};
+  if (::inet_aton(std::string(text).c_str(), &address) == 0) return std::nullopt;
+  std::array<std::uint8_t, 4> bytes{};
+  std::memcpy(bytes.data(), &address, bytes.size());
+  return make_ipv4(bytes.data());
+}
+
 std::optional<IpAddress> ip_address_of(const sockaddr* address) {
   std::array<std::uint8_t, 16> bytes{};
   if (address != nullptr && address->sa_family == AF_INET) {

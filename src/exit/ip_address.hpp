@@ -30,6 +30,11 @@ struct IpAddress {
 
 // Full spellings only (inet_pton): "127.1", "0x7f000001" and scoped addresses are not addresses.
 std::optional<IpAddress> parse_ip_address(std::string_view text);
+// The address that `text` is to one program or another: also "127.1", "0x7f000001", "2130706433" and octal as
+// inet_aton(3) reads them, with a final dot, in brackets, or with a zone, which is dropped. So such a
+// spelling is judged as what it may mean, and connected to as what was judged; nobody else gets to read it
+// differently.
+std::optional<IpAddress> parse_spelled_address(std::string_view text);
 // Null for families other than IPv4 and IPv6.
 std::optional<IpAddress> ip_address_of(const sockaddr* address);
 // From 4 or 16 bytes in network order.

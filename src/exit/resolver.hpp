@@ -28,7 +28,7 @@ struct Resolution {
 // 1 to 253 bytes without a final dot, in labels of 1 to 63, of letters, digits, '-', '_' and what is not
 // ASCII. Whatever else a client sends is not a name that DNS has, and some of it (escapes, NUL) would reach
 // c-ares as something else than it looks like. So would names that end in a number, such as "127.1" and
-// "0177.0.0.1": they are spellings of addresses on which programs disagree, and no top-level domain is
+// "256.1.1.1": they are addresses or attempts at them (parse_spelled_address()), and no top-level domain is
 // numeric (RFC 3696).
 bool is_resolvable_name(std::string_view name);
 

@@ -5,7 +5,7 @@ import socket
 import struct
 import threading
 
-TYPE_A, TYPE_AAAA = 1, 28
+TYPE_A, TYPE_CNAME, TYPE_AAAA = 1, 5, 28
 NXDOMAIN, NOT_IMPLEMENTED = 3, 4
 
 
@@ -14,17 +14,28 @@ def _question(message):
     labels, at = [], 12
     while message[at]:
         length = message[at]
-        labels.append(message[at + 1:at + 1 + length].decode("ascii"))
+        labels.append(message[at + 1:at + 1 + length].decode())
         at += 1 + length
     (kind,) = struct.unpack_from("!H", message, at + 1)
     return ".".join(labels).lower(), kind, at + 5
 
 
-class DnsServer:
-    """Answers A and AAAA from `names` (name: list of addresses), everything else with NXDOMAIN."""
+def _name(text):
+    return b"".join(bytes([len(label)]) + label for label in text.encode().split(b".")) + b"\0"
 
-    def __init__(self, names):
+
+def _record(owner, kind, data):
+    return _name(owner) + struct.pack("!HHIH", kind, 1, 60, len(data)) + data
+
+
+class DnsServer:
+    """Answers A and AAAA from `names` (name: list of addresses), everything else with NXDOMAIN. `aliases` are CNAMEs.
+    `turns` (name: list of such lists) answers each query of a type with the next one, and then on with the last."""
+
+    def __init__(self, names, aliases=None, turns=None):
         self.names = names
+        self.aliases = aliases or {}
+        self.turns = turns or {}
         self.asked = []  # (name, type) in the order of arrival
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
@@ -46,12 +57,19 @@ class DnsServer:
         name, kind, end = _question(query)
         self.asked.append((name, kind))
         version = {TYPE_A: 4, TYPE_AAAA: 6}.get(kind)
-        known = [ipaddress.ip_address(text) for text in self.names.get(name, ())]
-        records = [address.packed for address in known if address.version == version]
+        records = []
+        while name in self.aliases:
+            records.append(_record(name, TYPE_CNAME, _name(self.aliases[name])))
+            name = self.aliases[name]
+        answers = self.names.get(name, ())
+        if name in self.turns:
+            turn = self.asked.count((name, kind)) - 1
+            answers = self.turns[name][min(turn, len(self.turns[name]) - 1)]
+        known = [ipaddress.ip_address(text) for text in answers]
+        records += [_record(name, kind, address.packed) for address in known if address.version == version]
         code = 0 if known else NXDOMAIN
         header = query[:2] + struct.pack("!HHHHH", 0x8580 | code, 1, len(records), 0, 0)
-        answers = b"".join(struct.pack("!HHHIH", 0xC00C, kind, 1, 60, len(raw)) + raw for raw in records)
-        return header + query[12:end] + answers
+        return header + query[12:end] + b"".join(records)
 
     def close(self):
         host, port = self.address.split(":")

@@ -21,7 +21,8 @@ def request(host, port):
         address = ipaddress.ip_address(host)
         target = bytes([1 if address.version == 4 else 4]) + address.packed
     except ValueError:
-        target = bytes([3, len(host)]) + host.encode()
+        name = host.encode()
+        target = bytes([3, len(name)]) + name
     return b"\x05\x01\x00" + target + struct.pack("!H", port)
 
 

@@ -40,13 +40,13 @@ def _end_workerd(relay):
     return 0 if status == -signal.SIGINT else status
 
 
-def start_exit(directory, relay_url, *extra, ca_file=None, resolver=None, name="exit", state=None):
+def start_exit(directory, relay_url, *extra, ca_file=None, resolver=None, name="exit", state=None, allowed=ALLOWED):
     """An exit peer registered at `relay_url`, with the keys in `state` where there are some already; `.link()` is the
     access link of its default invite."""
     link_file = directory / f"{name}.link"
     state = state or directory / f"{name}-state"
     options = ["--relay", relay_url, "--state-dir", state, "--link-file", link_file]
-    for rule in ALLOWED:
+    for rule in allowed:
         options += ["--allow", rule]
     if ca_file:
         options += ["--relay-ca", ca_file]

@@ -227,14 +227,23 @@ TEST_F(ConnectTest, ReboundNameIsJudgedByItsAddress) {
   EXPECT_EQ(connect_to(to_name("localhost", port), policy({})).code, ResetCode::kNotAllowed);
 }
 
-TEST_F(ConnectTest, NumericSpellingsDoNotGetAroundThePolicy) {
+TEST_F(ConnectTest, NumericSpellingsAreTheAddressesThatTheyMean) {
   auto target = listener("127.0.0.1");
-  for (const char* name : {"127.1", "127.0.0.1.", "0x7f.1", "0x7f000001", "2130706433", "0177.0.0.1"}) {
-    dns.names[name] = {.ipv4 = {"127.0.0.1"}};
-    const auto out = connect_to(to_name(name, target.local_endpoint().port()), policy({}));
-    EXPECT_FALSE(out.socket.has_value()) << name;
-    EXPECT_EQ(out.code, ResetCode::kNameNotFound) << name;
+  for (const char* name : {"127.1", "127.0.0.1.", "0x7f.1", "0x7f000001", "2130706433", "0177.0.0.1",
+                           "[127.0.0.1]", "[::ffff:127.0.0.1]", "::ffff:127.0.0.1", "017700000001"}) {
+    const auto closed = connect_to(to_name(name, target.local_endpoint().port()), policy({}));
+    EXPECT_FALSE(closed.socket.has_value()) << name;
+    EXPECT_EQ(closed.code, ResetCode::kNotAllowed) << name;
+    EXPECT_EQ(closed.reason, "loopback, 127.0.0.0/8") << name;
+    const auto open = connect_to(to_name(name, target.local_endpoint().port()), policy({"127.0.0.1"}));
+    EXPECT_TRUE(open.socket.has_value()) << name;
   }
+  for (const char* name : {"256.1.1.1", "1.2.3.4.5", "127.0.0.1 x", "127.0.0.0x", "09.1", "0x1ffffffff"}) {
+    dns.names[name] = {.ipv4 = {"127.0.0.1"}};
+    const auto out = connect_to(to_name(name, target.local_endpoint().port()), policy({"127.0.0.1"}));
+    EXPECT_FALSE(out.socket.has_value()) << name;
+  }
+  EXPECT_EQ(dns.queries(), 0u);
 }
 
 TEST_F(ConnectTest, BlockedAddressesOfANameAreSkipped) {

@@ -389,6 +389,20 @@ TEST(IpAddressTest, TakesFullSpellingsOnly) {
   EXPECT_FALSE(parse_ip_address(std::string_view("127.0.0.1\0.example", 18)).has_value());
 }
 
+TEST(IpAddressTest, ReadsWhatOtherProgramsWouldRead) {
+  for (const char* text : {"127.1", "127.0.1", "0177.0.0.1", "0x7f.0.0.1", "0X7F.1", "2130706433",
+                           "0x7f000001", "017700000001", "127.0.0.1.", "[127.0.0.1]", "127.0.0.1%lo"}) {
+    EXPECT_EQ(parse_spelled_address(text), address("127.0.0.1")) << text;
+  }
+  EXPECT_EQ(parse_spelled_address("[fe80::1%eth0]"), address("fe80::1"));
+  EXPECT_EQ(parse_spelled_address("fe80::1%25lo"), address("fe80::1"));
+  EXPECT_EQ(parse_spelled_address("0"), address("0.0.0.0"));
+  for (const char* text : {"", ".", "[]", "[", "]", "%", "x", "1.2.3.4.5", "256.1.1.1", "1.2.3.256", "a.b",
+                           "face.cafe", "127.0.0.1 ", "4294967296", "..", "1..2", "127.0.0.1.."}) {
+    EXPECT_FALSE(parse_spelled_address(text).has_value()) << text;
+  }
+}
+
 TEST(IpAddressTest, PrefixesContainExactlyTheirBits) {
   for (std::uint8_t length = 0; length <= 128; ++length) {
     const IpAddress base = address("2a02:8108:9abc:def0:1357:9bdf:2468:ace1");
