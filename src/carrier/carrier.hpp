@@ -17,6 +17,7 @@
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
+#include "carrier/path.hpp"
 
 namespace zks::carrier {
 
@@ -52,6 +53,13 @@ class Carrier {
 
   // Bytes handed to the kernel that the peer's kernel has not acknowledged (SIOCOUTQ); 0 where unknown.
   virtual std::size_t unsent_bytes() const noexcept = 0;
+
+  // How it was dialled; all empty for a connection that was accepted or is in memory.
+  const Path& path() const { return path_; }
+  void set_path(Path path) { path_ = std::move(path); }
+
+ private:
+  Path path_;
 };
 
 using CarrierPtr = std::unique_ptr<Carrier>;

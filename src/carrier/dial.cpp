@@ -67,8 +67,17 @@ Error refused(const std::string& authority, int status) {
                     status);
 }
 
+Path describe_path(const asio::ip::tcp::socket& socket, const RelayUrl& url) {
+  Path path;
+  path.relay = url.text();
+  boost::system::error_code ec;
+  const auto peer = socket.remote_endpoint(ec);
+  if (!ec) path.address = format_host_port(peer.address().to_string(), peer.port());
+  return path;
+}
+
 template <class Stream>
-Task<CarrierPtr> upgrade(Stream stream, RelayUrl url, std::string target, DialOptions options,
+Task<CarrierPtr> upgrade(Stream stream, RelayUrl url, std::string target, DialOptions options, Path path,
                          TimePoint deadline) {
   const auto answer = std::make_shared<UpgradeAnswer>();
   WebSocket<AnswerGate<Stream>> ws(AnswerGate<Stream>(std::move(stream), answer));
@@ -87,10 +96,11 @@ Task<CarrierPtr> upgrade(Stream stream, RelayUrl url, std::string target, DialOp
     co_return make_error(ErrorKind::kNetwork,
                          "the relay " + authority + " is no WebSocket server: " + ec.message());
   CarrierPtr carrier = std::make_unique<WebSocketCarrier<AnswerGate<Stream>>>(std::move(ws));
+  carrier->set_path(std::move(path));
   co_return std::move(carrier);
 }
 
-Task<CarrierPtr> dial_tls(TcpStream tcp, RelayUrl url, std::string target, DialOptions options,
+Task<CarrierPtr> dial_tls(TcpStream tcp, RelayUrl url, std::string target, DialOptions options, Path path,
                           TimePoint deadline) {
   auto trust = TlsTrust::make(options.ca_file, options.pin);
   if (!trust) co_return trust.error();
@@ -106,8 +116,11 @@ Task<CarrierPtr> dial_tls(TcpStream tcp, RelayUrl url, std::string target, DialO
     co_return make_error(ErrorKind::kTimeout, "TLS with " + name + " took too long");
   }
   if (ec) co_return kept->explain(stream.native_handle(), name, ec);
+  path.tls_version = SSL_get_version(stream.native_handle());
+  path.tls_cipher = SSL_get_cipher_name(stream.native_handle());
+  path.pinned = options.pin.has_value();
   co_return co_await upgrade(std::move(stream), std::move(url), std::move(target), std::move(options),
-                             deadline);
+                             std::move(path), deadline);
 }
 
 }  // namespace
@@ -121,14 +134,15 @@ Task<CarrierPtr> dial(asio::any_io_executor executor, RelayUrl url, std::string 
   auto socket = co_await connect(executor, url.host, url.port, deadline);
   if (!socket) co_return socket.error();
   tune_socket(*socket);
+  Path path = describe_path(*socket, url);
   TcpStream tcp(std::move(*socket));
   target.insert(0, url.prefix);
   if (!url.tls) {
     co_return co_await upgrade(std::move(tcp), std::move(url), std::move(target), std::move(options),
-                               deadline);
+                               std::move(path), deadline);
   }
   co_return co_await dial_tls(std::move(tcp), std::move(url), std::move(target), std::move(options),
-                              deadline);
+                              std::move(path), deadline);
 }
 
 }  // namespace zks::carrier

@@ -58,6 +58,8 @@ asio::awaitable<void> ControlSocket::run(std::shared_ptr<ControlSocket> self) {
       self->handlers_.on_refused(error);
       break;
     }
+    self->trouble_ = error.text;
+    self->trouble_at_ = std::chrono::steady_clock::now();
     log::warn("relay {}: {}; trying again", self->options_.relay.text(), error.text);
     ++self->failures_;
     self->pause_.expires_after(tunnel::jittered_pause(self->failures_, self->options_.reconnect_max));
@@ -77,12 +79,14 @@ Task<> ControlSocket::serve_once() {
   if (result) {
     was_registered_ = true;
     failures_ = 0;
+    set_registered(true);
     log::info("registered with relay {}", options_.relay.text());
     handlers_.on_registered();
     pinging_ = true;
     asio::co_spawn(executor_, ping(shared_from_this()), carrier::RethrowFailure{});
     result = co_await listen();
     silence_.cancel();
+    set_registered(false);
     carrier_->abort();
     ping_timer_.cancel();
     // The pinger uses the carrier, so it ends first.
@@ -154,6 +158,23 @@ asio::awaitable<void> ControlSocket::ping(std::shared_ptr<ControlSocket> self) {
     if (!sent) break;
   }
   self->pinging_ = false;
+}
+
+void ControlSocket::set_registered(bool registered) {
+  registered_ = registered;
+  registered_changed_ = std::chrono::steady_clock::now();
+  if (registered) ++registrations_;
+}
+
+RelayLinkStatus ControlSocket::status() const {
+  RelayLinkStatus out;
+  if (carrier_) out.path = carrier_->path();
+  out.path.relay = options_.relay.text();
+  out.registered = registered_;
+  out.state_age = std::chrono::steady_clock::now() - registered_changed_;
+  out.registrations = registrations_;
+  if (trouble_at_) out.trouble = tunnel::Trouble{trouble_, std::chrono::steady_clock::now() - *trouble_at_};
+  return out;
 }
 
 void ControlSocket::watch_silence() {

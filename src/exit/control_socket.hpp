@@ -14,6 +14,7 @@
 
 #include "carrier/dial.hpp"
 #include "carrier/relay_control.hpp"
+#include "exit/exit_status.hpp"
 #include "link/state_directory.hpp"
 
 namespace zks::exit {
@@ -42,6 +43,7 @@ class ControlSocket : public std::enable_shared_from_this<ControlSocket> {
 
   void start();
   void stop();
+  RelayLinkStatus status() const;
   void network_changed() { pause_.cancel(); }  // the next attempt is made now
 
  private:
@@ -51,6 +53,7 @@ class ControlSocket : public std::enable_shared_from_this<ControlSocket> {
   carrier::Task<> register_room();
   carrier::Task<> listen();
   void watch_silence();
+  void set_registered(bool registered);
 
   asio::any_io_executor executor_;
   ControlSocketOptions options_;
@@ -63,6 +66,11 @@ class ControlSocket : public std::enable_shared_from_this<ControlSocket> {
   bool was_registered_ = false;
   bool stopping_ = false;
   int failures_ = 0;
+  bool registered_ = false;
+  std::chrono::steady_clock::time_point registered_changed_ = std::chrono::steady_clock::now();
+  std::uint64_t registrations_ = 0;
+  std::string trouble_;  // the newest
+  std::optional<std::chrono::steady_clock::time_point> trouble_at_;
 };
 
 }  // namespace zks::exit

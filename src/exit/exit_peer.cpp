@@ -109,12 +109,18 @@ bool ExitPeer::make_room() {
 }
 
 void ExitPeer::on_knock(const RelayUrl& relay, const PairId& pair) {
-  if (stopping_ || !make_room()) return;  // the relay asks the next instance, or the client again
+  ++tally_.knocks;
+  if (stopping_) return;
+  if (!make_room()) {  // the relay asks the next instance, or the client again
+    tally_.refuse(ClientRefusal::kBusy);
+    return;
+  }
   asio::co_spawn(executor_, serve_pair(shared_from_this(), relay, pair), carrier::RethrowFailure{});
 }
 
 asio::awaitable<void> ExitPeer::serve_pair(std::shared_ptr<ExitPeer> self, RelayUrl relay, PairId pair) {
   const auto made = co_await self->make_session(relay, pair);
+  if (!made) self->tally_.refuse(made.error());
   if (!made) log::info("a client did not get a session: {}", made.error().text);
 }
 
@@ -188,6 +194,7 @@ Result<> ExitPeer::begin(carrier::CarrierPtr carrier, tunnel::Accepted accepted,
   if (known && hello->mode == session::HelloMode::kResume) {
     known->tunnel->attach(std::move(carrier), std::move(accepted.keys), number, session::HelloMode::kResume,
                           frames, record_bytes);
+    ++tally_.resumes;
     log::info("a session was resumed");
     return {};
   }
@@ -196,6 +203,7 @@ Result<> ExitPeer::begin(carrier::CarrierPtr carrier, tunnel::Accepted accepted,
   if (!visit) return visit.error();
   (*visit)->tunnel->attach(std::move(carrier), std::move(accepted.keys), number, session::HelloMode::kNew,
                            frames, record_bytes);
+  ++tally_.sessions;
   log::info("a session began; {} now", visits_.size());
   return {};
 }
@@ -278,6 +286,7 @@ tunnel::Tunnel::Handlers ExitPeer::visit_handlers(const VisitPtr& visit) {
     if (!self || !this_visit) return;
     self->visits_.remove(this_visit);
     self->session_ended_ = true;
+    self->tally_.over += this_visit->tunnel->traffic();
     log::info("a session ended ({}); {} left", why.text, self->visits_.size());
     if (self->stopping_ && self->visits_.empty()) self->finish();
   };
@@ -301,6 +310,7 @@ void ExitPeer::on_open(const VisitPtr& visit, tunnel::StreamPtr stream, session:
 
 void ExitPeer::refuse(const VisitPtr& visit, const tunnel::StreamPtr& stream, ResetCode code,
                       const std::string& reason) {
+  tally_.fail_stream(code);
   if (visit->allowance->may_log()) log::info("stream refused: {}", reason);
   stream->reset(code);
 }
@@ -326,10 +336,12 @@ asio::awaitable<void> ExitPeer::serve_stream(std::shared_ptr<ExitPeer> self, Vis
     log::info("stream{}: {}", where, outcome.socket ? "connected" : outcome.reason);
   }
   if (!outcome.socket) {
+    self->tally_.fail_stream(outcome.code);
     stream->reset(outcome.code);
     co_return;
   }
   if (stream->reset_code()) co_return;
+  ++self->tally_.connected_streams;
   stream->accept(outcome.bound);
   Bytes nothing_early;
   co_await tunnel::splice(std::move(*outcome.socket), std::move(stream), std::move(nothing_early),
@@ -391,6 +403,23 @@ void ExitPeer::network_changed() {
   for (const auto& control : controls_) control->network_changed();
   const std::list<VisitPtr> visits = visits_;
   for (const auto& visit : visits) visit->tunnel->network_changed();
+}
+
+ExitStatus ExitPeer::status() const {
+  ExitStatus out;
+  out.room = identity_.room;
+  out.instance = instance_;
+  out.stopping = stopping_;
+  out.age = std::chrono::steady_clock::now() - began_;
+  out.max_sessions = options_.max_sessions;
+  for (const auto& control : controls_) out.relays.push_back(control->status());
+  out.tally = tally_;
+  out.traffic = tally_.over;
+  for (const auto& visit : visits_) {
+    out.sessions.push_back({guests_.name_of(visit->claim), visit->connecting, visit->tunnel->status()});
+    out.traffic += out.sessions.back().tunnel.traffic;
+  }
+  return out;
 }
 
 void ExitPeer::finish() {

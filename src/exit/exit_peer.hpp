@@ -22,6 +22,7 @@
 
 #include "exit/connect.hpp"
 #include "exit/control_socket.hpp"
+#include "exit/exit_status.hpp"
 #include "exit/guests.hpp"
 #include "tunnel/tunnel.hpp"
 
@@ -58,6 +59,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   void network_changed();
   // For what comes from now on.
   void set_limits(std::uint64_t max_streams, std::size_t max_sessions, bool log_destinations);
+  ExitStatus status() const;
 
  private:
   // One client's session. The claim is authentic.
@@ -110,6 +112,8 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   asio::steady_timer guest_timer_;
   asio::steady_timer stop_timer_;
   bool stopping_ = false;
+  ExitTally tally_;
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace zks::exit

@@ -149,4 +149,9 @@ bool Guests::welcome(const tunnel::Claim& claim) const {
   return find(claim) != nullptr;
 }
 
+std::string Guests::name_of(const tunnel::Claim& claim) const {
+  const link::Invite* invite = find(claim);
+  return invite == nullptr ? std::string() : invite->name;
+}
+
 }  // namespace zks::exit

@@ -45,6 +45,8 @@ class Guests {
   // Writes down what was used since the last time, if it is time; or in any case.
   Result<> save_usage_sometimes(TimePoint now);
   Result<> save_usage();
+  // The name of the claim's invite; empty when there is none any more.
+  std::string name_of(const tunnel::Claim& claim) const;
 
  private:
   bool is_pinned(const tunnel::Claim& claim) const;

@@ -27,6 +27,7 @@ const StreamState* Session::find(StreamId id) const {
 
 StreamState& Session::make_stream(StreamId id, LaneNumber lane, TimePoint now) {
   auto stream = std::make_unique<StreamState>();
+  ++counters_.opened;
   stream->id = id;
   stream->lane = lane;
   stream->receive.reserve(pool_.grant_first(), now);

@@ -74,6 +74,20 @@ struct Event {
   HelloMode mode{};  // kWelcome: after kNew all streams that there were are reset
 };
 
+// What a live lane has carried, in record bytes, and its smoothed round trip time, once that is known.
+struct LaneCounters {
+  std::uint64_t sent_bytes = 0;
+  std::uint64_t received_bytes = 0;
+  std::optional<std::chrono::nanoseconds> round_trip;
+};
+
+// Since the session began: streams that were opened, and their bytes, as applications wrote and read them.
+struct StreamCounters {
+  std::uint64_t opened = 0;
+  std::uint64_t written_bytes = 0;
+  std::uint64_t read_bytes = 0;
+};
+
 class Session {
  public:
   explicit Session(Options options);
@@ -110,6 +124,7 @@ class Session {
   // What happened since the last call.
   std::vector<Event> take_events() { return std::exchange(events_, {}); }
   std::chrono::nanoseconds round_trip(LaneNumber number) const;
+  LaneCounters lane_counters(LaneNumber number) const;
 
   // Ends the session: no new streams from either side; GOAWAY goes out.
   void go_away(GoawayCode code, std::string text);
@@ -157,6 +172,7 @@ class Session {
   std::uint64_t buffered_to_send() const { return send_buffered_; }
   std::size_t memory_bytes() const;  // of the buffers of all streams, whole blocks counted
   std::uint64_t spare_credit() const { return pool_.spare(); }
+  const StreamCounters& stream_counters() const { return counters_; }
 
  private:
   StreamState* find(StreamId id);
@@ -267,6 +283,7 @@ class Session {
   bool goaway_sent_ = false;
   bool leaving_ = false;
   InstanceId exit_instance_{};
+  StreamCounters counters_;
 };
 
 }  // namespace zks::session

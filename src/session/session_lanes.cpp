@@ -161,6 +161,14 @@ std::chrono::nanoseconds Session::round_trip(LaneNumber number) const {
   return lane == nullptr ? std::chrono::nanoseconds{} : lane->round_trip;
 }
 
+LaneCounters Session::lane_counters(LaneNumber number) const {
+  const LaneState* lane = lane_at(number);
+  if (lane == nullptr) return {};
+  LaneCounters out{lane->sent_bytes, lane->received_bytes, std::nullopt};
+  if (lane->round_trip_known) out.round_trip = lane->round_trip;
+  return out;
+}
+
 void Session::probe(TimePoint now) {
   for (auto& [number, lane] : lanes_) {
     if (!lane->ping) request_ping(*lane, now);

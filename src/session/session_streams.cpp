@@ -81,6 +81,7 @@ void Session::commit(StreamId id, std::size_t count) {
   if (stream == nullptr || stream->phase != Phase::kOpen) return;
   stream->send.commit(count);
   send_buffered_ += count;
+  counters_.written_bytes += count;
   schedule(*stream);
 }
 
@@ -104,6 +105,7 @@ void Session::consume(StreamId id, std::uint64_t count, TimePoint now) {
   if (stream == nullptr || stream->phase != Phase::kOpen) return;
   auto& receive = stream->receive;
   receive.consume(count);
+  counters_.read_bytes += count;
   const LaneState* lane = lane_of(*stream);
   if (lane != nullptr && receive.wants_larger_window(now, lane->round_trip)) {
     const std::uint64_t larger = std::min(receive.window() * 2, kMaxWindow);

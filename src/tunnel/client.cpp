@@ -239,6 +239,7 @@ asio::awaitable<void> Client::renew(session::LaneNumber old) {
   }
   lanes_.erase(old);
   tunnel_->retire(old);
+  history_.renewed();
   log::info("the lane is renewed");
 }
 
@@ -283,6 +284,7 @@ void Client::on_up(session::LaneNumber lane, session::HelloMode mode) {
   lanes_[lane] = std::chrono::steady_clock::now() + longest - jittered_pause(16, longest / 10);
   log_up(mode);
   const bool was_up = std::exchange(up_, true);
+  history_.came_up(mode, was_up);
   had_session_ = true;
   if (attaching_ == lane) attaching_ = 0;
   failures_ = 0;
@@ -304,6 +306,7 @@ void Client::on_lane_lost(session::LaneNumber lane, const Error& why) {
   const bool served = lanes_.erase(lane) == 1;
   if (attaching_ == lane) attaching_ = 0;
   ended_because_ = why;
+  if (served) history_.lost_lane(why, lanes_.empty());
   if (served && !lanes_.empty()) {
     log::warn("a lane is lost: {}; its streams go on with another one", why.text);
     join_at_ = std::chrono::steady_clock::now() + jittered_pause(join_failures_, options_.reconnect_max);
@@ -321,12 +324,14 @@ void Client::on_end(const Error& why) {
   up_ = false;
   attaching_ = 0;
   ended_because_ = why;
+  if (tunnel_) history_.session_over(tunnel_->traffic(), why);
   tunnel_.reset();
   changed_.notify();
 }
 
 void Client::report_failure(const Error& error) {
   if (stopping_) return;
+  history_.failed(error);
   if (is_final(error) && !had_session_) {
     final_ = error;
     return;
@@ -406,6 +411,18 @@ void Client::stopped() {
   if (handlers_.on_stopped) std::exchange(handlers_.on_stopped, nullptr)(final_);
 }
 
+ClientStatus Client::status() const {
+  ClientStatus out;
+  history_.fill(out);
+  out.lanes_wanted = options_.lanes;
+  if (!tunnel_) return out;
+  out.traffic += tunnel_->traffic();
+  if (!had_session_) return out;
+  out.session = tunnel_->status();
+  if (tunnel_->exit_instance() != InstanceId{}) out.exit_instance = tunnel_->exit_instance();
+  return out;
+}
+
 void Client::network_changed() {
   if (tunnel_) tunnel_->network_changed();
   failures_ = join_failures_ = 0;
@@ -417,6 +434,7 @@ void Client::network_changed() {
 void Client::stop() {
   if (stopping_) return;
   stopping_ = true;
+  history_.stopping();
   pause_.cancel();
   wake_waiters();
   if (tunnel_) tunnel_->leave(session::GoawayCode::kShutdown, "");

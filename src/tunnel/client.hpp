@@ -19,6 +19,7 @@
 #include "carrier/dial.hpp"
 #include "crypto/noise.hpp"
 #include "link/access_link.hpp"
+#include "tunnel/client_history.hpp"
 #include "tunnel/tunnel.hpp"
 
 namespace zks::tunnel {
@@ -54,6 +55,8 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   // The network changed, as it also does when the machine wakes: a lane is probed, a pause before the next
   // attempt ends.
   void network_changed();
+
+  ClientStatus status() const;
 
   asio::any_io_executor executor() override { return executor_; }
   asio::awaitable<OpenOutcome> open(session::Destination destination) override;
@@ -111,6 +114,7 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   bool stopping_ = false;
   Error ended_because_;  // the last lane
   std::optional<Error> final_;
+  ClientHistory history_;
   Wakeup changed_;                            // wakes run()
   std::vector<asio::steady_timer*> waiters_;  // open() calls that wait for a session
   asio::steady_timer pause_;

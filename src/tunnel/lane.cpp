@@ -38,6 +38,16 @@ void Lane::start() {
   schedule_relay_ping();
 }
 
+LaneStatus Lane::status() const {
+  LaneStatus out;
+  out.number = number_;
+  out.path = carrier_->path();
+  out.age = std::chrono::steady_clock::now() - began_;
+  out.sending_epoch = keys_.sealer.epoch();
+  out.receiving_epoch = keys_.opener.epoch();
+  return out;
+}
+
 void Lane::close(std::uint16_t code) {
   if (closing_) return;
   closing_ = code;

@@ -19,6 +19,7 @@
 #include "carrier/carrier.hpp"
 #include "session/frames.hpp"
 #include "tunnel/handshake.hpp"
+#include "tunnel/status.hpp"
 #include "tunnel/wakeup.hpp"
 
 namespace zks::tunnel {
@@ -44,6 +45,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
   void close(std::uint16_t code);    // after what compose() still gives
   void abort();
   std::size_t undrained_bytes() const { return carrier_->unsent_bytes(); }
+  // Its path, age and key epochs; what it carried is the session's to say.
+  LaneStatus status() const;
 
  private:
   static asio::awaitable<void> read_loop(std::shared_ptr<Lane> self);
@@ -67,6 +70,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   std::optional<std::uint16_t> closing_;
   std::optional<Error> error_;
   int running_ = 0;
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace zks::tunnel

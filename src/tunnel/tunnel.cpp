@@ -129,6 +129,7 @@ void Tunnel::end(const Error& why) {
 
 void Tunnel::on_record(session::LaneNumber lane, ByteView frames, std::size_t record_bytes) {
   if (ended_ || broken_) return;
+  count_record(lane_traffic_.lane_received_records, lane_traffic_.lane_received_bytes, record_bytes);
   const auto taken = session_.receive(lane, frames, record_bytes, now());
   if (!taken) {
     log::warn("the peer broke the protocol: {}", taken.error().text);
@@ -141,6 +142,10 @@ void Tunnel::on_record(session::LaneNumber lane, ByteView frames, std::size_t re
 
 std::size_t Tunnel::compose(session::LaneNumber lane, MutableBytes out) {
   const std::size_t size = session_.fill(lane, out, now());
+  if (size > 0) {
+    count_record(lane_traffic_.lane_sent_records, lane_traffic_.lane_sent_bytes,
+                 size + crypto::kRecordOverhead);
+  }
   count_bytes(lane);
   deliver_events();
   return size;
@@ -165,6 +170,38 @@ void Tunnel::count_bytes(session::LaneNumber number) {
   const auto at = lanes_.find(number);
   if (at == lanes_.end() || std::exchange(at->second.used_up, true)) return;
   lane_used_up_(number);
+}
+
+void Tunnel::count_record(std::uint64_t& records, std::uint64_t& bytes, std::size_t record_bytes) {
+  ++records;
+  bytes += record_bytes;
+}
+
+Traffic Tunnel::traffic() const {
+  Traffic out = lane_traffic_;
+  const session::StreamCounters& streams = session_.stream_counters();
+  out.streams = streams.opened;
+  out.stream_sent_bytes = streams.written_bytes;
+  out.stream_received_bytes = streams.read_bytes;
+  return out;
+}
+
+TunnelStatus Tunnel::status() const {
+  TunnelStatus out;
+  out.age = now() - began_;
+  out.orphaned = orphaned();
+  out.open_streams = session_.open_streams();
+  out.memory_bytes = session_.memory_bytes();
+  out.traffic = traffic();
+  for (const auto& [number, held] : lanes_) {
+    LaneStatus lane = held.lane->status();
+    const session::LaneCounters counters = session_.lane_counters(number);
+    lane.sent_bytes = counters.sent_bytes;
+    lane.received_bytes = counters.received_bytes;
+    lane.round_trip = counters.round_trip;
+    out.lanes.push_back(std::move(lane));
+  }
+  return out;
 }
 
 void Tunnel::retire(session::LaneNumber number) {

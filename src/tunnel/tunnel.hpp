@@ -72,6 +72,8 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   // Calls `used_up` once for each lane that has carried `bytes`, both ways together.
   void watch_lanes(std::uint64_t bytes, std::function<void(session::LaneNumber)> used_up);
   std::size_t open_streams() const { return session_.open_streams(); }
+  TunnelStatus status() const;
+  Traffic traffic() const;
 
   // --- LaneOwner
   void on_record(session::LaneNumber lane, ByteView frames, std::size_t record_bytes) override;
@@ -95,6 +97,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   bool may_resume() const;
   void await_orphan_timeout();
   void count_bytes(session::LaneNumber number);
+  static void count_record(std::uint64_t& records, std::uint64_t& bytes, std::size_t record_bytes);
 
   asio::any_io_executor executor_;
   Handlers handlers_;
@@ -116,6 +119,8 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   bool leaving_ = false;
   bool broken_ = false;  // dismissed: nothing more of the peer is looked at
   bool ended_ = false;
+  Traffic lane_traffic_;  // the lanes' part of it, dead ones included
+  const session::TimePoint began_ = now();
 };
 
 }  // namespace zks::tunnel
