@@ -61,6 +61,7 @@ class Connection final : public LiveSocket, public std::enable_shared_from_this<
   asio::awaitable<void> take_place(const PairRoute& route);
   asio::awaitable<bool> prove_ownership(ExitRoute route);
   void arm_deadline();
+  void count_failure(const boost::system::error_code& ec, Count& otherwise);
 
   RelayPtr relay_;
   std::shared_ptr<Loop> loop_;
@@ -114,6 +115,7 @@ template <class Stream>
 asio::awaitable<bool> Connection<Stream>::handshake() {
   if constexpr (std::is_same_v<Stream, TlsStream>) {
     auto [ec] = co_await stream_->async_handshake(asio::ssl::stream_base::server, kTuple);
+    if (ec) count_failure(ec, loop_->counters().tls_failures);
     co_return !ec;
   }
   co_return true;
@@ -152,6 +154,7 @@ asio::awaitable<bool> Connection<Stream>::read_request() {
     early_bytes_ = buffer.size() > 0;
     co_return true;
   }
+  count_failure(ec, loop_->counters().request_failures);
   const bool malformed = ec.category() == http::make_error_code(http::error::bad_value).category();
   if (malformed && ec != http::error::end_of_stream && ec != http::error::partial_message)
     co_await refuse(400, {});
@@ -162,6 +165,7 @@ asio::awaitable<bool> Connection<Stream>::read_request() {
 
 template <class Stream>
 asio::awaitable<void> Connection<Stream>::refuse(unsigned status, std::string body) {
+  loop_->counters().count_answer(status);
   http::response<http::string_body> response(static_cast<http::status>(status), 11);
   response.set(http::field::server, carrier::kServerHeader);
   response.set(http::field::content_type, body.empty() ? "text/plain" : "application/json");
@@ -224,6 +228,7 @@ asio::awaitable<void> Connection<Stream>::take_place(const ExitRoute& route) {
   const bool owner = co_await prove_ownership(route);
   deadline_.cancel();
   if (!owner) {
+    loop_->counters().registrations_refused.add();
     [[maybe_unused]] const Result<> closed = co_await carrier_->close(close_code::kForbidden);
     co_return;
   }
@@ -254,8 +259,16 @@ void Connection<Stream>::arm_deadline() {
   deadline_.expires_after(relay_->options.upgrade_timeout);
   deadline_.async_wait([weak = this->weak_from_this()](const boost::system::error_code& ec) {
     if (ec) return;
-    if (const auto self = weak.lock()) self->abort();
+    const auto self = weak.lock();
+    if (!self) return;
+    self->loop_->counters().handshake_timeouts.add();
+    self->abort();
   });
+}
+
+template <class Stream>
+void Connection<Stream>::count_failure(const boost::system::error_code& ec, Count& otherwise) {
+  (ec == boost::beast::error::timeout ? loop_->counters().handshake_timeouts : otherwise).add();
 }
 
 template <class Stream>
@@ -275,6 +288,7 @@ void serve_connection(RelayPtr relay, std::shared_ptr<Loop> loop, asio::ip::tcp:
   boost::system::error_code ec;
   const auto peer = socket.remote_endpoint(ec);
   if (ec) return;  // gone already
+  loop->counters().connections.add();
   carrier::tune_socket(socket);
   TcpStream tcp(std::move(socket));
   if (!relay->tls) {

@@ -23,6 +23,7 @@ void ExitSocket::start_registered(const std::shared_ptr<ExitSocket>& exit) {
     exit->end(close_code::kForbidden);
     return;
   }
+  exit->counters().registrations.add();
   if (*older) (*older)->replaced();
   exit->send_text(carrier::encode_control(carrier::Registered{}));
   log::debug("exit registered in room {}", format_room(exit->room_));

@@ -66,6 +66,7 @@ asio::awaitable<void> Half::await_exit(std::shared_ptr<Half> self, PairId pair,
     const auto exit = exits[i].lock();
     if (!exit) continue;
     exit->knock(pair);
+    self->counters().knocks.add();
     const bool last = i + 1 == exits.size();
     const auto patience =
         last ? deadline : std::min(Clock::now() + self->relay_->options.knock_timeout, deadline);
@@ -94,6 +95,7 @@ void Half::start_pair(const std::shared_ptr<Half>& client, const std::shared_ptr
   // order.
   asio::dispatch(client->executor(),
                  [client, with = std::move(for_client)]() mutable { client->join(std::move(with)); });
+  exit->counters().pairs.add();
   exit->start();
   exit->join(std::move(for_exit));
 }
@@ -141,6 +143,7 @@ void Half::deliver(carrier::Buffer message) {
 }
 
 void Half::on_sent(std::size_t bytes) {
+  counters().forwarded[rotation_ ? Counters::kToExit : Counters::kToClient].count(bytes);
   if (other_) asio::dispatch(other_->executor(), [other = other_] { other->delivered(); });
   const auto mark = ledger_.sent(bytes);
   if (mark) send_text(carrier::encode_control(carrier::Mark{*mark}));
@@ -165,6 +168,7 @@ void Half::count_towards_key(std::size_t bytes) {
   if (!rotation_ || !other_) return;
   const auto epoch = rotation_->pass(bytes, Clock::now());
   if (!epoch) return;
+  counters().keys.add();
   log::debug("a pair gets the key of epoch {}", *epoch);
   Key key = Key::random();
   carrier::NewKey for_client{*epoch, key.clone()};

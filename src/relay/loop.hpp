@@ -11,6 +11,8 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "relay/counters.hpp"
+
 namespace zks::relay {
 
 namespace asio = boost::asio;
@@ -36,6 +38,10 @@ class Loop : public std::enable_shared_from_this<Loop> {
   void add(const std::shared_ptr<LiveSocket>& socket);
   void remove(const std::shared_ptr<LiveSocket>& socket);
 
+  // What its sockets count; written on the loop's thread.
+  Counters& counters() { return counters_; }
+  const Counters& counters() const { return counters_; }
+
   // From any thread. What is added later is ended at once.
   void stop();
 
@@ -47,6 +53,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   asio::steady_timer stop_timer_;
   std::unordered_set<std::shared_ptr<LiveSocket>> live_;
   bool stopping_ = false;
+  Counters counters_;
 };
 
 // For co_spawn: an exception ends the connection it happened in, not the relay. It can only be lack of

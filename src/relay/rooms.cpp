@@ -114,4 +114,9 @@ std::size_t Rooms::rooms() const {
   return rooms_.size();
 }
 
+std::size_t Rooms::registered_exits() const {
+  const std::lock_guard lock(mutex_);
+  return exits_;
+}
+
 }  // namespace zks::relay

@@ -74,6 +74,7 @@ class Rooms {
 
   std::size_t pairs() const;
   std::size_t rooms() const;
+  std::size_t registered_exits() const;
 
  private:
   friend class PairSlot;

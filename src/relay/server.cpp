@@ -30,6 +30,18 @@ std::vector<asio::ip::tcp::endpoint> Server::endpoints() const {
   return out;
 }
 
+Status Server::status() const {
+  Status out;
+  out.rooms = relay_->rooms.rooms();
+  out.exits = relay_->rooms.registered_exits();
+  out.pairs = relay_->rooms.pairs();
+  out.handshakes = relay_->handshakes.load();
+  out.max_pairs = relay_->options.max_pairs;
+  out.uptime = std::chrono::steady_clock::now() - relay_->started;
+  for (const auto& loop : relay_->loops) out.add(loop->counters());
+  return out;
+}
+
 Result<> Server::reload() {
   if (relay_->tls) {
     const Result<> tls = relay_->tls->reload();

@@ -11,6 +11,7 @@
 
 #include "base/result.hpp"
 #include "relay/options.hpp"
+#include "relay/status.hpp"
 
 namespace zks::relay {
 
@@ -27,6 +28,9 @@ class Server {
 
   // Where it listens, with the ports that were picked for port 0.
   std::vector<boost::asio::ip::tcp::endpoint> endpoints() const;
+
+  // How it is doing, from any thread. The sums of counters that go on while they are read.
+  Status status() const;
 
   // Reads certificate, key and allowed rooms again. On an error what is in use stays.
   Result<> reload();

@@ -136,6 +136,7 @@ carrier::Task<> Socket::write_text(std::string text) {
 void Socket::begin_ending(std::uint16_t code, bool ours) {
   if (ending_) return;
   ending_ = true;
+  counters().count_close(code, ours);
   on_ending(code, ours);
   wake_reader();
   writer_signal_.notify();

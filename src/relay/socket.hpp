@@ -58,6 +58,7 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
   // Behind every binary message that is queued: they may be sealed in the epoch before the last.
   void send_key(carrier::NewKey key);
   carrier::Signal& reader_signal() { return reader_signal_; }
+  Counters& counters() { return loop_->counters(); }
   void wake_reader() { reader_signal_.notify(); }
 
  private:
