@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+#include "ops/metrics_server.hpp"
+
+#include <sstream>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/http.hpp>
+#include <prometheus/text_serializer.h>
+
+#include "base/log.hpp"
+#include "base/relay_url.hpp"
+
+namespace zks::ops {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using asio::ip::tcp;
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+constexpr std::chrono::milliseconds kPause{100};  // after an accept that failed for lack of descriptors
+
+struct Answer {
+  http::status status;
+  std::string type;
+  std::string body;
+};
+
+void log_failure(const std::exception_ptr& failure) {
+  if (!failure) return;
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& e) {
+    log::error("metrics: {}", e.what());
+  }
+}
+
+http::response<http::string_body> respond(Answer answer, bool with_body) {
+  http::response<http::string_body> response(answer.status, 11);
+  response.set(http::field::content_type, answer.type);
+  response.set(http::field::cache_control, "no-store");
+  response.set("X-Content-Type-Options", "nosniff");
+  if (answer.status == http::status::method_not_allowed) response.set(http::field::allow, "GET, HEAD");
+  response.keep_alive(false);
+  response.content_length(answer.body.size());
+  if (with_body) response.body() = std::move(answer.body);
+  return response;
+}
+
+http::status status_of(const boost::system::error_code& ec) {
+  const bool long_header = ec == http::error::header_limit || ec == http::error::buffer_overflow;
+  return long_header ? http::status::request_header_fields_too_large : http::status::bad_request;
+}
+
+}  // namespace
+
+Result<tcp::endpoint> parse_metrics_address(std::string_view text) {
+  constexpr std::uint16_t kPort = 9464;
+  const auto place = parse_host_port(text, kPort);
+  if (!place) return place.error();
+  boost::system::error_code ec;
+  const auto address = asio::ip::make_address(place->host == "localhost" ? "127.0.0.1" : place->host, ec);
+  if (ec) return make_error(ErrorKind::kUsage, "not an IP address and port, as in 127.0.0.1:9464");
+  return tcp::endpoint(address, place->port);
+}
+
+Result<std::shared_ptr<MetricsServer>> MetricsServer::listen(asio::any_io_executor executor,
+                                                             const tcp::endpoint& address,
+                                                             Collectables collectables) {
+  tcp::acceptor acceptor(executor);
+  boost::system::error_code ec;
+  acceptor.open(address.protocol(), ec);
+  if (!ec) acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
+  if (!ec) acceptor.bind(address, ec);
+  if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
+  if (ec) {
+    std::ostringstream where;
+    where << address;
+    return make_error(ErrorKind::kIo, "--metrics: can't listen on " + where.str() + ": " + ec.message());
+  }
+  return std::make_shared<MetricsServer>(std::move(acceptor), std::move(collectables));
+}
+
+MetricsServer::MetricsServer(tcp::acceptor acceptor, Collectables collectables)
+    : acceptor_(std::move(acceptor)),
+      address_(acceptor_.local_endpoint()),
+      pause_(acceptor_.get_executor()),
+      collectables_(std::move(collectables)) {}
+
+void MetricsServer::start() {
+  std::ostringstream where;
+  where << address_;
+  log::info("metrics on http://{}/metrics", where.str());
+  if (!address_.address().is_loopback()) {
+    log::warn("--metrics: whoever can reach {} can read them; there is no password", where.str());
+  }
+  asio::co_spawn(acceptor_.get_executor(), accept_loop(shared_from_this()), log_failure);
+}
+
+void MetricsServer::stop() {
+  stopping_ = true;
+  boost::system::error_code ignored;
+  acceptor_.close(ignored);
+  pause_.cancel();
+  for (const auto& stream : connections_) stream->close();
+}
+
+asio::awaitable<void> MetricsServer::accept_loop(std::shared_ptr<MetricsServer> self) {
+  while (!self->stopping_) {
+    auto [ec, socket] = co_await self->acceptor_.async_accept(kTuple);
+    if (self->stopping_) co_return;
+    if (ec) {
+      self->pause_.expires_after(kPause);
+      [[maybe_unused]] auto [pause_ec] = co_await self->pause_.async_wait(kTuple);
+      continue;
+    }
+    // An honest scrape takes milliseconds: only a stuck or hostile one is old.
+    if (self->connections_.size() >= kMaxConnections) {
+      self->connections_.front()->close();
+      self->connections_.pop_front();
+    }
+    auto stream = std::make_shared<Stream>(std::move(socket));
+    self->connections_.push_back(stream);
+    asio::co_spawn(self->acceptor_.get_executor(), serve(self, stream),
+                   [self, stream](const std::exception_ptr& failure) {
+                     log_failure(failure);
+                     self->connections_.remove(stream);
+                   });
+  }
+}
+
+asio::awaitable<void> MetricsServer::serve(std::shared_ptr<MetricsServer> self, StreamPtr stream) {
+  stream->expires_after(kTimeLimit);
+  boost::beast::flat_buffer buffer(kMaxHeaderBytes);
+  http::request_parser<http::empty_body> parser;
+  parser.header_limit(kMaxHeaderBytes);
+  auto [ec, size] = co_await http::async_read_header(*stream, buffer, parser, kTuple);
+  const bool spoke = !ec || ec.category() == http::make_error_code(http::error::bad_value).category();
+  if (!spoke || ec == http::error::end_of_stream || ec == http::error::partial_message) co_return;
+  const auto& request = parser.get();
+  const auto method = request.method();
+  Answer answer{http::status::not_found, "text/plain", "GET /metrics or /healthz\n"};
+  if (ec) {
+    answer = {status_of(ec), "text/plain", "not a request that is understood here\n"};
+  } else if (method != http::verb::get && method != http::verb::head) {
+    answer.status = http::status::method_not_allowed;
+  } else if (request.target() == "/metrics") {
+    answer = {http::status::ok, "text/plain; version=0.0.4; charset=utf-8", self->metrics()};
+  } else if (request.target() == "/healthz") {
+    answer = {http::status::ok, "application/json", "{\"version\":\"" ZKS_VERSION "\"}\n"};
+  }
+  stream->expires_after(kTimeLimit);
+  const auto response = respond(std::move(answer), method != http::verb::head);
+  auto [write_ec, written] = co_await http::async_write(*stream, response, kTuple);
+  boost::system::error_code ignored;
+  if (!write_ec) stream->socket().shutdown(tcp::socket::shutdown_send, ignored);
+  // Closing with unread bytes resets the connection, which may take the answer away from its reader.
+  std::array<char, 1024> unread;
+  if (!write_ec) {
+    [[maybe_unused]] auto [read_ec, count] = co_await stream->async_read_some(asio::buffer(unread), kTuple);
+  }
+  stream->close();
+}
+
+std::string MetricsServer::metrics() const {
+  std::vector<prometheus::MetricFamily> families;
+  for (const auto& collectable : collectables_) {
+    auto more = collectable->Collect();
+    std::move(more.begin(), more.end(), std::back_inserter(families));
+  }
+  return prometheus::TextSerializer().Serialize(families);
+}
+
+}  // namespace zks::ops

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+#include "ops/status_text.hpp"
+
+#include <array>
+#include <cstdio>
+#include <vector>
+
+#include "base/bytes.hpp"
+
+namespace zks::ops {
+namespace {
+
+using nlohmann::json;
+
+const json kNothing;
+
+const json& member(const json& object, const char* name) {
+  if (!object.is_object()) return kNothing;
+  const auto at = object.find(name);
+  return at == object.end() ? kNothing : *at;
+}
+
+std::string text(const json& value) {
+  return value.is_string() ? printable(value.get_ref<const std::string&>()) : "?";
+}
+std::string text(const json& object, const char* name) {
+  return text(member(object, name));
+}
+
+std::string count(const json& object, const char* name) {
+  const json& value = member(object, name);
+  return value.is_number_unsigned() ? std::to_string(value.get<std::uint64_t>()) : "?";
+}
+
+std::string bytes(const json& object, const char* name) {
+  const json& value = member(object, name);
+  return value.is_number_unsigned() ? bytes_text(value.get<std::uint64_t>()) : "?";
+}
+
+std::string duration(const json& object, const char* name) {
+  const json& value = member(object, name);
+  return value.is_number() ? duration_text(value.get<double>()) : "?";
+}
+
+std::string milliseconds(const json& object, const char* name) {
+  const json& value = member(object, name);
+  if (!value.is_number()) return "?";
+  std::array<char, 32> out;
+  std::snprintf(out.data(), out.size(), "%.1f ms", value.get<double>());
+  return out.data();
+}
+
+void line(std::string& out, const std::string& name, const std::string& value) {
+  constexpr std::size_t kColumn = 13;
+  out += name;
+  out.append(name.size() < kColumn ? kColumn - name.size() : 1, ' ');
+  out += value + "\n";
+}
+
+using Row = std::vector<std::string>;
+
+std::string table(const std::vector<Row>& rows) {
+  std::vector<std::size_t> widths;
+  for (const Row& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string out;
+  for (const Row& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      out += row[i];
+      if (i + 1 < row.size()) out.append(widths[i] + 2 - row[i].size(), ' ');
+    }
+    out += "\n";
+  }
+  return out;
+}
+
+std::string path_text(const json& path) {
+  std::string out = text(path, "relay_url") + " at " + text(path, "address");
+  if (const json& proxy = member(path, "proxy"); proxy.is_string())
+    out += ", through the proxy " + text(proxy);
+  const json& tls = member(path, "tls");
+  if (!tls.is_object()) return out + ", plaintext";
+  out += ", " + text(tls, "version") + " " + text(tls, "cipher");
+  return out + (member(tls, "pinned") == true ? ", key pinned" : ", certificate verified");
+}
+
+void state_lines(std::string& out, const json& of) {
+  line(out, "state",
+       text(of, "state") + " for " + duration(of, "state_seconds") + ", since " + text(of, "state_since"));
+}
+
+void error_line(std::string& out, const json& error) {
+  if (error.is_object())
+    line(out, "last error", duration(error, "age_seconds") + " ago: " + text(error, "text"));
+}
+
+std::string both_ways(const json& of, const char* sent, const char* received) {
+  return bytes(of, sent) + " sent, " + bytes(of, received) + " received";
+}
+
+void traffic_lines(std::string& out, const std::string& streams, const json& traffic) {
+  line(out, "streams",
+       streams + count(traffic, "streams") + " since the start; " +
+           both_ways(traffic, "stream_sent_bytes", "stream_received_bytes"));
+  line(out, "records",
+       count(traffic, "lane_sent_records") + " sent, " + count(traffic, "lane_received_records") +
+           " received; " + both_ways(traffic, "lane_sent_bytes", "lane_received_bytes"));
+}
+
+std::string lane_table(const json& lanes) {
+  std::vector<Row> rows{{"LANE", "AGE", "RTT", "EPOCH SENDING", "RECEIVING", "SENT", "RECEIVED", "RELAY"}};
+  for (const json& lane : lanes) {
+    rows.push_back({count(lane, "number"), duration(lane, "age_seconds"),
+                    milliseconds(lane, "rtt_milliseconds"), count(lane, "sending_epoch"),
+                    count(lane, "receiving_epoch"), bytes(lane, "sent_bytes"), bytes(lane, "received_bytes"),
+                    text(member(lane, "path"), "relay_url")});
+  }
+  return table(rows);
+}
+
+void render_client(std::string& out, const json& client) {
+  state_lines(out, client);
+  error_line(out, member(client, "last_error"));
+  const json& session = member(client, "session");
+  const json& lanes = member(session, "lanes");
+  if (lanes.is_array() && !lanes.empty()) line(out, "relay", path_text(member(lanes.front(), "path")));
+  if (member(client, "exit_instance").is_string())
+    line(out, "exit", "instance " + text(client, "exit_instance"));
+  const std::string open = session.is_object() ? count(session, "open_streams") + " open, " : "";
+  traffic_lines(out, open, member(client, "traffic"));
+  const json& counters = member(client, "counters");
+  line(out, "so far",
+       count(counters, "sessions") + " sessions, " + count(counters, "reconnects") + " reconnects (" +
+           count(counters, "resumes") + " resumed), " + count(counters, "renewals") + " renewals, " +
+           count(counters, "lanes_lost") + " lanes lost, " + count(counters, "failed_attempts") +
+           " failed attempts");
+  const std::size_t alive = lanes.is_array() ? lanes.size() : 0;
+  line(out, "lanes", std::to_string(alive) + " of " + count(client, "lanes_wanted"));
+  if (alive > 0) out += "\n" + lane_table(lanes);
+}
+
+std::string reasons(const json& counts) {
+  std::string out;
+  if (!counts.is_object()) return "?";
+  for (const auto& [reason, number] : counts.items()) {
+    out += (out.empty() ? "" : ", ") + printable(reason) + " " + count(counts, reason.c_str());
+  }
+  return out.empty() ? "none" : out;
+}
+
+void render_relays(std::string& out, const json& relays) {
+  if (!relays.is_array()) return;
+  for (const json& relay : relays) {
+    const bool registered = member(relay, "registered") == true;
+    line(out, "relay",
+         (registered ? path_text(member(relay, "path")) + ", registered for "
+                     : text(relay, "relay_url") + ", not registered for ") +
+             duration(relay, "state_seconds"));
+    error_line(out, member(relay, "last_error"));
+  }
+}
+
+std::string session_table(const json& sessions) {
+  std::vector<Row> rows{{"INVITE", "SINCE", "LANES", "RTT", "STREAMS", "IN ALL", "SENT", "RECEIVED"}};
+  for (const json& session : sessions) {
+    const json& lanes = member(session, "lanes");
+    const json& traffic = member(session, "traffic");
+    const bool orphan = member(session, "orphaned") == true;
+    rows.push_back(
+        {text(session, "invite"), text(session, "since"),
+         orphan ? "away" : std::to_string(lanes.is_array() ? lanes.size() : 0),
+         lanes.is_array() && !lanes.empty() ? milliseconds(lanes.front(), "rtt_milliseconds") : "-",
+         count(session, "open_streams"), count(traffic, "streams"), bytes(traffic, "lane_sent_bytes"),
+         bytes(traffic, "lane_received_bytes")});
+  }
+  return table(rows);
+}
+
+void render_exit(std::string& out, const json& exit) {
+  line(out, "state", text(exit, "state"));
+  line(out, "room", text(exit, "room") + ", instance " + text(exit, "instance"));
+  render_relays(out, member(exit, "relays"));
+  const json& sessions = member(exit, "sessions");
+  const json& counters = member(exit, "counters");
+  const std::size_t listed = sessions.is_array() ? sessions.size() : 0;
+  line(out, "sessions",
+       count(exit, "live_sessions") + " of at most " + count(exit, "max_sessions") + ", " +
+           count(exit, "orphans") + " of them away; " + count(counters, "sessions") + " since the start, " +
+           count(counters, "resumes") + " times resumed");
+  traffic_lines(out, "", member(exit, "traffic"));
+  line(out, "refused", "clients: " + reasons(member(counters, "refused_clients")));
+  line(out, "", "streams: " + reasons(member(counters, "failed_streams")));
+  if (listed > 0) out += "\n" + session_table(sessions);
+}
+
+void render_doors(std::string& out, const json& doors) {
+  if (!doors.is_array()) return;
+  for (const json& door : doors) {
+    const json& connections = member(door, "connections");
+    line(out, text(door, "kind"),
+         text(door, "address") +
+             (connections.is_number_unsigned() ? ", " + count(door, "connections") + " connections" : ""));
+  }
+}
+
+}  // namespace
+
+std::string duration_text(double seconds) {
+  const auto whole = static_cast<std::uint64_t>(std::max(seconds, 0.0));
+  const auto two = [](std::uint64_t large, const char* unit, std::uint64_t small, const char* small_unit) {
+    return std::to_string(large) + unit + (small > 0 ? " " + std::to_string(small) + small_unit : "");
+  };
+  if (whole < 60) return std::to_string(whole) + " s";
+  if (whole < 3'600) return two(whole / 60, " min", whole % 60, " s");
+  if (whole < 86'400) return two(whole / 3'600, " h", whole % 3'600 / 60, " min");
+  return two(whole / 86'400, " d", whole % 86'400 / 3'600, " h");
+}
+
+std::string bytes_text(std::uint64_t value) {
+  constexpr std::array<const char*, 6> kUnits = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  if (value < 1024) return std::to_string(value) + " B";
+  double scaled = static_cast<double>(value) / 1024;
+  std::size_t unit = 0;
+  // 1023.95 and more would be shown as 1024.0.
+  for (; scaled >= 1023.95 && unit + 1 < kUnits.size(); ++unit) scaled /= 1024;
+  std::array<char, 32> out;
+  std::snprintf(out.data(), out.size(), "%.1f %s", scaled, kUnits[unit]);
+  return out.data();
+}
+
+std::string render_status(const json& status) {
+  std::string out = "zks-tunnel-client " + text(status, "mode") + " " + text(status, "version") +
+                    ", process " + count(status, "pid") + ", running for " +
+                    duration(status, "uptime_seconds") + "\n\n";
+  render_doors(out, member(status, "front_doors"));
+  if (member(status, "metrics").is_string())
+    line(out, "metrics", "http://" + text(status, "metrics") + "/metrics");
+  if (member(status, "client").is_object()) render_client(out, member(status, "client"));
+  if (member(status, "exit").is_object()) render_exit(out, member(status, "exit"));
+  return out;
+}
+
+}  // namespace zks::ops
