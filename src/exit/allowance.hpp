@@ -76,6 +76,7 @@ class Allowance final : public tunnel::Meter, public std::enable_shared_from_thi
 
   // --- the quota
   bool used_up() const { return quota_bytes_ != 0 && used_bytes() >= quota_bytes_; }
+  std::uint64_t quota_bytes() const { return quota_bytes_; }  // 0: none
   std::uint64_t used_bytes() const { return saved_bytes_ + unsaved_bytes_; }
   std::uint64_t unsaved_bytes() const { return unsaved_bytes_; }
   // So many of them were written down now; set_saved() says what that makes.

@@ -416,7 +416,9 @@ ExitStatus ExitPeer::status() const {
   out.tally = tally_;
   out.traffic = tally_.over;
   for (const auto& visit : visits_) {
-    out.sessions.push_back({guests_.name_of(visit->claim), visit->connecting, visit->tunnel->status()});
+    const Allowance& allowance = *visit->allowance;
+    out.sessions.push_back({guests_.name_of(visit->claim), visit->connecting, allowance.streams(),
+                            allowance.used_bytes(), allowance.quota_bytes(), visit->tunnel->status()});
     out.traffic += out.sessions.back().tunnel.traffic;
   }
   return out;

@@ -16,6 +16,7 @@
 
 #include "base/names.hpp"
 #include "carrier/path.hpp"
+#include "session/flow_state.hpp"
 #include "session/frames.hpp"
 
 namespace zks::tunnel {
@@ -31,6 +32,7 @@ struct Traffic {
   std::uint64_t lane_received_bytes = 0;
   std::uint64_t lane_sent_records = 0;
   std::uint64_t lane_received_records = 0;
+  session::FlowCounters datagrams;
 
   Traffic& operator+=(const Traffic& other);
 };
@@ -51,6 +53,7 @@ struct TunnelStatus {
   bool orphaned = false;  // no lane: its streams wait
   std::vector<LaneStatus> lanes;
   std::uint64_t open_streams = 0;
+  std::uint64_t open_flows = 0;    // of UDP
   std::uint64_t memory_bytes = 0;  // of the streams' buffers
   Traffic traffic;
 };

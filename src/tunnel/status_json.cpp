@@ -35,6 +35,11 @@ Traffic& Traffic::operator+=(const Traffic& other) {
   lane_received_bytes += other.lane_received_bytes;
   lane_sent_records += other.lane_sent_records;
   lane_received_records += other.lane_received_records;
+  datagrams.sent += other.datagrams.sent;
+  datagrams.received += other.datagrams.received;
+  datagrams.dropped_late += other.datagrams.dropped_late;
+  datagrams.dropped_full += other.datagrams.dropped_full;
+  datagrams.dropped_unknown += other.datagrams.dropped_unknown;
   return *this;
 }
 
@@ -75,19 +80,22 @@ Json to_json(const Traffic& traffic) {
           {"lane_sent_bytes", traffic.lane_sent_bytes},
           {"lane_received_bytes", traffic.lane_received_bytes},
           {"lane_sent_records", traffic.lane_sent_records},
-          {"lane_received_records", traffic.lane_received_records}};
+          {"lane_received_records", traffic.lane_received_records},
+          {"datagrams",
+           {{"sent", traffic.datagrams.sent},
+            {"received", traffic.datagrams.received},
+            {"dropped_late", traffic.datagrams.dropped_late},
+            {"dropped_full", traffic.datagrams.dropped_full},
+            {"dropped_unknown", traffic.datagrams.dropped_unknown}}}};
 }
 
 Json to_json(const TunnelStatus& status) {
   Json lanes = Json::array();
   for (const LaneStatus& lane : status.lanes) lanes.push_back(to_json(lane));
-  return {{"age_seconds", to_seconds(status.age)},
-          {"since", utc_before_now(status.age)},
-          {"orphaned", status.orphaned},
-          {"open_streams", status.open_streams},
-          {"memory_bytes", status.memory_bytes},
-          {"traffic", to_json(status.traffic)},
-          {"lanes", std::move(lanes)}};
+  return {{"age_seconds", to_seconds(status.age)}, {"since", utc_before_now(status.age)},
+          {"orphaned", status.orphaned},           {"open_streams", status.open_streams},
+          {"open_flows", status.open_flows},       {"memory_bytes", status.memory_bytes},
+          {"traffic", to_json(status.traffic)},    {"lanes", std::move(lanes)}};
 }
 
 Json to_json(const std::optional<Trouble>& trouble) {

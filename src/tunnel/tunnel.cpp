@@ -183,6 +183,7 @@ Traffic Tunnel::traffic() const {
   out.streams = streams.opened;
   out.stream_sent_bytes = streams.written_bytes;
   out.stream_received_bytes = streams.read_bytes;
+  out.datagrams = session_.flow_counters();
   return out;
 }
 
@@ -191,6 +192,7 @@ TunnelStatus Tunnel::status() const {
   out.age = now() - began_;
   out.orphaned = orphaned();
   out.open_streams = session_.open_streams();
+  out.open_flows = session_.flows();
   out.memory_bytes = session_.memory_bytes();
   out.traffic = traffic();
   for (const auto& [number, held] : lanes_) {
