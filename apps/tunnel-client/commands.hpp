@@ -14,6 +14,7 @@ int limit_command(int argc, const char* const* argv);
 int revoke_command(int argc, const char* const* argv);
 int invites_command(int argc, const char* const* argv);
 int check_command(int argc, const char* const* argv);
+int status_command(int argc, const char* const* argv);
 int demo_command(int argc, const char* const* argv);
 
 }  // namespace zks::app

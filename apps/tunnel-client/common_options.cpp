@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "link/state_directory.hpp"
+#include "ops/metrics_server.hpp"
 #include "secret_file.hpp"
 #include "tunnel/client.hpp"
 
@@ -110,6 +111,19 @@ void add_common(CLI::App& app, CommonOptions& common) {
   ops::add_duration(app, "--reconnect-max", common.reconnect_max,
                     "longest pause between two attempts to reach a relay");
   add_ready_file(app, common.ready_file);
+}
+
+void add_watching(CLI::App& app, WatchOptions& options) {
+  app.add_option("--control", options.control,
+                 "socket that `status` asks, open to this user alone; 'none' for no such socket "
+                 "[in the state directory, found by `status --state-dir`]")
+      ->type_name("SOCKET");
+  ops::add_parsed<boost::asio::ip::tcp::endpoint>(app, "--metrics", options.metrics,
+                                                  ops::parse_metrics_address,
+                                                  "serve metrics for Prometheus there, at /metrics, to "
+                                                  "whoever can reach it; port 9464 when none is given "
+                                                  "[off]",
+                                                  "ADDR:PORT");
 }
 
 void add_link(CLI::App& app, LinkText& link) {

@@ -24,6 +24,8 @@ void add_state_dir(CLI::App& app, std::filesystem::path& state_dir);
 void add_ready_file(CLI::App& app, std::filesystem::path& ready_file);
 // --state-dir, --relay-ca, --sni, --header, --reconnect-max, --ready-file.
 void add_common(CLI::App& app, CommonOptions& common);
+// --control and --metrics.
+void add_watching(CLI::App& app, WatchOptions& options);
 // LINK and --link-file.
 void add_link(CLI::App& app, LinkText& link);
 // The proxy's address under `name`, --user and --user-file.

@@ -82,6 +82,7 @@ constexpr const char* kExamples =
 std::optional<int> read(ops::CommandLine& line, ExitPeerOptions& options, int argc, const char* const* argv) {
   add_options(line.app(), options);
   add_common(line.app(), options.common);
+  add_watching(line.app(), options.watch);
   line.add_log_options();
   if (const auto status = line.parse(argc, argv)) return status;
   if (options.relay_pin && options.relays.empty()) {

@@ -29,6 +29,7 @@ constexpr Mode kModes[] = {
     {"revoke", "end a user's access", zks::app::revoke_command},
     {"invites", "list the users of this exit", zks::app::invites_command},
     {"check", "try a link step by step and say what works and what fails", zks::app::check_command},
+    {"status", "how a running client or exit peer is doing", zks::app::status_command},
     {"demo", "relay, exit peer and proxy in one process, to try it out", zks::app::demo_command},
 };
 constexpr int kWrongUsage = 2;

@@ -30,6 +30,12 @@ struct CommonOptions {
   std::filesystem::path ready_file;  // empty: none
 };
 
+// How a running mode lets others see how it is doing.
+struct WatchOptions {
+  std::string control;                                    // a path, "none", or empty: in the state directory
+  std::optional<boost::asio::ip::tcp::endpoint> metrics;  // none: off
+};
+
 // A local proxy. Without credentials its address is a loopback one.
 struct ProxyOptions {
   std::chrono::seconds renew_after{3'600};  // a lane gets a successor after this time
@@ -41,12 +47,15 @@ struct ProxyOptions {
 
 struct Socks5Options {
   CommonOptions common;
+  std::string mode = "socks5";  // the name that the user gave it
+  WatchOptions watch;
   link::AccessLink link;
   ProxyOptions proxy;
 };
 
 struct ExitPeerOptions {
   CommonOptions common;
+  WatchOptions watch;
   std::vector<RelayUrl> relays;  // empty: those in the state directory; otherwise alike in scheme and prefix
   std::optional<Digest> relay_pin;  // only with `relays`
   std::vector<exit::Rule> allow;

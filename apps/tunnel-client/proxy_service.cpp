@@ -52,6 +52,15 @@ void ProxyService::start() {
   client_->start();
 }
 
+ModeStatus ProxyService::status() const {
+  ModeStatus out;
+  out.client = client_->status();
+  const auto listen = server_->local_endpoint();
+  out.front_doors.push_back(
+      {"proxy", format_host_port(listen.address().to_string(), listen.port()), server_->connections()});
+  return out;
+}
+
 void ProxyService::stop() {
   if (stopping_) return;
   stopping_ = true;

@@ -12,6 +12,7 @@
 #include "options.hpp"
 #include "tunnel/client.hpp"
 #include "tunnel/wake_watch.hpp"
+#include "watch_service.hpp"
 
 namespace zks::app {
 
@@ -28,6 +29,7 @@ class ProxyService : public std::enable_shared_from_this<ProxyService> {
   void start();
   // Lets streams finish, for 5 s, then ends the session; the client's on_stopped tells when that is done.
   void stop();
+  ModeStatus status() const;
   boost::asio::ip::tcp::endpoint local_endpoint() const { return server_->local_endpoint(); }
 
  private:

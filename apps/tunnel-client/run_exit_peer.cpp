@@ -13,6 +13,7 @@
 #include "ops/notify.hpp"
 #include "ops/ready_file.hpp"
 #include "ops/signals.hpp"
+#include "watch_service.hpp"
 
 namespace zks::app {
 namespace {
@@ -60,6 +61,13 @@ Result<> run_exit_peer(ExitPeerOptions options, const ReadAgain& read_again) {
   auto created = ExitService::create(loop.get_executor(), options, std::move(handlers));
   if (!created) return created.error();
   service = std::move(*created);
+  const auto watch =
+      WatchService::start(loop.get_executor(), "exit-peer", options.watch, options.common.state_dir, [&] {
+        ModeStatus status;
+        status.exit = service->peer().status();
+        return status;
+      });
+  if (!watch) return watch.error();
   if (auto handed = hand_out_link(*service, options.link_file); !handed) return handed;
   const auto stop = [&] {
     ops::notify_stopping();

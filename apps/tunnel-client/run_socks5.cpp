@@ -10,6 +10,7 @@
 #include "ops/ready_file.hpp"
 #include "ops/signals.hpp"
 #include "proxy_service.hpp"
+#include "watch_service.hpp"
 
 namespace zks::app {
 namespace {
@@ -45,6 +46,9 @@ Result<> run_socks5(Socks5Options options) {
                                       options.proxy, std::move(handlers));
   if (!created) return created.error();
   service = std::move(*created);
+  const auto watch = WatchService::start(loop.get_executor(), options.mode, options.watch,
+                                         options.common.state_dir, [&] { return service->status(); });
+  if (!watch) return watch.error();
   const ops::Signals signals(loop.get_executor(), [&] {
     ops::notify_stopping();
     service->stop();

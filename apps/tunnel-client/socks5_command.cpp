@@ -9,15 +9,17 @@
 namespace zks::app {
 namespace {
 
-int read_and_run(ops::CommandLine& line, const char* listen_option, bool listen_required, int argc,
-                 const char* const* argv) {
+int read_and_run(ops::CommandLine& line, const char* mode, const char* listen_option, bool listen_required,
+                 int argc, const char* const* argv) {
   Socks5Options options;
+  options.mode = mode;
   LinkText link_text;
   ProxyText proxy_text;
   add_link(line.app(), link_text);
   add_proxy(line.app(), listen_option, options.proxy, proxy_text);
   line.app().get_option(listen_option)->required(listen_required);
   add_common(line.app(), options.common);
+  add_watching(line.app(), options.watch);
   line.add_log_options();
   if (const auto status = line.parse(argc, argv)) return *status;
 
@@ -42,7 +44,7 @@ int socks5_command(int argc, const char* const* argv) {
       "  zks-tunnel-client socks5 --link-file ~/home.link\n"
       "  curl --socks5-hostname 127.0.0.1:1080 https://example.org/\n"
       "  curl --proxy http://127.0.0.1:1080 https://example.org/");
-  return read_and_run(line, "--listen", false, argc, argv);
+  return read_and_run(line, "socks5", "--listen", false, argc, argv);
 }
 
 int p2p_client_command(int argc, const char* const* argv) {
@@ -52,7 +54,7 @@ int p2p_client_command(int argc, const char* const* argv) {
       "Example:\n"
       "  zks-tunnel-client p2p-client --link-file ~/home.link --socks 127.0.0.1:1080\n"
       "  curl --socks5-hostname 127.0.0.1:1080 https://example.org/");
-  return read_and_run(line, "--socks", true, argc, argv);
+  return read_and_run(line, "p2p-client", "--socks", true, argc, argv);
 }
 
 }  // namespace zks::app

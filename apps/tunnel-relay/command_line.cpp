@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/relay_url.hpp"
+#include "ops/metrics_server.hpp"
 #include "ops/units.hpp"
 
 namespace zks::app {
@@ -94,6 +95,10 @@ void RelayFlags::add_listeners(CLI::App& app) {
   app.add_flag("--plaintext", plaintext_, "no TLS: for a TLS proxy in front, or for tests");
   ops::add_count(app, "--threads", program_.threads, 1, kMaxThreads,
                  "event loops, each on a thread of its own");
+  ops::add_parsed<asio_endpoint>(app, "--metrics", program_.metrics, ops::parse_metrics_address,
+                                 "serve metrics for Prometheus there, at /metrics, to whoever can reach it; "
+                                 "port 9464 when none is given [off]",
+                                 "ADDR:PORT");
   app.add_option("--ready-file", program_.ready_file,
                  "once it serves, write the pid and the listening addresses there, a line each")
       ->type_name("FILE");

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 
 #include "ops/options.hpp"
@@ -15,6 +16,7 @@ struct RelayProgram {
   relay::Options relay;
   std::size_t threads = 1;
   std::string ready_file;
+  std::optional<boost::asio::ip::tcp::endpoint> metrics;  // none: off
 };
 
 // Declares the flags on `line`; `program` has to outlive it.

@@ -10,6 +10,7 @@
 #include "base/log.hpp"
 #include "base/relay_url.hpp"
 #include "command_line.hpp"
+#include "metrics.hpp"
 #include "ops/notify.hpp"
 #include "ops/ready_file.hpp"
 #include "ops/run_main.hpp"
@@ -86,6 +87,14 @@ int serve(const ops::CommandLine& line, const app::RelayProgram& program) {
   relay::EventLoops loops(program.threads);
   auto server = relay::Server::start(program.relay, loops.executors());
   if (!server) return line.fail(server.error());
+  std::shared_ptr<ops::MetricsServer> metrics;
+  if (program.metrics) {
+    auto listening = ops::MetricsServer::listen(control.get_executor(), *program.metrics,
+                                                app::relay_collectables(**server));
+    if (!listening) return line.fail(listening.error());
+    metrics = std::move(*listening);
+    metrics->start();
+  }
   ops::ReadyFile ready(program.ready_file);
   const Result<> announced = announce(**server, program, ready);
   if (!announced) return line.fail(announced.error());

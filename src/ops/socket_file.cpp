@@ -163,6 +163,9 @@ Result<Fd> connect_socket(const std::filesystem::path& path) {
   if (!address) return address.error();
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return failure(path, "no socket", errno);
+  // connect() waits for a place in the backlog, which a program that hangs never makes.
+  constexpr timeval kPatience{5, 0};
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) == 0) return fd;
   const bool nobody = errno == ECONNREFUSED || errno == ENOENT;
   Error error = failure(path, "can't be connected to", errno);

@@ -100,6 +100,17 @@ std::string both_ways(const json& of, const char* sent, const char* received) {
   return bytes(of, sent) + " sent, " + bytes(of, received) + " received";
 }
 
+// Only where there were any: most sessions carry none.
+void datagram_line(std::string& out, const json& datagrams) {
+  const json& sent = member(datagrams, "sent");
+  const json& received = member(datagrams, "received");
+  if (!sent.is_number_unsigned() || !received.is_number_unsigned() || (sent == 0 && received == 0)) return;
+  line(out, "datagrams",
+       count(datagrams, "sent") + " sent, " + count(datagrams, "received") + " received; dropped: " +
+           count(datagrams, "dropped_late") + " late, " + count(datagrams, "dropped_full") +
+           " for lack of room, " + count(datagrams, "dropped_unknown") + " without a flow");
+}
+
 void traffic_lines(std::string& out, const std::string& streams, const json& traffic) {
   line(out, "streams",
        streams + count(traffic, "streams") + " since the start; " +
@@ -162,8 +173,14 @@ void render_relays(std::string& out, const json& relays) {
   }
 }
 
+std::string used_text(const json& session) {
+  const bool quota = member(session, "invite_quota_bytes").is_number_unsigned();
+  return bytes(session, "invite_used_bytes") + (quota ? " of " + bytes(session, "invite_quota_bytes") : "");
+}
+
 std::string session_table(const json& sessions) {
-  std::vector<Row> rows{{"INVITE", "SINCE", "LANES", "RTT", "STREAMS", "IN ALL", "SENT", "RECEIVED"}};
+  std::vector<Row> rows{
+      {"INVITE", "SINCE", "LANES", "RTT", "STREAMS", "IN ALL", "SENT", "RECEIVED", "INVITE USED"}};
   for (const json& session : sessions) {
     const json& lanes = member(session, "lanes");
     const json& traffic = member(session, "traffic");
@@ -173,7 +190,7 @@ std::string session_table(const json& sessions) {
          orphan ? "away" : std::to_string(lanes.is_array() ? lanes.size() : 0),
          lanes.is_array() && !lanes.empty() ? milliseconds(lanes.front(), "rtt_milliseconds") : "-",
          count(session, "open_streams"), count(traffic, "streams"), bytes(traffic, "lane_sent_bytes"),
-         bytes(traffic, "lane_received_bytes")});
+         bytes(traffic, "lane_received_bytes"), used_text(session)});
   }
   return table(rows);
 }

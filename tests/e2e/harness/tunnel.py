@@ -59,19 +59,21 @@ def start_exit(directory, relay_url, *extra, ca_file=None, resolver=None, name="
     return exit_peer
 
 
-def client_command(directory, link, *extra, ca_file=None, name="client"):
+def client_command(directory, link, *extra, ca_file=None, name="client", state=None):
     """The command line of a SOCKS5 client whose link stands in a file, as the docs advise."""
     link_file = directory / f"{name}.link"
     link_file.write_text(str(link) + "\n")
     link_file.chmod(0o600)
     trust = ["--relay-ca", ca_file] if ca_file else []
     return [CLIENT_PROGRAM, "socks5", "--listen", "127.0.0.1:0", "--link-file", link_file,
-            "--state-dir", directory / f"{name}-state", *trust, *extra]
+            "--state-dir", state or directory / f"{name}-state", *trust, *extra]
 
 
-def start_client(directory, link, *extra, ca_file=None, name="client"):
-    client = ReadyProgram(name, client_command(directory, link, *extra, ca_file=ca_file, name=name), directory)
-    client.state = directory / f"{name}-state"
+def start_client(directory, link, *extra, ca_file=None, name="client", state=None):
+    state = state or directory / f"{name}-state"
+    client = ReadyProgram(name, client_command(directory, link, *extra, ca_file=ca_file, name=name, state=state),
+                          directory)
+    client.state = state
     client.proxy = client.address()
     client.proxy_text = "{}:{}".format(*client.proxy)
     return client

@@ -39,7 +39,7 @@ json client_status() {
       "lanes_wanted":2,"exit_instance":"Isp4mq7Hmx8",
       "counters":{"sessions":1,"reconnects":2,"resumes":2,"renewals":0,"lanes_lost":2,"failed_attempts":3},
       "traffic":{"streams":120,"stream_sent_bytes":1258291,"stream_received_bytes":2048,
-        "lane_sent_bytes":1300000,"lane_received_bytes":3000,"lane_sent_records":30,"lane_received_records":20},
+        "lane_sent_bytes":1300000,"lane_received_bytes":3000,"lane_sent_records":30,"lane_received_records":20,"datagrams":{"sent":5,"received":4,"dropped_late":3,"dropped_full":2,"dropped_unknown":1}},
       "session":{"open_streams":3,"lanes":[{"number":7,"age_seconds":65,"rtt_milliseconds":12.34,
         "sending_epoch":1,"receiving_epoch":2,"sent_bytes":1048576,"received_bytes":1,
         "path":{"relay_url":"wss://relay.example:8443","address":"203.0.113.5:8443","proxy":null,
@@ -57,6 +57,7 @@ last error   1 min 10 s ago: the lane is gone
 relay        wss://relay.example:8443 at 203.0.113.5:8443, TLSv1.3 TLS_AES_128_GCM_SHA256, key pinned
 exit         instance Isp4mq7Hmx8
 streams      3 open, 120 since the start; 1.2 MiB sent, 2.0 KiB received
+datagrams    5 sent, 4 received; dropped: 3 late, 2 for lack of room, 1 without a flow
 records      30 sent, 20 received; 1.2 MiB sent, 2.9 KiB received
 so far       1 sessions, 2 reconnects (2 resumed), 0 renewals, 2 lanes lost, 3 failed attempts
 lanes        1 of 2
@@ -73,7 +74,7 @@ TEST(StatusTextTest, AnExit) {
                  "age_seconds":1},"path":null}],
       "counters":{"knocks":4,"sessions":2,"resumes":1,"refused_clients":{"not_invited":3},"failed_streams":{}},
       "traffic":{"streams":1},
-      "sessions":[{"invite":"alice","since":"2026-11-24T20:11:05Z","orphaned":true,"lanes":[],"open_streams":2,
+      "sessions":[{"invite":"alice","since":"2026-11-24T20:11:05Z","orphaned":true,"invite_used_bytes":2048,"invite_quota_bytes":4096,"lanes":[],"open_streams":2,
                    "traffic":{"streams":5,"lane_sent_bytes":1,"lane_received_bytes":2}}]}})");
   const std::string text = render_status(status);
   EXPECT_THAT(text,
@@ -81,7 +82,10 @@ TEST(StatusTextTest, AnExit) {
   EXPECT_THAT(text, HasSubstr("refused      clients: not_invited 3\n             streams: none\n"));
   EXPECT_THAT(text,
               HasSubstr("sessions     1 of at most 128, 1 of them away; 2 since the start, 1 times resumed"));
-  EXPECT_THAT(text, HasSubstr("alice   2026-11-24T20:11:05Z  away   -    2        5       1 B   2 B\n"));
+  EXPECT_THAT(
+      text,
+      HasSubstr(
+          "alice   2026-11-24T20:11:05Z  away   -    2        5       1 B   2 B       2.0 KiB of 4.0 KiB\n"));
 }
 
 // A program of another version, or one that lies: nothing is thrown, nothing reaches the terminal as a
