@@ -11,6 +11,7 @@ namespace {
 constexpr std::uint16_t kDnsPort = 53;
 constexpr std::uint64_t kMostStreams = 2'048;  // their minimum credit fits the session's memory
 constexpr std::uint64_t kMostSessions = 65'536;
+constexpr std::uint64_t kMostFlows = 16'384;
 
 Error usage(std::string text) {
   return make_error(ErrorKind::kUsage, std::move(text));
@@ -57,6 +58,10 @@ void add_options(CLI::App& app, ExitPeerOptions& options) {
                   "write the link of the invite named default here (0600), at every start", "FILE");
   ops::add_count(app, "--max-streams", options.max_streams, 1, kMostStreams,
                  "connections at once of one session");
+  ops::add_count(app, "--max-flows", options.max_flows, 0, kMostFlows,
+                 "UDP flows at once of one session, each with a socket or two; 0 lets no UDP through");
+  ops::add_duration(app, "--flow-timeout", options.flow_timeout,
+                    "how long a UDP flow is kept that its user sends nothing on");
   ops::add_count(app, "--max-sessions", options.max_sessions, 1, kMostSessions, "sessions at once");
   ops::add_duration(app, "--orphan-timeout", options.orphan_timeout,
                     "how long a session that lost its connection is kept, for its client to come back");

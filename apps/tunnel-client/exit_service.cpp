@@ -64,6 +64,9 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
   peer.dial = options.common.dial;
   peer.dial.pin = relays->pin;
   peer.max_streams = options.max_streams;
+  peer.max_flows = options.max_flows;
+  peer.udp.idle_timeout = options.flow_timeout;
+  peer.udp.log_destinations = options.log_destinations;
   peer.max_sessions = options.max_sessions;
   peer.orphan_timeout = options.orphan_timeout;
   peer.log_destinations = options.log_destinations;

@@ -63,6 +63,8 @@ struct ExitPeerOptions {
   std::string resolver;             // "ADDR:PORT", IPv6 in brackets; empty: the system's
   std::filesystem::path link_file;  // empty: none
   std::size_t max_streams = 2048;   // of one session (PROTOCOL.md, "Streams")
+  std::size_t max_flows = 1024;     // of one session (PROTOCOL.md, "Flows")
+  std::chrono::seconds flow_timeout{120};
   std::size_t max_sessions = 128;
   std::chrono::seconds orphan_timeout{120};
   bool log_destinations = false;

@@ -33,6 +33,7 @@ ExitPeer::ExitPeer(asio::any_io_executor executor, ExitPeerOptions options, link
       static_key_(crypto::KeyPair::from_private(identity_.static_secret.clone())),
       guests_(std::move(guests)),
       resolver_(std::move(resolver)),
+      udp_(std::make_shared<UdpHost>(executor_, resolver_, options_.udp)),
       handlers_(std::move(handlers)),
       guest_timer_(executor_),
       stop_timer_(executor_) {}
@@ -227,7 +228,7 @@ Result<ExitPeer::VisitPtr> ExitPeer::new_visit(const SessionId& id, const tunnel
   options.id = id;
   options.instance = instance_;
   options.max_streams = options_.max_streams;
-  options.max_flows = 0;
+  options.max_flows = options_.max_flows;
   options.orphan_seconds = static_cast<std::uint64_t>(options_.orphan_timeout.count());
   const auto visit = std::make_shared<Visit>();
   visit->claim = claim;
@@ -264,6 +265,11 @@ tunnel::Tunnel::Handlers ExitPeer::visit_handlers(const VisitPtr& visit) {
     const auto self = weak.lock();
     const auto this_visit = weak_visit.lock();
     if (self && this_visit) self->on_open(this_visit, std::move(stream), std::move(destination));
+  };
+  handlers.on_flow = [weak, weak_visit](tunnel::SessionFlowPtr flow) {
+    const auto self = weak.lock();
+    const auto this_visit = weak_visit.lock();
+    if (self && this_visit) self->udp_->serve(std::move(flow), this_visit->allowance);
   };
   handlers.on_goaway = [weak_visit](session::GoawayCode, const std::string&) {
     if (const auto this_visit = weak_visit.lock()) {
@@ -352,6 +358,7 @@ void ExitPeer::set_limits(std::uint64_t max_streams, std::size_t max_sessions, b
   options_.max_streams = max_streams;
   options_.max_sessions = max_sessions;
   options_.log_destinations = log_destinations;
+  udp_->set_log_destinations(log_destinations);
 }
 
 // Revocations and expiries end live sessions, a quota that is used up their streams.

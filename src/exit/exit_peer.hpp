@@ -8,7 +8,7 @@
 // the oldest that has not sent a valid message 1 loses its place, so that strangers, who can't, do not keep
 // guests out); max_sessions sessions, orphans included: the oldest orphan makes room; orphans hold at most
 // orphan_memory_bytes of stream data together; what one session may hold is in session/session.hpp;
-// max_streams connects under way a session.
+// max_streams connects under way a session; flows: udp_flow.hpp.
 //
 // Executor: one, given at construction. Lifetime: shared; stop() ends its coroutines.
 #pragma once
@@ -24,6 +24,7 @@
 #include "exit/control_socket.hpp"
 #include "exit/exit_status.hpp"
 #include "exit/guests.hpp"
+#include "exit/udp_flow.hpp"
 #include "tunnel/tunnel.hpp"
 
 namespace zks::exit {
@@ -34,6 +35,8 @@ struct ExitPeerOptions {
   std::vector<RelayUrl> relays;
   carrier::DialOptions dial;
   std::uint64_t max_streams = 2048;
+  std::uint64_t max_flows = 1024;  // UDP flows of a session; 0: no UDP
+  UdpOptions udp;
   std::size_t max_sessions = 128;
   std::chrono::seconds orphan_timeout{120};  // how long a session outlives its lane
   std::size_t orphan_memory_bytes = 256 * 1024 * 1024;
@@ -103,6 +106,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   InstanceId instance_ = random_array<8>();
   Guests guests_;
   std::shared_ptr<Resolver> resolver_;
+  std::shared_ptr<UdpHost> udp_;
   Handlers handlers_;
   std::vector<std::shared_ptr<ControlSocket>> controls_;
   std::size_t refused_ = 0;         // relays that will never take us

@@ -52,6 +52,7 @@ Connection::Connection(tcp::socket socket)
   socket_.non_blocking(true, ignored);
   socket_.set_option(tcp::no_delay(true), ignored);
   local_ = socket_.local_endpoint(ignored);
+  remote_ = socket_.remote_endpoint(ignored);
 }
 
 Connection::~Connection() {

@@ -74,6 +74,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void reset();
   bool gone() const { return gone_; }
   asio::ip::tcp::endpoint local_endpoint() const { return local_; }
+  asio::ip::tcp::endpoint remote_endpoint() const { return remote_; }
   asio::any_io_executor executor() { return socket_.get_executor(); }
 
  private:
@@ -90,6 +91,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   asio::ip::tcp::socket socket_;
   asio::ip::tcp::endpoint local_;
+  asio::ip::tcp::endpoint remote_;
   asio::steady_timer deadline_;
   std::uint64_t limits_set_ = 0;
 

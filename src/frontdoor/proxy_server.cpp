@@ -12,6 +12,7 @@
 #include "base/relay_url.hpp"
 #include "frontdoor/http_door.hpp"
 #include "frontdoor/socks_door.hpp"
+#include "frontdoor/udp_association.hpp"
 
 namespace zks::frontdoor {
 namespace {
@@ -69,6 +70,7 @@ ProxyServer::ProxyServer(std::shared_ptr<tunnel::StreamOpener> opener, ProxyServ
       local_(acceptor_.local_endpoint()),
       backoff_(acceptor_.get_executor()),
       connections_(options_.max_connections),
+      associations_(options_.max_associations),
       handshakes_(options_.max_handshakes),
       ended_(acceptor_.get_executor()) {}
 
@@ -137,7 +139,15 @@ asio::awaitable<void> ProxyServer::serve_socks_client(std::shared_ptr<ProxyServe
   if (!request) co_return;
   until_asked.reset();
   client->lift_limit();
-  if (!self->stopping_) co_await serve_socks(std::move(client), self->opener_, std::move(*request));
+  if (self->stopping_) co_return;
+  if (request->associates) {
+    std::unique_ptr<Crowd::Place> among_associations;
+    if (!self->associations_.full()) among_associations = self->associations_.enter(client);
+    co_await serve_udp_associate(std::move(client), self->opener_, request->destination,
+                                 std::move(among_associations));
+  } else {
+    co_await serve_socks(std::move(client), self->opener_, std::move(*request));
+  }
 }
 
 asio::awaitable<void> ProxyServer::stop() {
@@ -147,6 +157,7 @@ asio::awaitable<void> ProxyServer::stop() {
   acceptor_.close(ignored);
   backoff_.cancel();
   handshakes_.abort_all();
+  associations_.abort_all();  // nothing of theirs could be finished
   const auto deadline = steady_clock::now() + options_.drain_timeout;
   while (!connections_.empty() && steady_clock::now() < deadline) co_await ended_.wait_until(deadline);
   connections_.abort_all();

@@ -7,7 +7,7 @@
 // on an HTTP connection that is kept alive. At that bound the oldest of them is closed for a new one: an
 // honest handshake takes milliseconds, only a stuck or hostile one is old, and a connection that nothing is
 // asked on may be closed at any time. `max_connections` clients in all; at that bound a new one is closed at
-// once.
+// once. `max_associations` of them with UDP ASSOCIATE; one more is refused.
 //
 // Executor: the opener's. Lifetime: shared; start()'s coroutine holds it until stop().
 #pragma once
@@ -32,6 +32,7 @@ struct ProxyServerOptions {
   std::shared_ptr<const Credentials> credentials;  // null: none are asked for
   std::size_t max_connections = 4096;
   std::size_t max_handshakes = 1024;
+  std::size_t max_associations = 512;
   std::chrono::milliseconds handshake_timeout{10'000};  // of SOCKS; for the header of an HTTP request
   std::chrono::milliseconds idle_timeout{60'000};       // between two HTTP requests
   std::chrono::milliseconds drain_timeout{5'000};       // for streams to finish after stop()
@@ -73,6 +74,7 @@ class ProxyServer : public std::enable_shared_from_this<ProxyServer> {
   asio::ip::tcp::endpoint local_;
   asio::steady_timer backoff_;
   Crowd connections_;
+  Crowd associations_;     // those of them with UDP ASSOCIATE
   Crowd handshakes_;       // those of them that are not through it
   carrier::Signal ended_;  // a connection or the accept loop
   bool accepting_ = false;

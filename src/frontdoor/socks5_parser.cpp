@@ -20,6 +20,7 @@ constexpr std::uint8_t kNoAcceptableMethod = 0xff;
 constexpr std::uint8_t kPasswordAccepted = 0;
 constexpr std::uint8_t kPasswordRefused = 1;
 constexpr std::uint8_t kCommandConnect = 1;
+constexpr std::uint8_t kCommandUdpAssociate = 3;
 
 constexpr std::size_t kRequestHead = 4;  // version, command, reserved, address type
 
@@ -130,7 +131,8 @@ void Socks5Parser::on_password() {
 }
 
 void Socks5Parser::on_request() {
-  if (buffer_[1] != kCommandConnect) return refuse_request(ResetCode::kCommandNotSupported);
+  associates_ = buffer_[1] == kCommandUdpAssociate;
+  if (buffer_[1] != kCommandConnect && !associates_) return refuse_request(ResetCode::kCommandNotSupported);
   const ByteView address(buffer_.data() + kRequestHead, size_ - kRequestHead - 2);
   destination_.kind = static_cast<Destination::Kind>(buffer_[3]);
   destination_.port = load_be<std::uint16_t>(buffer_.data() + size_ - 2);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// SOCKS5 as a server hears it: RFC 1928 for CONNECT, RFC 1929 for user and password. Sans-IO: bytes in,
-// replies and a destination out; socks_door.hpp moves them. Messages may come byte by byte or all at once.
+// SOCKS5 as a server hears it: RFC 1928 for CONNECT and UDP ASSOCIATE, RFC 1929 for user and password.
+// Sans-IO: bytes in, replies and a destination out; socks_door.hpp moves them. Messages may come byte by byte
+// or all at once.
 //
 //   greeting   version 5 (1) | n (1) | methods (n)                    answered: 5 | method, 0xff for none
 //   password   version 1 (1) | n (1) | user (n) | n (1) | password    answered: 1 | 0 for yes, 1 for no
@@ -43,7 +44,9 @@ class Socks5Parser {
   Bytes take_replies() { return std::exchange(replies_, {}); }
   static constexpr std::size_t kMaxReplyBytes = 2 + 2 + 10;
 
+  // CONNECT: where to. UDP ASSOCIATE: from where the client will send, as far as it knows.
   const session::Destination& destination() const { return destination_; }
+  bool associates() const { return associates_; }  // UDP ASSOCIATE
 
  private:
   enum class State : std::uint8_t { kGreeting, kPassword, kRequest, kDone, kRefused };
@@ -65,6 +68,7 @@ class Socks5Parser {
   std::size_t size_ = 0;
   Bytes replies_;
   session::Destination destination_;
+  bool associates_ = false;
 };
 
 // The reply to a request (RFC 1928, section 6).

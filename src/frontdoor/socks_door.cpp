@@ -37,6 +37,7 @@ asio::awaitable<std::optional<SocksRequest>> read_socks5(std::shared_ptr<Connect
     if (step == Socks5Parser::Step::kRequest) {
       SocksRequest request;
       request.destination = parser.destination();
+      request.associates = parser.associates();
       co_return request;
     }
     const bool more = co_await Connection::read(client);

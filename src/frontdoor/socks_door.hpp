@@ -18,6 +18,7 @@ inline constexpr std::uint8_t kSocks5Version = 5;
 struct SocksRequest {
   std::uint8_t version = kSocks5Version;
   session::Destination destination;
+  bool associates = false;  // UDP ASSOCIATE (udp_association.hpp); CONNECT otherwise
 };
 
 // Until the client asked for a destination. std::nullopt when it went away or was refused (and told so).

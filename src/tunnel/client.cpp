@@ -7,6 +7,7 @@
 
 #include "base/log.hpp"
 #include "tunnel/backoff.hpp"
+#include "tunnel/client_flow.hpp"
 #include "tunnel/deadline.hpp"
 
 namespace zks::tunnel {
@@ -405,6 +406,18 @@ asio::awaitable<OpenOutcome> Client::open(session::Destination destination) {
     const bool changed = co_await wait_for(is_other, patience, code);
     if (!changed) co_return OpenOutcome{nullptr, session::ResetCode::kSessionLost, {}};
   }
+}
+
+Result<FlowPtr> Client::open_flow(FlowHandlers handlers) {
+  ClientFlow::Open open = [weak = weak_from_this()]() -> Result<SessionFlowPtr> {
+    const auto self = weak.lock();
+    if (!self || !self->tunnel_) return make_error(ErrorKind::kClosed, "no session is up");
+    return self->tunnel_->open_flow();
+  };
+  auto flow = std::make_unique<ClientFlow>(std::move(open), std::move(handlers));
+  const auto begun = flow->begin();
+  if (!begun && begun.error().kind != ErrorKind::kClosed) return begun.error();
+  return flow;
 }
 
 void Client::stopped() {

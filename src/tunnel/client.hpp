@@ -60,6 +60,7 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
 
   asio::any_io_executor executor() override { return executor_; }
   asio::awaitable<OpenOutcome> open(session::Destination destination) override;
+  Result<FlowPtr> open_flow(FlowHandlers handlers) override;
 
  private:
   struct Fresh {

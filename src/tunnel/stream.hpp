@@ -16,6 +16,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "session/session.hpp"
+#include "tunnel/flow.hpp"
 #include "tunnel/meter.hpp"
 #include "tunnel/wakeup.hpp"
 
@@ -85,6 +86,11 @@ class StreamOpener {
   virtual asio::any_io_executor executor() = 0;
   // Asks the exit to connect and waits for its answer; kTimedOut when there is no session for 10 s.
   virtual asio::awaitable<OpenOutcome> open(session::Destination destination) = 0;
+  // A flow for datagrams. It may be had before a session is up and outlives sessions; what is sent while none
+  // is up is lost. kRefused: the exit carries no UDP. kLimit: there are too many flows.
+  virtual Result<FlowPtr> open_flow(FlowHandlers) {
+    return make_error(ErrorKind::kRefused, "there is no UDP here");
+  }
 };
 
 // Copies between a TCP socket and a stream until both directions are over: half-close becomes FIN and back,

@@ -99,6 +99,15 @@ void Tunnel::reset_streams(session::ResetCode code) {
   }
 }
 
+Result<SessionFlowPtr> Tunnel::open_flow() {
+  if (ended_) return make_error(ErrorKind::kClosed, "the session is over");
+  const auto id = session_.open_flow();
+  if (!id) return id.error();
+  auto flow = std::make_shared<SessionFlow>(shared_from_this(), *id);
+  changed();
+  return flow;
+}
+
 void Tunnel::leave(session::GoawayCode code, const std::string& text) {
   if (ended_) return;
   leaving_ = true;
@@ -283,6 +292,15 @@ void Tunnel::deliver(Event event) {
         session_.reset(event.stream, session::ResetCode::kNotAllowed);
       }
       return;
+    case Event::Kind::kFlowOpen: {
+      auto flow = std::make_shared<SessionFlow>(shared_from_this(), event.flow);
+      if (handlers_.on_flow) handlers_.on_flow(std::move(flow));
+      return;
+    }
+    case Event::Kind::kDatagram:
+    case Event::Kind::kFlowError:
+    case Event::Kind::kFlowClosed:
+      return deliver_to_flow(event);
     default:
       break;
   }
@@ -306,6 +324,14 @@ void Tunnel::deliver(Event event) {
     default:
       return;
   }
+}
+
+void Tunnel::deliver_to_flow(const Event& event) {
+  const auto at = flows_.find(event.flow);
+  if (at == flows_.end()) return;
+  if (event.kind == Event::Kind::kDatagram) return at->second->on_datagram(event.address, event.bytes);
+  if (event.kind == Event::Kind::kFlowError) return at->second->on_error(event.address, event.icmp);
+  at->second->note_closed();
 }
 
 // The timer is only ever moved closer; when it fires too early it is set anew.

@@ -25,6 +25,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
  public:
   struct Handlers {
     std::function<void(StreamPtr, session::Destination)> on_open;  // exit: the client asks for a destination
+    std::function<void(SessionFlowPtr)> on_flow;  // exit: the client has a new flow; dropped, it is refused
     std::function<void(session::LaneNumber, session::HelloMode)> on_up;  // client: the exit welcomed the lane
     std::function<void(session::LaneNumber, const Error&)> on_lane_lost;  // if orphaned(): streams wait
     std::function<void(session::GoawayCode, const std::string&)> on_goaway;
@@ -57,6 +58,10 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   // Opens a stream and waits for the exit's answer, at most 30 s.
   asio::awaitable<OpenOutcome> open(session::Destination destination);
 
+  // Client: kClosed while there is no session; else as Session::open_flow().
+  Result<SessionFlowPtr> open_flow();
+  const session::FlowCounters& flow_counters() const { return session_.flow_counters(); }
+
   // Every stream that there is now.
   void reset_streams(session::ResetCode code);
 
@@ -82,6 +87,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
 
  private:
   friend class Stream;
+  friend class SessionFlow;
 
   session::Session& session() { return session_; }
   static session::TimePoint now() { return std::chrono::steady_clock::now(); }
@@ -89,6 +95,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   void changed();  // after anything that may have made events or frames
   void deliver_events();
   void deliver(session::Event event);
+  void deliver_to_flow(const session::Event& event);
   void arm_timer();
   void on_timer();
   void drop_lane(session::LaneNumber number);
@@ -112,6 +119,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   std::function<void(session::LaneNumber)> lane_used_up_;
   bool up_ = false;  // HELLO was answered once
   std::unordered_map<session::StreamId, Stream*> streams_;
+  std::unordered_map<session::FlowId, SessionFlow*> flows_;
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer orphan_timer_;
   session::TimePoint timer_at_ = session::TimePoint::max();

@@ -47,7 +47,7 @@ def read_reply(sock):
 
 def greet(proxy, timeout=TIMEOUT, receive_buffer=None):
     """A connection to the proxy after the method negotiation (no authentication)."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock = socket.socket(socket.AF_INET6 if ":" in proxy[0] else socket.AF_INET, socket.SOCK_STREAM)
     sock.settimeout(timeout)
     if receive_buffer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)

@@ -157,9 +157,18 @@ TEST(Socks5ParserTest, PasswordRefused) {
   }
 }
 
+TEST(Socks5ParserTest, UdpAssociate) {
+  Socks5Parser parser(nullptr);
+  const Bytes input = join({kGreeting, {5, 3, 0, 1, 0, 0, 0, 0, 0x12, 0x34}});
+  ByteView left = input;
+  EXPECT_EQ(parser.feed(left), Socks5Parser::Step::kRequest);
+  EXPECT_TRUE(parser.associates());
+  EXPECT_EQ(parser.destination().port, 0x1234);
+}
+
 TEST(Socks5ParserTest, OtherCommands) {
   for (int command = 0; command < 256; ++command) {
-    if (command == 1) continue;
+    if (command == 1 || command == 3) continue;  // CONNECT, UDP ASSOCIATE
     Bytes request = kIpv4Request;
     request[1] = static_cast<std::uint8_t>(command);
     for (const Bytes& one : {request, name_request("a.test", static_cast<std::uint8_t>(command))}) {
@@ -218,7 +227,7 @@ std::vector<Conversation> conversations() {
       {"name", join({kGreeting, name_request("host.example"), {0, 5, 1}}), nullptr},
       {"login", join({login, name_request("host.example"), {'z'}}), &credentials()},
       {"wrong login", join({{5, 1, 2}, password_message("alice", "no"), kIpv4Request}), &credentials()},
-      {"command", join({kGreeting, name_request("host.example", 3), {'z'}}), nullptr},
+      {"command", join({kGreeting, name_request("host.example", 2), {'z'}}), nullptr},
       {"type", join({kGreeting, {5, 1, 0, 9, 1, 2, 3}}), nullptr},
       {"method", {5, 2, 1, 2, 5, 1}, nullptr},
       {"http", join({Bytes{'G', 'E', 'T', ' ', '/'}}), nullptr},

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+#include "frontdoor/udp_association.hpp"
+
+#include <array>
+#include <optional>
+
+#include <boost/asio/ip/udp.hpp>
+#include <sys/socket.h>
+
+#include "base/log.hpp"
+#include "frontdoor/socks5_parser.hpp"
+#include "frontdoor/socks5_udp.hpp"
+
+namespace zks::frontdoor {
+namespace {
+
+using asio::ip::udp;
+using boost::system::error_code;
+using session::Destination;
+using session::ResetCode;
+
+constexpr std::uint8_t kSucceeded = 0;
+constexpr std::size_t kDatagramBytes = 64 * 1024;
+constexpr int kDatagramsATurn = 64;  // then others have theirs
+constexpr int kSocketBufferBytes = 1024 * 1024;
+
+// An IPv4 client of a socket for both families is an IPv4 client.
+asio::ip::address unmapped(const asio::ip::address& address) {
+  if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return address;
+  return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+}
+
+Destination to_destination(const udp::endpoint& endpoint) {
+  Destination out;
+  out.port = endpoint.port();
+  const asio::ip::address address = endpoint.address();
+  out.kind = address.is_v4() ? Destination::Kind::kIpv4 : Destination::Kind::kIpv6;
+  if (address.is_v4()) {
+    const auto bytes = address.to_v4().to_bytes();
+    std::copy(bytes.begin(), bytes.end(), out.address.begin());
+  } else {
+    out.address = address.to_v6().to_bytes();
+  }
+  return out;
+}
+
+class Association : public std::enable_shared_from_this<Association> {
+ public:
+  Association(const asio::any_io_executor& executor, asio::ip::address client, std::uint16_t announced_port)
+      : socket_(executor), client_(std::move(client)), peer_(client_, announced_port) {}
+
+  // Where the client shall send to.
+  Result<udp::endpoint> start(const asio::ip::address& local, tunnel::StreamOpener& opener) {
+    error_code ec;
+    socket_.open(local.is_v4() ? udp::v4() : udp::v6(), ec);
+    if (!ec) socket_.non_blocking(true, ec);
+    if (!ec) socket_.bind({local, 0}, ec);
+    const auto bound = ec ? udp::endpoint() : socket_.local_endpoint(ec);
+    if (ec) return make_error(ErrorKind::kIo, "no UDP socket for a client: " + ec.message(), ec.value());
+    error_code ignored;
+    socket_.set_option(asio::socket_base::receive_buffer_size(kSocketBufferBytes), ignored);
+    socket_.set_option(asio::socket_base::send_buffer_size(kSocketBufferBytes), ignored);
+    tunnel::FlowHandlers handlers;
+    handlers.on_datagram = [weak = weak_from_this()](const Destination& from, ByteView bytes) {
+      if (const auto self = weak.lock()) self->answer(from, bytes);
+    };
+    auto flow = opener.open_flow(std::move(handlers));
+    if (!flow) return flow.error();
+    flow_ = std::move(*flow);
+    watch();
+    return bound;
+  }
+
+  void stop() {
+    error_code ignored;
+    socket_.close(ignored);
+    flow_.reset();
+  }
+
+ private:
+  void watch() {
+    socket_.async_wait(udp::socket::wait_read, [weak = weak_from_this()](const error_code& ec) {
+      const auto self = weak.lock();
+      if (!ec && self && self->flow_) self->on_readable();
+    });
+  }
+
+  void on_readable() {
+    static thread_local std::array<std::uint8_t, kDatagramBytes> buffer;
+    for (int i = 0; i < kDatagramsATurn; ++i) {
+      udp::endpoint from;
+      error_code ec;
+      const std::size_t size = socket_.receive_from(asio::buffer(buffer), from, 0, ec);
+      if (ec == asio::error::would_block) break;
+      if (!ec) from_client(from, ByteView(buffer).first(size));
+    }
+    watch();
+  }
+
+  void from_client(const udp::endpoint& from, ByteView received) {
+    if (from.address() != client_ || (peer_.port() != 0 && from.port() != peer_.port())) return;
+    const auto datagram = parse_socks5_datagram(received);
+    if (!datagram) return;
+    peer_ = from;
+    flow_->send(datagram->address, datagram->bytes);
+  }
+
+  // An answer that does not go into one datagram together with its header is lost, as is one that the client
+  // does not read.
+  void answer(const Destination& source, ByteView bytes) {
+    if (peer_.port() == 0) return;
+    std::array<std::uint8_t, kMaxSocks5UdpHeader> header;
+    ByteWriter out(header);
+    if (!write_socks5_udp_header(out, source)) return;
+    const std::array<asio::const_buffer, 2> pieces{asio::buffer(header, out.written()),
+                                                   asio::buffer(bytes.data(), bytes.size())};
+    error_code ignored;
+    socket_.send_to(pieces, peer_, 0, ignored);
+  }
+
+  udp::socket socket_;
+  asio::ip::address client_;
+  udp::endpoint peer_;  // port 0: not known yet
+  tunnel::FlowPtr flow_;
+};
+
+// Ends the association however its coroutine ends.
+struct AssociationGuard {
+  std::shared_ptr<Association> association;
+  ~AssociationGuard() { association->stop(); }
+};
+
+ResetCode code_of(const Error& error) {
+  if (error.kind == ErrorKind::kRefused) return ResetCode::kCommandNotSupported;
+  return error.kind == ErrorKind::kLimit ? ResetCode::kLimit : ResetCode::kGeneralFailure;
+}
+
+}  // namespace
+
+asio::awaitable<void> serve_udp_associate(std::shared_ptr<Connection> client,
+                                          std::shared_ptr<tunnel::StreamOpener> opener, Destination announced,
+                                          std::unique_ptr<Crowd::Place> place) {
+  const auto until_the_end = std::move(place);
+  const AssociationGuard guard{std::make_shared<Association>(
+      client->executor(), unmapped(client->remote_endpoint().address()), announced.port)};
+  Result<udp::endpoint> bound = make_error(ErrorKind::kLimit, "too many UDP associations");
+  if (until_the_end) bound = guard.association->start(unmapped(client->local_endpoint().address()), *opener);
+  if (!bound) {
+    log::warn("UDP ASSOCIATE refused: {}", bound.error().text);
+    Bytes reply = encode_socks5_refusal(code_of(bound.error()));
+    co_await Connection::refuse(client, std::move(reply));
+    co_return;
+  }
+  Bytes reply = encode_socks5_reply(kSucceeded, to_destination(*bound));
+  bool there = co_await Connection::write(client, std::move(reply));
+  while (there) {  // there is nothing that it could say here
+    client->take(client->input().size());
+    there = co_await Connection::read(client);
+  }
+}
+
+}  // namespace zks::frontdoor

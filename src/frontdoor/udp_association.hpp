@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+//
+// SOCKS5 UDP ASSOCIATE (RFC 1928, sections 4, 6 and 7): a relay socket on the address that the client's TCP
+// connection came to, a flow through the tunnel (tunnel/flow.hpp), and the header of socks5_udp.hpp between
+// them. It ends with the TCP connection.
+//
+// Datagrams are taken only from the client's own address, and only from one port of it: the one that it
+// announced, or else that of the first datagram. So another user of the network can't use the association,
+// and another program of the same machine not once it is in use.
+//
+// Executor: the connection's.
+#pragma once
+
+#include <memory>
+
+#include "frontdoor/connection.hpp"
+#include "frontdoor/crowd.hpp"
+
+namespace zks::frontdoor {
+
+// `announced`: from where the client will send, as it said in its request. Without a `place` there are too
+// many associations. Replies, and returns when the client is gone.
+asio::awaitable<void> serve_udp_associate(std::shared_ptr<Connection> client,
+                                          std::shared_ptr<tunnel::StreamOpener> opener,
+                                          session::Destination announced,
+                                          std::unique_ptr<Crowd::Place> place);
+
+}  // namespace zks::frontdoor
