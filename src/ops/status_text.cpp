@@ -115,6 +115,7 @@ void traffic_lines(std::string& out, const std::string& streams, const json& tra
   line(out, "streams",
        streams + count(traffic, "streams") + " since the start; " +
            both_ways(traffic, "stream_sent_bytes", "stream_received_bytes"));
+  datagram_line(out, member(traffic, "datagrams"));
   line(out, "records",
        count(traffic, "lane_sent_records") + " sent, " + count(traffic, "lane_received_records") +
            " received; " + both_ways(traffic, "lane_sent_bytes", "lane_received_bytes"));
