@@ -18,6 +18,7 @@ using namespace std::chrono_literals;
 constexpr auto kPairTimeout = 15s;  // the relay waits 10 s for the exit's half
 constexpr auto kHandshakeTimeout = 10s;
 constexpr auto kWaitForSession = 10s;  // a new stream waits this long for a session
+constexpr auto kTellAgainAfter = 60s;  // of a quota that is used up
 constexpr auto kStopWithin = 5s;
 // After a loss, for this long only the session's own exit is asked for.
 constexpr auto kAskForItsExit = 1s;
@@ -397,6 +398,7 @@ asio::awaitable<OpenOutcome> Client::open(session::Destination destination) {
     const session::LaneNumber lane = last_lane_;
     session::Destination copy = destination;
     auto outcome = co_await tunnel->open(std::move(copy));
+    if (!outcome.stream && outcome.code == session::ResetCode::kQuotaUsedUp) tell_of_quota();
     if (outcome.stream || outcome.code != session::ResetCode::kSessionLost) co_return outcome;
     // The session was lost before the exit answered: nothing of the stream was sent, so the next one is
     // asked.
@@ -418,6 +420,14 @@ Result<FlowPtr> Client::open_flow(FlowHandlers handlers) {
   const auto begun = flow->begin();
   if (!begun && begun.error().kind != ErrorKind::kClosed) return begun.error();
   return flow;
+}
+
+// SOCKS5 has no words for it; the program that asked only hears "not allowed".
+void Client::tell_of_quota() {
+  const auto now = std::chrono::steady_clock::now();
+  if (quota_told_ && now - *quota_told_ < kTellAgainAfter) return;
+  quota_told_ = now;
+  log::warn("the exit makes no connections: {}", session::describe(session::ResetCode::kQuotaUsedUp));
 }
 
 void Client::stopped() {

@@ -95,12 +95,14 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   asio::awaitable<void> back_off();
   void report_failure(const Error& error);
   void wake_waiters();
+  void tell_of_quota();
   void stopped();
 
   asio::any_io_executor executor_;
   ClientOptions options_;
   Handlers handlers_;
   std::shared_ptr<Tunnel> tunnel_;  // while there is a session, or one waits for its welcome
+  std::optional<std::chrono::steady_clock::time_point> quota_told_;
   session::LaneNumber last_lane_ = 0;
   session::LaneNumber attaching_ = 0;  // the lane that waits for its WELCOME
   std::map<session::LaneNumber, std::chrono::steady_clock::time_point> lanes_;  // welcomed; when to renew it

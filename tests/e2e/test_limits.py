@@ -191,6 +191,7 @@ def test_quota(place, workspace):
             urllib.request.build_opener(proxy).open(f"http://127.0.0.1:{server.port}/", timeout=10)
         assert page.value.code == 403 and "quota is used up" in page.value.read().decode()
         assert "stream refused: this invite's quota is used up" in place.stderr()
+        assert client.stderr().count("quota is used up") == 1, "its user is told, and not over and over"
         calm.sendall(b"me")
         assert calm_far.recv(2) == b"me", "nobody else notices"
 
