@@ -10,6 +10,7 @@
 
 #include "base/log.hpp"
 #include "carrier/spawn.hpp"
+#include "exit/connect.hpp"
 #include "exit/endpoint.hpp"
 
 namespace zks::exit {
@@ -44,13 +45,6 @@ IcmpError icmp_error(const Destination& to, Unreachable why) {
 
 Destination to_destination(const IpAddress& address, std::uint16_t port) {
   return make_destination(make_endpoint<asio::ip::udp>(address, port));
-}
-
-// The address that the destination is without any lookup, as in connect.cpp.
-std::optional<IpAddress> literal_address(const Destination& to) {
-  if (to.kind == Destination::Kind::kIpv4) return make_ipv4(to.address.data());
-  if (to.kind == Destination::Kind::kIpv6) return make_ipv6(to.address.data());
-  return parse_ip_address(to.name);
 }
 
 }  // namespace

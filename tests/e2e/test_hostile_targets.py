@@ -4,17 +4,21 @@ exit's log then names, and each is let through by an exit that allows it, so tha
 
 All of it runs in a network namespace without a way out: what is let through reaches nobody.
 """
+import contextlib
 import ipaddress
 import socket
 
 import pytest
 from harness import namespace, socks
 from harness.dns import DnsServer
+from harness.process import wait_until
 from harness.tunnel import start_client, start_exit, start_relay
+from harness.udp import Association, UdpServer
 
 pytestmark = pytest.mark.skipif(not namespace.possible(), reason="takes root, for a network namespace")
 
 PORT = 9  # closed, wherever it is
+UDP_WITHIN_SECONDS = 3
 OWN, OWN_IPV6, NEIGHBOUR = "93.184.216.34", "2a00:1450:4001::22", "93.184.216.50"
 SETTING = (f"addr add {OWN}/24 dev lo", f"addr add {OWN_IPV6}/64 dev lo nodad")
 PUBLIC = "9.9.9.9"  # without a route here
@@ -81,50 +85,83 @@ def _authority(host):
         return f"{host}:{PORT}"
 
 
+def _socks_target(host):
+    name = host.encode()
+    if "%" in host or host.startswith("["):  # an address to Python, but a name to SOCKS5
+        return b"\x03" + bytes([len(name)]) + name + PORT.to_bytes(2, "big")
+    return socks.request(host, PORT)[3:]
+
+
 class Socks5:
     """Says how a door answered: "refused" by rule, "invalid" before the exit was asked, "failed" later, "connected"."""
 
-    def knock(self, proxy, host):
-        with socks.greet(proxy) as sock:
-            name = host.encode()
-            if "%" in host or host.startswith("["):  # addresses to Python, or with characters of its own
-                sock.sendall(b"\x05\x01\x00\x03" + bytes([len(name)]) + name + PORT.to_bytes(2, "big"))
-            else:
-                sock.sendall(socks.request(host, PORT))
+    said = "stream: "
+
+    def knock(self, exit_peer, host):
+        with socks.greet(exit_peer.client.proxy) as sock:
+            sock.sendall(b"\x05\x01\x00" + _socks_target(host))
             code = socks.read_reply(sock)
         return {0: "connected", socks.NOT_ALLOWED: "refused"}.get(code, "failed")
 
 
 class Http:
+    said = "stream: "
+
     def __init__(self, request):
         self._request = request
 
-    def knock(self, proxy, host):
+    def knock(self, exit_peer, host):
         authority = _authority(host)
-        with socket.create_connection(proxy, 30) as sock:
+        with socket.create_connection(exit_peer.client.proxy, 30) as sock:
             sock.sendall(self._request.format(authority).encode() + f" HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
             status = int(sock.recv(4096).split()[1])
         return {200: "connected", 403: "refused", 400: "invalid"}.get(status, "failed")
 
 
+class Udp:
+    """A datagram is refused without an answer: the exit's log says it, or a later datagram has come back meanwhile."""
+
+    said = "datagram: "
+
+    def knock(self, exit_peer, host):
+        asked = len(exit_peer.dns.asked)
+        with Association(exit_peer.client.proxy) as association:
+            association.socket.sendto(b"\0\0\0" + _socks_target(host) + b"?", association.relay)
+            if exit_peer.echo is None:
+                with contextlib.suppress(AssertionError):
+                    wait_until(lambda: self.said in exit_peer.log(), UDP_WITHIN_SECONDS, "a refusal")
+                    return "refused"
+                return "failed"
+            for _ in range(2):
+                association.ask(*exit_peer.echo.address, b"later")
+                if host in exit_peer.dns.names:
+                    wait_until(lambda: len(exit_peer.dns.asked) > asked + 1, UDP_WITHIN_SECONDS, "a query for each family")
+        return "failed"
+
+
 # What a new door takes: an entry here.
-DOORS = {"socks5": Socks5(), "connect": Http("CONNECT {}"), "absolute": Http("GET http://{}/")}
+DOORS = {"udp": Udp(), "socks5": Socks5(), "connect": Http("CONNECT {}"), "absolute": Http("GET http://{}/")}
+SOCKS_DOORS = ("socks5", "udp")
 
 
 class Exit:
     """An exit with a client of its own, and what its log says from one moment on."""
 
-    def __init__(self, directory, relay, dns, name, allowed):
+    def __init__(self, directory, relay, dns, name, allowed, echo=None):
+        self.dns, self.echo = dns, echo
         self.program = start_exit(directory, relay.url, resolver=dns.address, name=name, allowed=allowed)
         self.client = start_client(directory, self.program.link(), name=f"{name}-client")
 
     def knock(self, door, host):
         """(how it was answered, what the exit's log says about it)"""
-        before = self.program.stderr_path.stat().st_size
-        answer = DOORS[door].knock(self.client.proxy, host)
+        self._before = self.program.stderr_path.stat().st_size
+        return DOORS[door].knock(self, host), self.log()
+
+    def log(self):
+        """What it said since the last knock."""
         with open(self.program.stderr_path, encoding="utf-8") as log:
-            log.seek(before)
-            return answer, log.read()
+            log.seek(self._before)
+            return log.read()
 
     def stop(self):
         self.client.stop()
@@ -138,8 +175,10 @@ def exits(workspace):
         dns = DnsServer(dict(NAMES), dict(ALIASES))
         relay = start_relay(workspace)
         closed = Exit(workspace, relay, dns, "closed", allowed=())
-        opened = Exit(workspace, relay, dns, "open", allowed=("0.0.0.0/0", "::/0"))
+        echo = UdpServer()
+        opened = Exit(workspace, relay, dns, "open", allowed=("0.0.0.0/0", "::/0"), echo=echo)
         yield closed, opened, dns
+        echo.close()
         closed.stop()
         opened.stop()
         relay.stop()
@@ -149,8 +188,10 @@ def exits(workspace):
 def assert_refused(exit_peer, door, host, rule):
     answer, log = exit_peer.knock(door, host)
     assert answer == "refused", (host, log)
-    assert log.count("\n") == 1 and "stream: " in log and rule in log, (host, log)
-    assert ".test" not in log and str(PORT) not in log.split("stream: ")[1].split(), "the destination is not logged"
+    said = DOORS[door].said
+    assert said in log and rule in log, (host, log)
+    assert log.count("\n") == 1 or door == "udp", "one line; a datagram has one for each address of its name"
+    assert ".test" not in log and str(PORT) not in log.split(said)[1].split(), "the destination is not logged"
 
 
 def test_the_list_is_long_enough():
@@ -160,20 +201,20 @@ def test_the_list_is_long_enough():
 @pytest.mark.parametrize("door", DOORS)
 def test_hostile_targets_are_refused_by_rule(exits, door):
     closed, _, _ = exits
-    for host, rule in TARGETS + (SOCKS_ONLY if door == "socks5" else []):
+    for host, rule in TARGETS + (SOCKS_ONLY if door in SOCKS_DOORS else []):
         assert_refused(closed, door, host, rule)
 
 
 @pytest.mark.parametrize("door", DOORS)
 def test_each_is_let_through_where_it_is_allowed(exits, door):
     _, opened, _ = exits
-    for host, rule in TARGETS + (SOCKS_ONLY if door == "socks5" else []):
+    for host, rule in TARGETS + (SOCKS_ONLY if door in SOCKS_DOORS else []):
         answer, log = opened.knock(door, host)
         assert answer == "failed", (host, log)  # nobody is there
         assert rule not in log, (host, log)
 
 
-@pytest.mark.parametrize("door", [door for door in DOORS if door != "socks5"])
+@pytest.mark.parametrize("door", [door for door in DOORS if door not in SOCKS_DOORS])
 def test_what_is_no_host_in_http_does_not_get_to_the_exit(exits, door):
     closed, _, dns = exits
     for host in ("fe80::1%lo", "１２７.０.０.１", "127。0。0。1", "loop back.test", "user@127.0.0.1", "127.0.0.1\\.test"):
