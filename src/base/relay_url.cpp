@@ -7,6 +7,8 @@
 
 #include <arpa/inet.h>
 
+#include "base/ascii.hpp"
+
 namespace zks {
 namespace {
 
@@ -18,16 +20,6 @@ constexpr std::size_t kMaxPrefixBytes = 256;
 
 Error usage(std::string text) {
   return make_error(ErrorKind::kUsage, std::move(text));
-}
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-char to_lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
 bool is_ipv4(const std::string& text) {
@@ -118,8 +110,7 @@ Result<HostPort> parse_host_port(std::string_view text, std::uint16_t default_po
     if (!port.empty() && port.front() != ':') return usage("after ] only :PORT may follow");
   } else {
     const std::size_t colon = std::min(text.find(':'), text.size());
-    out.host = std::string(text.substr(0, colon));
-    std::transform(out.host.begin(), out.host.end(), out.host.begin(), to_lower);
+    out.host = to_lower(text.substr(0, colon));
     port = text.substr(colon);
     if (port.find(':', 1) != std::string_view::npos)
       return usage("an IPv6 address stands in [], as in [::1]:443");

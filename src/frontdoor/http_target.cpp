@@ -6,6 +6,8 @@
 
 #include <arpa/inet.h>
 
+#include "base/ascii.hpp"
+
 namespace zks::frontdoor {
 namespace {
 
@@ -13,16 +15,6 @@ using session::Destination;
 
 constexpr std::size_t kMaxNameBytes = 255;  // as in an OPEN frame
 constexpr std::uint16_t kHttpPort = 80;
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-char to_lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {
   if (text.empty() || text.size() > 5 || !std::all_of(text.begin(), text.end(), is_digit))
@@ -44,8 +36,7 @@ bool parse_name(std::string_view text, Destination& out) {
   };
   if (text.empty() || text.size() > kMaxNameBytes) return false;
   if (!std::all_of(text.begin(), text.end(), may_stand)) return false;
-  std::string name(text);
-  std::transform(name.begin(), name.end(), name.begin(), to_lower);
+  std::string name = to_lower(text);
   if (::inet_pton(AF_INET, name.c_str(), out.address.data()) == 1) {
     out.kind = Destination::Kind::kIpv4;
   } else {
@@ -54,11 +45,6 @@ bool parse_name(std::string_view text, Destination& out) {
     out.name = std::move(name);
   }
   return true;
-}
-
-bool is_scheme(std::string_view text, std::string_view scheme) {
-  return std::equal(text.begin(), text.end(), scheme.begin(), scheme.end(),
-                    [](char a, char b) { return to_lower(a) == b; });
 }
 
 // Bytes above 0x7f do not belong into a URL, but some programs send them and servers know them.
@@ -101,8 +87,9 @@ std::variant<HttpTarget, TargetError> parse_absolute_target(std::string_view tex
                    [](char c) { return is_letter(c) || is_digit(c) || c == '+' || c == '-' || c == '.'; })) {
     return TargetError::kBad;
   }
-  if (is_scheme(scheme, "https") || is_scheme(scheme, "wss")) return TargetError::kEncrypted;
-  if (!is_scheme(scheme, "http")) return TargetError::kScheme;
+  if (equal_ignoring_case(scheme, "https") || equal_ignoring_case(scheme, "wss"))
+    return TargetError::kEncrypted;
+  if (!equal_ignoring_case(scheme, "http")) return TargetError::kScheme;
   std::string_view rest = text.substr(colon + 1);
   if (!rest.starts_with("//")) return TargetError::kBad;
   rest.remove_prefix(2);
