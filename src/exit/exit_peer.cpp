@@ -51,6 +51,7 @@ void ExitPeer::add_relay(const RelayUrl& relay) {
   options.room_public = identity_.room_public;
   options.dial = options_.dial;
   options.reconnect_max = options_.reconnect_max;
+  options.refresh_every = options_.control_refresh;
   ControlSocket::Handlers handlers;
   const auto weak = weak_from_this();
   handlers.sign = [weak](ByteView message) {

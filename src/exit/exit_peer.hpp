@@ -40,6 +40,7 @@ struct ExitPeerOptions {
   std::size_t max_sessions = 128;
   std::chrono::seconds orphan_timeout{120};  // how long a session outlives its lane
   std::size_t orphan_memory_bytes = 256 * 1024 * 1024;
+  std::chrono::milliseconds control_refresh{0};  // control_socket.hpp
   bool log_destinations = false;
   std::chrono::milliseconds reconnect_max{15'000};
 };
