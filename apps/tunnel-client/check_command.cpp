@@ -5,6 +5,7 @@
 #include "common_options.hpp"
 #include "link_source.hpp"
 #include "modes.hpp"
+#include "network_options.hpp"
 
 namespace zks::app {
 
@@ -18,8 +19,11 @@ int check_command(int argc, const char* const* argv) {
   LinkText link_text;
   add_link(line.app(), link_text);
   add_common(line.app(), options.common);
+  NetworkText network;
+  add_network(line.app(), options.common, network);
   line.add_log_options();
   if (const auto status = line.parse(argc, argv)) return *status;
+  if (auto done = finish_network(network, options.common); !done) return line.fail(done.error());
   Result<link::AccessLink> link = find_link(link_text.argument, link_text.file);
   if (!link) return line.fail(link.error());
   options.link = std::move(*link);

@@ -4,6 +4,7 @@
 #include "commands.hpp"
 #include "common_options.hpp"
 #include "modes.hpp"
+#include "network_options.hpp"
 
 namespace zks::app {
 namespace {
@@ -65,6 +66,9 @@ void add_options(CLI::App& app, ExitPeerOptions& options) {
   ops::add_count(app, "--max-sessions", options.max_sessions, 1, kMostSessions, "sessions at once");
   ops::add_duration(app, "--orphan-timeout", options.orphan_timeout,
                     "how long a session that lost its connection is kept, for its client to come back");
+  ops::add_duration(app, "--control-refresh", options.control_refresh,
+                    "register anew this often, new before old, for a relay behind a balancer that may send "
+                    "the room elsewhere meanwhile; 0s: never");
   app.add_flag("--log-destinations", options.log_destinations,
                "log where users connect to; off for their sake");
 }
@@ -88,8 +92,11 @@ std::optional<int> read(ops::CommandLine& line, ExitPeerOptions& options, int ar
   add_options(line.app(), options);
   add_common(line.app(), options.common);
   add_watching(line.app(), options.watch);
+  NetworkText network;
+  add_network(line.app(), options.common, network);
   line.add_log_options();
   if (const auto status = line.parse(argc, argv)) return status;
+  if (auto done = finish_network(network, options.common); !done) return line.fail(done.error());
   if (options.relay_pin && options.relays.empty()) {
     return line.fail(
         usage("--relay-pin belongs to --relay: give both, or neither to use those of the last start"));

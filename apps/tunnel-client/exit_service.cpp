@@ -2,6 +2,7 @@
 #include "exit_service.hpp"
 
 #include "link/issue_link.hpp"
+#include "network_options.hpp"
 
 namespace zks::app {
 namespace {
@@ -63,12 +64,14 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
   peer.relays = relays->relays;
   peer.dial = options.common.dial;
   peer.dial.pin = relays->pin;
+  announce_proxies(peer.dial, peer.relays);
   peer.max_streams = options.max_streams;
   peer.max_flows = options.max_flows;
   peer.udp.idle_timeout = options.flow_timeout;
   peer.udp.log_destinations = options.log_destinations;
   peer.max_sessions = options.max_sessions;
   peer.orphan_timeout = options.orphan_timeout;
+  peer.control_refresh = options.control_refresh;
   peer.log_destinations = options.log_destinations;
   peer.reconnect_max = options.common.reconnect_max;
   service->peer_ = std::make_shared<exit::ExitPeer>(

@@ -7,7 +7,7 @@
 namespace zks::app {
 namespace {
 
-constexpr std::string_view kOptions[] = {"--user", "--header"};
+constexpr std::string_view kOptions[] = {"--user", "--header", "--http-proxy"};
 
 void hide_after(char* text, char mark) {
   char* found = std::strchr(text, mark);

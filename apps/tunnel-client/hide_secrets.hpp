@@ -5,9 +5,9 @@
 
 namespace zks::app {
 
-// Overwrites in place, with asterisks, what follows '#' in a link and ':' in the value of --user and
-// --header. The time between the start of the process and this call stays: --link-file and ZKS_LINK have no
-// such gap.
+// Overwrites in place, with asterisks, what follows '#' in a link and ':' in the value of --user,
+// --header and --http-proxy (where it is the one behind the scheme). The time between the start of the
+// process and this call stays: --link-file and ZKS_LINK have no such gap.
 void hide_secrets(int argc, char** argv);
 
 }  // namespace zks::app

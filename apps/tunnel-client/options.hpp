@@ -25,7 +25,7 @@ namespace zks::app {
 // Of every mode that dials a relay.
 struct CommonOptions {
   std::filesystem::path state_dir;
-  carrier::DialOptions dial;  // --relay-ca, --sni and --header; the pin is for the mode to set
+  carrier::DialOptions dial;  // --relay-ca, --sni, --header, --http-proxy; the pin is for the mode to set
   std::chrono::seconds reconnect_max{15};
   std::filesystem::path ready_file;  // empty: none
 };
@@ -67,6 +67,7 @@ struct ExitPeerOptions {
   std::chrono::seconds flow_timeout{120};
   std::size_t max_sessions = 128;
   std::chrono::seconds orphan_timeout{120};
+  std::chrono::seconds control_refresh{0};  // 0: control sockets stay until they are lost
   bool log_destinations = false;
 };
 

@@ -5,6 +5,7 @@
 
 #include "carrier/spawn.hpp"
 #include "link/state_directory.hpp"
+#include "network_options.hpp"
 
 namespace zks::app {
 
@@ -22,6 +23,7 @@ Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_e
   options.key = crypto::KeyPair::from_private(std::move(*key));
   options.dial = common.dial;
   options.dial.pin = options.link.pin;
+  announce_proxies(options.dial, options.link.relays);
   options.reconnect_max = common.reconnect_max;
   options.renew_after = proxy.renew_after;
   options.renew_bytes = proxy.renew_bytes;

@@ -5,10 +5,11 @@
 #include <cstdio>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
+#include "carrier/connect.hpp"
+#include "carrier/reach.hpp"
 #include "link/state_directory.hpp"
 #include "modes.hpp"
 #include "tunnel/deadline.hpp"
@@ -49,29 +50,45 @@ std::string count_of(std::size_t count, const char* what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "es");
 }
 
-Task<tcp::resolver::results_type> look_up(const RelayUrl& relay, Report& report) {
+Task<> look_up(const HostPort& place, Report& report) {
   tcp::resolver resolver(co_await asio::this_coro::executor);
-  auto [ec, found] = co_await resolver.async_resolve(relay.host, std::to_string(relay.port),
+  auto [ec, found] = co_await resolver.async_resolve(place.host, std::to_string(place.port),
                                                      asio::as_tuple(asio::use_awaitable));
-  if (ec) co_return report.failed("DNS", make_error(ErrorKind::kNetwork, relay.host + ": " + ec.message()));
-  report.passed("DNS", relay.host + " has " + count_of(found.size(), "address"));
-  co_return found;
+  if (ec) co_return report.failed("DNS", make_error(ErrorKind::kNetwork, place.host + ": " + ec.message()));
+  report.passed("DNS", place.host + " has " + count_of(found.size(), "address"));
+  co_return Result<>();
 }
 
-Task<> reach(tcp::resolver::results_type addresses, Report& report) {
-  tcp::socket socket(co_await asio::this_coro::executor);
-  asio::steady_timer late(socket.get_executor(), kStepTimeout);
-  late.async_wait([&socket](const boost::system::error_code& ec) {
-    if (!ec) socket.close();
-  });
-  const auto [ec, endpoint] =
-      co_await asio::async_connect(socket, addresses, asio::as_tuple(asio::use_awaitable));
-  if (!socket.is_open()) {
+Task<> reach_address(const HostPort& place, const std::string& interface, Report& report) {
+  const auto executor = co_await asio::this_coro::executor;
+  auto socket =
+      co_await carrier::connect(executor, place.host, place.port, interface, Clock::now() + kStepTimeout);
+  if (!socket && socket.error().kind == ErrorKind::kTimeout) {
     co_return report.failed("TCP",
                             make_error(ErrorKind::kTimeout, "no answer in 15 s; a firewall may drop it"));
   }
-  if (ec) co_return report.failed("TCP", make_error(ErrorKind::kNetwork, ec.message()));
-  report.passed("TCP", "connected to " + format_host_port(endpoint.address().to_string(), endpoint.port()));
+  if (!socket) co_return report.failed("TCP", socket.error());
+  boost::system::error_code ec;
+  const auto endpoint = socket->remote_endpoint(ec);
+  const std::string by = interface.empty() ? "" : " by " + interface;
+  report.passed("TCP",
+                "connected to " + format_host_port(endpoint.address().to_string(), endpoint.port()) + by);
+  co_return Result<>();
+}
+
+// DNS and TCP, to the relay or to the upstream proxy, which is then asked for the relay.
+Task<> reach_relay(const RelayUrl& relay, const carrier::DialOptions& dial, Report& report) {
+  const carrier::UpstreamProxy* proxy = carrier::proxy_for(relay, dial);
+  HostPort place{.host = relay.host, .port = relay.port};
+  if (proxy != nullptr) place = {.host = proxy->host, .port = proxy->port};
+  const auto looked_up = co_await look_up(place, report);
+  if (!looked_up) co_return looked_up.error();
+  const auto connected = co_await reach_address(place, dial.interface, report);
+  if (!connected || proxy == nullptr) co_return connected;
+  const auto executor = co_await asio::this_coro::executor;
+  auto through = co_await carrier::reach(executor, relay, dial, Clock::now() + kStepTimeout);
+  if (!through) co_return report.failed("proxy", through.error());
+  report.passed("proxy", "the HTTP proxy " + proxy->text() + " connected to " + relay.host + " for us");
   co_return Result<>();
 }
 
@@ -120,14 +137,11 @@ Task<> try_session(carrier::CarrierPtr carrier, tunnel::LaneKeys keys, const Rel
 Task<> check_relay(const RelayUrl& relay, const CheckOptions& options, const crypto::KeyPair& key,
                    Report& report) {
   report.begin();
-  auto addresses = co_await look_up(relay, report);
-  if (!addresses) co_return addresses.error();
-  const auto reached = co_await reach(std::move(*addresses), report);
-  if (!reached) co_return reached.error();
-
-  const auto executor = co_await asio::this_coro::executor;
   carrier::DialOptions dial = options.common.dial;
   dial.pin = options.link.pin;
+  const auto reached = co_await reach_relay(relay, dial, report);
+  if (!reached) co_return reached.error();
+  const auto executor = co_await asio::this_coro::executor;
   const std::string target = "/v1/rooms/" + format_room(options.link.room) + "/client";
   auto dialled = co_await carrier::dial(executor, relay, target, dial);
   if (!dialled) co_return report.failed(relay.tls ? "TLS, relay" : "relay", dialled.error());

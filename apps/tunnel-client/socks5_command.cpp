@@ -5,6 +5,7 @@
 #include "common_options.hpp"
 #include "link_source.hpp"
 #include "modes.hpp"
+#include "network_options.hpp"
 
 namespace zks::app {
 namespace {
@@ -20,8 +21,11 @@ int read_and_run(ops::CommandLine& line, const char* mode, const char* listen_op
   line.app().get_option(listen_option)->required(listen_required);
   add_common(line.app(), options.common);
   add_watching(line.app(), options.watch);
+  NetworkText network;
+  add_network(line.app(), options.common, network);
   line.add_log_options();
   if (const auto status = line.parse(argc, argv)) return *status;
+  if (auto done = finish_network(network, options.common); !done) return line.fail(done.error());
 
   const Result<> proxy = finish_proxy(proxy_text, options.proxy);
   if (!proxy) return line.fail(proxy.error());

@@ -11,6 +11,7 @@
 
 #include "base/relay_url.hpp"
 #include "carrier/signal.hpp"
+#include "carrier/socket_options.hpp"
 #include "carrier/spawn.hpp"
 
 namespace zks::carrier {
@@ -65,7 +66,7 @@ struct Race {
   Signal changed;
   std::vector<std::shared_ptr<tcp::socket>> attempts;
   std::shared_ptr<tcp::socket> winner;
-  boost::system::error_code first_error;
+  std::optional<Error> first_error;
   std::size_t failed = 0;
   bool over = false;
 
@@ -84,11 +85,24 @@ struct RaceGuard {
   ~RaceGuard() { race->end(); }
 };
 
-asio::awaitable<void> attempt(std::shared_ptr<Race> race, std::shared_ptr<tcp::socket> socket,
-                              tcp::endpoint endpoint) {
+Task<> try_address(tcp::socket* socket, tcp::endpoint endpoint, std::string interface) {
+  if (!interface.empty()) {
+    boost::system::error_code ec;
+    socket->open(endpoint.protocol(), ec);
+    if (ec) co_return make_error(ErrorKind::kNetwork, ec.message(), ec.value());
+    const auto bound = bind_to_interface(*socket, interface);
+    if (!bound) co_return bound.error();
+  }
   auto [ec] = co_await socket->async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
-  if (ec) {
-    if (!race->first_error) race->first_error = ec;
+  if (ec) co_return make_error(ErrorKind::kNetwork, ec.message(), ec.value());
+  co_return Result<>();
+}
+
+asio::awaitable<void> attempt(std::shared_ptr<Race> race, std::shared_ptr<tcp::socket> socket,
+                              tcp::endpoint endpoint, std::string interface) {
+  const auto connected = co_await try_address(socket.get(), endpoint, std::move(interface));
+  if (!connected) {
+    if (!race->first_error) race->first_error = connected.error();
     ++race->failed;
   } else if (!race->winner && !race->over) {
     race->winner = socket;
@@ -120,7 +134,7 @@ Task<std::vector<tcp::endpoint>> addresses_of(asio::any_io_executor executor, st
 }  // namespace
 
 Task<tcp::socket> connect(asio::any_io_executor executor, std::string host, std::uint16_t port,
-                          TimePoint deadline) {
+                          std::string interface, TimePoint deadline) {
   auto addresses = co_await addresses_of(executor, host, port, deadline);
   if (!addresses) co_return addresses.error();
   const std::string name = format_host_port(host, port);
@@ -136,14 +150,13 @@ Task<tcp::socket> connect(asio::any_io_executor executor, std::string host, std:
     if (started < addresses->size() && (now >= next_start || race->failed == started)) {
       auto socket = std::make_shared<tcp::socket>(executor);
       race->attempts.push_back(socket);
-      asio::co_spawn(executor, attempt(race, socket, (*addresses)[started++]), RethrowFailure{});
+      asio::co_spawn(executor, attempt(race, socket, (*addresses)[started++], interface), RethrowFailure{});
       next_start = now + kAttemptDelay;
       continue;
     }
     if (race->failed == addresses->size()) {
-      co_return make_error(ErrorKind::kNetwork,
-                           "can't connect to " + name + ": " + race->first_error.message(),
-                           race->first_error.value());
+      co_return make_error(ErrorKind::kNetwork, "can't connect to " + name + ": " + race->first_error->text,
+                           race->first_error->detail);
     }
     const bool more = started < addresses->size();
     co_await race->changed.wait_until(more ? std::min(next_start, deadline) : deadline);

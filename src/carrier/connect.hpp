@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The first step of a dial: a host name becomes a connected TCP socket. IPv6 and IPv4 addresses are tried in
-// turn, each a little after the one before (RFC 8305), and the first that answers wins. tls_client.hpp comes
-// next.
+// turn, each a little after the one before (RFC 8305), and the first that answers wins. reach.hpp goes on
+// from there.
 #pragma once
 
 #include <chrono>
@@ -14,9 +14,10 @@
 
 namespace zks::carrier {
 
+// Over `interface` (socket_options.hpp), as routed when that is empty; the lookup is the system's either way.
 // kNetwork: the lookup failed, or every address did (detail: the first errno); kTimeout: not done at
 // `deadline`.
 Task<asio::ip::tcp::socket> connect(asio::any_io_executor executor, std::string host, std::uint16_t port,
-                                    std::chrono::steady_clock::time_point deadline);
+                                    std::string interface, std::chrono::steady_clock::time_point deadline);
 
 }  // namespace zks::carrier

@@ -6,7 +6,7 @@
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/http/field.hpp>
 
-#include "carrier/connect.hpp"
+#include "carrier/reach.hpp"
 #include "carrier/tls_client.hpp"
 #include "carrier/upgrade_answer.hpp"
 #include "carrier/websocket_carrier.hpp"
@@ -131,11 +131,10 @@ Task<CarrierPtr> dial(asio::any_io_executor executor, RelayUrl url, std::string 
       co_return make_error(ErrorKind::kUsage, "'" + header.first + "' can't be a header");
   }
   const TimePoint deadline = std::chrono::steady_clock::now() + options.timeout;
-  auto socket = co_await connect(executor, url.host, url.port, deadline);
-  if (!socket) co_return socket.error();
-  tune_socket(*socket);
-  Path path = describe_path(*socket, url);
-  TcpStream tcp(std::move(*socket));
+  auto reached = co_await reach(executor, url, options, deadline);
+  if (!reached) co_return reached.error();
+  Path path = describe_path(*reached, url);
+  TcpStream tcp(std::move(*reached));
   target.insert(0, url.prefix);
   if (!url.tls) {
     co_return co_await upgrade(std::move(tcp), std::move(url), std::move(target), std::move(options),

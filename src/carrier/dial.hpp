@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Dials a relay: name lookup, TCP (addresses tried as in RFC 8305), TLS with verification always on,
-// WebSocket upgrade (RFC 6455). The result is a Carrier.
+// Dials a relay: name lookup, TCP (addresses tried as in RFC 8305), where there is an upstream proxy CONNECT
+// through it, TLS with verification always on, WebSocket upgrade (RFC 6455). The result is a Carrier.
 #pragma once
 
 #include <chrono>
@@ -13,6 +13,7 @@
 #include "base/names.hpp"
 #include "base/relay_url.hpp"
 #include "carrier/carrier.hpp"
+#include "carrier/upstream_proxy.hpp"
 
 namespace zks::carrier {
 
@@ -21,12 +22,15 @@ struct DialOptions {
   std::optional<Digest> pin;  // SHA-256 of the relay certificate's SPKI; replaces chain and name checks
   std::string sni;            // TLS server name to send and verify; the host when empty
   std::vector<std::pair<std::string, std::string>> headers;  // added to the upgrade request
-  std::chrono::milliseconds timeout{10'000};                 // for everything up to the upgrade's answer
+  std::shared_ptr<const ProxyRules> proxies;                 // null: every relay is dialled directly
+  std::string interface;                      // the network interface to leave by; empty: as routed
+  std::chrono::milliseconds timeout{10'000};  // for everything up to the upgrade's answer
   std::size_t max_message_bytes = 1 << 20;
 };
 
 // `target` is the path after the url's prefix, "/v1/rooms/...". Errors: kNetwork (lookup, TCP), kUntrusted
-// (certificate or pin), kRefused (an HTTP answer other than 101; detail is the status), kTimeout.
+// (certificate or pin), kRefused (an HTTP answer other than 101, or of a proxy other than 2xx; detail is the
+// status), kTimeout.
 Task<CarrierPtr> dial(asio::any_io_executor executor, RelayUrl url, std::string target, DialOptions options);
 
 }  // namespace zks::carrier

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "carrier/socket_options.hpp"
 
+#include <cerrno>
+#include <system_error>
+
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 namespace zks::carrier {
 
@@ -13,6 +17,19 @@ void tune_socket(boost::asio::ip::tcp::socket& socket) {
   boost::system::error_code ignored;
   socket.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
   socket.set_option(NotSentLowat(kNotSentLowatBytes), ignored);
+}
+
+Result<> bind_to_interface(boost::asio::ip::tcp::socket& socket, const std::string& interface) {
+  const int done = ::setsockopt(socket.native_handle(), SOL_SOCKET, SO_BINDTODEVICE, interface.data(),
+                                static_cast<socklen_t>(interface.size()));
+  if (done == 0) return {};
+  const int code = errno;
+  std::string text =
+      "the interface " + interface + " can't be used: " + std::generic_category().message(code);
+  if (code == ENODEV) text = "there is no network interface " + interface + "; `ip link` lists them";
+  if (code == EPERM)
+    text = "binding to an interface needs Linux 5.7, or the capability CAP_NET_RAW on older kernels";
+  return make_error(ErrorKind::kNetwork, std::move(text), code);
 }
 
 std::size_t unacknowledged_bytes(boost::asio::ip::tcp::socket& socket) noexcept {

@@ -4,9 +4,13 @@
 // WebSocket.
 #pragma once
 
+#include <string>
+
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
+
+#include "base/result.hpp"
 
 namespace zks::carrier {
 
@@ -21,6 +25,10 @@ inline constexpr int kNotSentLowatBytes = 128 * 1024;
 
 // TCP_NODELAY and TCP_NOTSENT_LOWAT. A connection that died meanwhile refuses them; its next read says so.
 void tune_socket(boost::asio::ip::tcp::socket& socket);
+
+// SO_BINDTODEVICE: what the socket sends leaves by this interface and no other. Before it is bound or
+// connected; open to every user since Linux 5.7. kNetwork, saying what to do: an interface may yet appear.
+Result<> bind_to_interface(boost::asio::ip::tcp::socket& socket, const std::string& interface);
 
 // Bytes handed to the kernel that the peer's kernel has not acknowledged; 0 where unknown.
 std::size_t unacknowledged_bytes(boost::asio::ip::tcp::socket& socket) noexcept;
