@@ -67,9 +67,10 @@ Error refused(const std::string& authority, int status) {
                     status);
 }
 
-Path describe_path(const asio::ip::tcp::socket& socket, const RelayUrl& url) {
+Path describe_path(const asio::ip::tcp::socket& socket, const RelayUrl& url, const DialOptions& options) {
   Path path;
   path.relay = url.text();
+  if (const UpstreamProxy* proxy = proxy_for(url, options)) path.proxy = proxy->text();
   boost::system::error_code ec;
   const auto peer = socket.remote_endpoint(ec);
   if (!ec) path.address = format_host_port(peer.address().to_string(), peer.port());
@@ -133,7 +134,7 @@ Task<CarrierPtr> dial(asio::any_io_executor executor, RelayUrl url, std::string 
   const TimePoint deadline = std::chrono::steady_clock::now() + options.timeout;
   auto reached = co_await reach(executor, url, options, deadline);
   if (!reached) co_return reached.error();
-  Path path = describe_path(*reached, url);
+  Path path = describe_path(*reached, url, options);
   TcpStream tcp(std::move(*reached));
   target.insert(0, url.prefix);
   if (!url.tls) {

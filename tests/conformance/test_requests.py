@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Before the upgrade: the table of targets, and the HTTP statuses ("Requests")."""
+import contextlib
 import json
+import select
+import socket
+import time
 
 import pytest
 from relay_peers import Room, base64url, client_path, exit_path, scenario
@@ -153,3 +157,49 @@ def test_allowed_rooms(relay_with, tmp_path):
         await check(other, 403)
 
     scenario(check_both())
+
+
+def test_a_header_may_come_in_pieces(relay):
+    """By byte, each in a packet of its own, as a slow or a strange network would bring it."""
+    request = relay.upgrade(client_path(Room()))
+    with relay.raw() as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for at in range(len(request)):
+            connection.sendall(request[at:at + 1])
+            time.sleep(0.002)  # the slowness itself
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            part = connection.recv(4096)
+            assert part, answer
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 101 ")
+
+
+@pytest.mark.parametrize("piece", [b"a" * 1000, b"a" * 100 + b"\r\nX-More: "], ids=["one field", "many fields"])
+def test_a_header_that_never_ends_is_refused_or_closed(relay, profile, piece):
+    start = relay.upgrade(client_path(Room()))[:-2] + b"X-Long: "
+    answer = b""
+    with relay.raw() as connection:
+        try:
+            connection.sendall(start)
+            for _ in range(2_000_000 // len(piece)):
+                connection.sendall(piece)
+            assert select.select([connection], [], [], 20)[0], "2 MB of header, and it listens on"
+        except OSError:
+            pass  # closed while there was more to say
+        with contextlib.suppress(OSError):
+            answer = connection.recv(4096)
+    assert (int(answer.split(b" ", 2)[1]) if answer else 0) in (0, *profile.long_header)
+
+
+@pytest.mark.needs("--upgrade-timeout")
+def test_a_header_that_takes_too_long_is_closed(relay_with):
+    """However regularly its bytes come: the limit is for the whole of it."""
+    relay = relay_with("--upgrade-timeout", "2s")
+    begun = time.monotonic()
+    with relay.raw() as connection, contextlib.suppress(OSError):
+        connection.sendall(relay.upgrade(client_path(Room()))[:-2] + b"X-Long: ")
+        while time.monotonic() - begun < 20 and not select.select([connection], [], [], 0.1)[0]:
+            connection.sendall(b"a")
+        assert connection.recv(100) == b""
+    assert 1.5 < time.monotonic() - begun < 20
