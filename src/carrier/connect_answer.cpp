@@ -103,6 +103,7 @@ Error ConnectAnswer::refusal(const UpstreamProxy& proxy, const std::string& targ
   const std::string said = "the HTTP proxy " + proxy.text() + " answered status " + std::to_string(status_);
   std::string what;
   switch (status_) {
+    case 401:  // tinyproxy, of a wrong password
     case 407:
       if (!asks_basic_ && !asks_other_.empty()) {
         what =

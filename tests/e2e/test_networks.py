@@ -71,7 +71,7 @@ def refused(directory, link, authority, *options, environment=None):
 
 def check_steps(directory, home, authority, *options, environment=None):
     link_file = private_file(directory / "checked.link", f"{home.link()}\n")
-    done = run([CLIENT_PROGRAM, "check", "--link-file", link_file, "--state-dir", directory / "check-state",
+    done = run([CLIENT_PROGRAM, "check", "--link-file", link_file, "--state-dir", home.state.parent / "check-state",
                 "--relay-ca", authority.ca_file, *options], env=environment or clean_environment())
     return done.returncode, re.findall(r"^  (\S.*?) +(?:ok|FAILED) ", done.stdout, re.MULTILINE), done.stdout
 
@@ -84,19 +84,19 @@ def test_both_ends_through_a_proxy_with_a_password(proxy, home, tmp_path, author
     through = ("--http-proxy", f"http://{proxy.address()}", "--http-proxy-user-file", user_file)
     exit_peer = start_exit(tmp_path, home.relay.url, *through, ca_file=authority.ca_file)
     programs.append(exit_peer)
-    after_exit = len(proxy.requests())
     client = start_client(tmp_path, exit_peer.link(), "--http-proxy", proxy.url(), "--log-level", "debug",
                           ca_file=authority.ca_file)
     programs.append(client)
     assert_serves(client.proxy)
-    wait_until(lambda: len(proxy.requests()) >= after_exit + 2, 10, "the proxy saw the client's and the exit's half")
-    assert after_exit > before, "it saw the exit's control socket"
+    cmdline = Path(f"/proc/{client.pid}/cmdline").read_bytes()
+    assert client.stop() == 0 and exit_peer.stop() == 0
+    wait_until(lambda: len(proxy.requests()) >= before + 3, 10, "the proxy saw both halves and the exit's control socket")
     assert all(f"localhost:{home.relay.port}" in line for line in proxy.requests())
     said_by_all = exit_peer.stderr() + client.stderr()
     assert f"through the HTTP proxy {proxy.address()}" in exit_peer.stderr()
     for secret in (proxy.password, proxy.escaped_password, "Basic "):
         assert secret not in said_by_all
-        assert secret.encode() not in Path(f"/proc/{client.pid}/cmdline").read_bytes()
+        assert secret.encode() not in cmdline
 
 
 def test_a_wrong_or_missing_password_is_final_and_named(proxy, home, tmp_path, authority):

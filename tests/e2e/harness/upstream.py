@@ -77,9 +77,9 @@ class _Proxy:
         return f"http://{self.user}:{self.escaped_password}@{self.address()}"
 
     def requests(self):
-        """The lines of its log that are about a CONNECT."""
+        """The lines of its log with a CONNECT. squid writes one when the tunnel ends, or it was refused."""
         log = self.directory / "access.log"
-        return [line for line in log.read_text().splitlines() if "CONNECT" in line] if log.exists() else []
+        return [line for line in log.read_text().splitlines() if "CONNECT localhost:" in line] if log.exists() else []
 
     def kill(self):
         self.program.kill()

@@ -111,6 +111,8 @@ TEST(ConnectAnswer, SaysWhatToDo) {
   const std::string basic = "HTTP/1.1 407 x\r\nproxy-authenticate:  basic realm=\"a\"\r\n\r\n";
   EXPECT_NE(refusal(basic).find("--http-proxy-user-file"), std::string::npos);
   EXPECT_NE(refusal(basic, true).find("does not take this user"), std::string::npos);
+  EXPECT_NE(refusal("HTTP/1.0 401 Unauthorized\r\n\r\n", true).find("does not take this user"),
+            std::string::npos);
   EXPECT_NE(refusal("HTTP/1.1 407 x\r\n\r\n").find("asks for a user"), std::string::npos);
   EXPECT_NE(refusal("HTTP/1.1 407 x\r\nProxy-Authenticate: NTLM\r\n\r\n").find("asks for NTLM"),
             std::string::npos);
