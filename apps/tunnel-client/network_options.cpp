@@ -84,6 +84,20 @@ Result<> finish_network(const NetworkText& text, CommonOptions& common) {
   return {};
 }
 
+Result<> refuse_own_proxy(const carrier::DialOptions& dial, const std::vector<RelayUrl>& relays,
+                          const boost::asio::ip::tcp::endpoint& listen) {
+  for (const RelayUrl& relay : relays) {
+    const auto* proxy = dial.proxies ? dial.proxies->choose(relay) : nullptr;
+    if (proxy == nullptr || proxy->port != listen.port()) continue;
+    if (proxy->host != "localhost" && proxy->host != listen.address().to_string()) continue;
+    return usage(
+        "the HTTP proxy for relays, " + proxy->text() +
+        ", is the one that this program is to be itself; give --http-proxy none where https_proxy is "
+        "meant for other programs");
+  }
+  return {};
+}
+
 void announce_proxies(const carrier::DialOptions& dial, const std::vector<RelayUrl>& relays) {
   for (const RelayUrl& relay : relays) {
     const auto* proxy = dial.proxies ? dial.proxies->choose(relay) : nullptr;

@@ -24,6 +24,11 @@ void add_network(CLI::App& app, CommonOptions& common, NetworkText& text);
 // https_proxy, http_proxy and no_proxy say. kUsage when one of them can't be used.
 Result<> finish_network(const NetworkText& text, CommonOptions& common);
 
+// kUsage when a relay would be reached through the proxy that this program itself is to be at `listen`: what
+// an https_proxy for other programs leads to.
+Result<> refuse_own_proxy(const carrier::DialOptions& dial, const std::vector<RelayUrl>& relays,
+                          const boost::asio::ip::tcp::endpoint& listen);
+
 // Says in the log which of `relays` are reached through a proxy.
 void announce_proxies(const carrier::DialOptions& dial, const std::vector<RelayUrl>& relays);
 

@@ -23,6 +23,8 @@ Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_e
   options.key = crypto::KeyPair::from_private(std::move(*key));
   options.dial = common.dial;
   options.dial.pin = options.link.pin;
+  const auto apart = refuse_own_proxy(options.dial, options.link.relays, proxy.listen);
+  if (!apart) return apart.error();
   announce_proxies(options.dial, options.link.relays);
   options.reconnect_max = common.reconnect_max;
   options.renew_after = proxy.renew_after;

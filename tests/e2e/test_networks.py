@@ -164,6 +164,15 @@ def test_a_variable_that_is_no_http_proxy_is_named(home, tmp_path, authority):
     assert status == 2 and "https_proxy" in log and "--http-proxy none" in log and "secret" not in log
 
 
+def test_the_proxy_that_it_is_itself_is_refused(home, tmp_path, authority):
+    """What an https_proxy for other programs would lead to: a client that waits for itself."""
+    with servers.closed_port() as port:
+        command = client_command(tmp_path, home.link(), ca_file=authority.ca_file)
+        command[command.index("--listen") + 1] = f"127.0.0.1:{port}"
+        done = run(command, 30, env=clean_environment(https_proxy=f"http://localhost:{port}"))
+    assert done.returncode == 2 and "--http-proxy none" in done.stderr
+
+
 class Answering:
     """Answers each connection's request with `answer`, a function of the connection; `requests` has what came."""
 
