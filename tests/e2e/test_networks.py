@@ -18,6 +18,7 @@ from harness.process import CLIENT_PROGRAM, ReadyProgram, clean_environment, run
 from harness.servers import accept_in_background
 from harness.tunnel import RELAYS, client_command, start_client, start_exit, start_relay
 from harness.upstream import Squid, Tinyproxy
+from harness.watching import status
 
 PROXIES = {"squid": Squid, "tinyproxy": Tinyproxy}
 REFUSED = 3
@@ -88,6 +89,8 @@ def test_both_ends_through_a_proxy_with_a_password(proxy, home, tmp_path, author
                           ca_file=authority.ca_file)
     programs.append(client)
     assert_serves(client.proxy)
+    (lane,) = status(client)["client"]["session"]["lanes"]
+    assert lane["path"]["proxy"] == proxy.address() and lane["path"]["relay_url"] == home.relay.url
     cmdline = Path(f"/proc/{client.pid}/cmdline").read_bytes()
     assert client.stop() == 0 and exit_peer.stop() == 0
     wait_until(lambda: len(proxy.requests()) >= before + 3, 10, "the proxy saw both halves and the exit's control socket")
