@@ -53,9 +53,9 @@ void ControlSocket::dial_line() {
 void ControlSocket::on_registered(const ControlLine* line) {
   if (line != fresh_.get()) return;
   failures_ = 0;
-  if (serving_) {
+  if (serving_) retire(std::move(serving_));
+  if (registered_) {  // also where the relay closed the old line first
     log::debug("registered anew with relay {}", options_.relay.text());
-    retire(std::move(serving_));
   } else {
     log::info("registered with relay {}", options_.relay.text());
   }

@@ -10,7 +10,9 @@ UpstreamProxy proxy(bool with_password = false) {
   UpstreamProxy out;
   out.host = "proxy.test";
   out.port = 3128;
-  if (with_password) EXPECT_TRUE(set_credentials(out, "user:secret"));
+  if (with_password) {
+    EXPECT_TRUE(set_credentials(out, "user:secret"));
+  }
   return out;
 }
 
