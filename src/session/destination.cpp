@@ -46,6 +46,7 @@ std::uint8_t socks5_reply(ResetCode code) {
     case ResetCode::kConnectionReset:
     case ResetCode::kLimit:
     case ResetCode::kSessionLost:
+    case ResetCode::kAddressInUse:
       break;
   }
   return kSocks5GeneralFailure;
@@ -81,6 +82,8 @@ const char* describe(ResetCode code) {
       return "session lost";
     case ResetCode::kQuotaUsedUp:
       return "this link's quota is used up; its exit's operator can raise it";
+    case ResetCode::kAddressInUse:
+      return "address in use";
   }
   return "unknown code";
 }

@@ -37,6 +37,7 @@ enum class ResetCode : std::uint64_t {
   kLimit = 11,            // too many streams; SOCKS5 1
   kSessionLost = 12,      // the session ended; SOCKS5 1
   kQuotaUsedUp = 13,      // this invite has used all that its operator gave it; SOCKS5 2
+  kAddressInUse = 14,     // of a listener (UNLISTEN); SOCKS5 1
 };
 
 // "name:80", "192.0.2.1:80", "[2001:db8::1]:80", for logs; what is not printable in a name becomes '?'.

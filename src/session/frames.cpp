@@ -69,6 +69,7 @@ Maybe<Frame> read_hello(ByteReader& in, bool welcome) {
     if (*id == 2) frame.parameters.orphan_seconds = *value;
     if (*id == 3) frame.parameters.max_lanes = *value;
     if (*id == 4) frame.parameters.max_flows = *value;
+    if (*id == 5) frame.parameters.max_listeners = *value;
   }
   frame.session = *session;
   frame.lane = *lane;
@@ -115,11 +116,13 @@ Maybe<Frame> read_lane_down(ByteReader& in) {
 Maybe<Frame> read_open(ByteReader& in) {
   const auto stream = in.varint();
   if (!stream) return std::nullopt;
-  const auto destination = read_address(in);
-  if (!destination) return std::nullopt;
+  const auto listener = is_of_exit(*stream) ? in.varint() : 0;
+  if (!listener) return std::nullopt;
+  const auto address = read_address(in);
+  if (!address) return std::nullopt;
   const auto limit = in.varint();
   if (!limit) return std::nullopt;
-  return OpenFrame{*stream, *destination, *limit};
+  return OpenFrame{*stream, *address, *limit, *listener};
 }
 
 Maybe<Frame> read_opened(ByteReader& in) {
@@ -138,6 +141,23 @@ Maybe<Frame> read_data(ByteReader& in) {
   const auto bytes = in.sized(in.remaining());
   if (!bytes || bytes->empty() || *offset > kVarintMax - bytes->size()) return std::nullopt;
   return DataFrame{*stream, *offset, *bytes};
+}
+
+Maybe<Frame> read_listen(ByteReader& in) {
+  const auto listener = in.varint();
+  const auto kind = in.u8();
+  if (!listener || !kind || *kind > 1) return std::nullopt;
+  const auto bind = read_address(in);
+  if (!bind || bind->kind == Destination::Kind::kName) return std::nullopt;
+  return ListenFrame{*listener, static_cast<ListenKind>(*kind), *bind};
+}
+
+Maybe<Frame> read_listening(ByteReader& in) {
+  const auto listener = in.varint();
+  if (!listener) return std::nullopt;
+  const auto bound = read_address(in);
+  if (!bound || bound->kind == Destination::Kind::kName) return std::nullopt;
+  return ListeningFrame{*listener, *bound};
 }
 
 Maybe<Frame> read_goaway(ByteReader& in) {
@@ -173,6 +193,7 @@ Maybe<Frame> read_stream_frame(ByteReader& in, FrameType type) {
   const auto v = read_varints<2>(in);
   if (!v) return std::nullopt;
   if (type == FrameType::kReset) return ResetFrame{(*v)[0], static_cast<ResetCode>((*v)[1])};
+  if (type == FrameType::kUnlisten) return UnlistenFrame{(*v)[0], static_cast<ResetCode>((*v)[1])};
   if ((*v)[1] == kVarintMax) return std::nullopt;  // final offset + 1 must stay a varint
   return FinFrame{(*v)[0], (*v)[1]};
 }
@@ -229,6 +250,7 @@ Maybe<Frame> read_frame(ByteReader& in) {
     case FrameType::kCredit:
     case FrameType::kReset:
     case FrameType::kDone:
+    case FrameType::kUnlisten:
       return read_stream_frame(in, static_cast<FrameType>(*type));
     case FrameType::kFlowOpen: {
       const auto flow = in.varint();
@@ -242,10 +264,24 @@ Maybe<Frame> read_frame(ByteReader& in) {
       const auto flow = in.varint();
       return flow ? Maybe<Frame>(FlowCloseFrame{*flow}) : std::nullopt;
     }
+    case FrameType::kListen:
+      return read_listen(in);
+    case FrameType::kListening:
+      return read_listening(in);
     case FrameType::kGoaway:
       return read_goaway(in);
   }
   return std::nullopt;
+}
+
+// Only what the receiver needs: an exit that lets nobody listen says nothing about it.
+bool write_parameters(ByteWriter& out, const HelloFrame& f) {
+  const Parameters& p = f.parameters;
+  if (!f.welcome) return out.varint(1) && out.varint(1) && out.varint(p.max_streams);
+  const bool listeners = p.max_listeners > 0;
+  return out.varint(listeners ? 5 : 4) && out.varint(1) && out.varint(p.max_streams) && out.varint(2) &&
+         out.varint(p.orphan_seconds) && out.varint(3) && out.varint(p.max_lanes) && out.varint(4) &&
+         out.varint(p.max_flows) && (!listeners || (out.varint(5) && out.varint(p.max_listeners)));
 }
 
 bool put(ByteWriter& out, FrameType type) {
@@ -259,10 +295,7 @@ struct Encoder {
   bool operator()(const HelloFrame& f) const {
     return put(out, f.welcome ? FrameType::kWelcome : FrameType::kHello) && out.bytes(f.session) &&
            out.varint(f.lane) && out.u8(static_cast<std::uint8_t>(f.mode)) && out.bytes(f.instance) &&
-           out.varint(f.welcome ? 4 : 1) && out.varint(1) && out.varint(f.parameters.max_streams) &&
-           (!f.welcome ||
-            (out.varint(2) && out.varint(f.parameters.orphan_seconds) && out.varint(3) &&
-             out.varint(f.parameters.max_lanes) && out.varint(4) && out.varint(f.parameters.max_flows)));
+           write_parameters(out, f);
   }
   bool operator()(const TableFrame& f) const {
     bool fits = put(out, FrameType::kTable) && out.u8(f.more ? 1 : 0) && out.varint(f.entries.size());
@@ -284,7 +317,8 @@ struct Encoder {
     return put(out, f.pong ? FrameType::kPong : FrameType::kPing) && out.bytes(f.token);
   }
   bool operator()(const OpenFrame& f) const {
-    return put(out, FrameType::kOpen) && out.varint(f.stream) && write_address(out, f.destination) &&
+    return put(out, FrameType::kOpen) && out.varint(f.stream) &&
+           (!is_of_exit(f.stream) || out.varint(f.listener)) && write_address(out, f.destination) &&
            out.varint(f.limit);
   }
   bool operator()(const OpenedFrame& f) const {
@@ -319,6 +353,17 @@ struct Encoder {
   }
   bool operator()(const FlowCloseFrame& f) const {
     return put(out, FrameType::kFlowClose) && out.varint(f.flow);
+  }
+  bool operator()(const ListenFrame& f) const {
+    return put(out, FrameType::kListen) && out.varint(f.listener) &&
+           out.u8(static_cast<std::uint8_t>(f.kind)) && write_address(out, f.bind);
+  }
+  bool operator()(const ListeningFrame& f) const {
+    return put(out, FrameType::kListening) && out.varint(f.listener) && write_address(out, f.bound);
+  }
+  bool operator()(const UnlistenFrame& f) const {
+    return put(out, FrameType::kUnlisten) && out.varint(f.listener) &&
+           out.varint(static_cast<std::uint64_t>(f.code));
   }
   bool operator()(const GoawayFrame& f) const {
     return put(out, FrameType::kGoaway) && out.u8(static_cast<std::uint8_t>(f.scope)) &&

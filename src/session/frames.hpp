@@ -19,8 +19,14 @@
 
 namespace zks::session {
 
-using StreamId = std::uint64_t;  // even: opened by the client; odd: by the exit
-using FlowId = std::uint64_t;    // of the client's choice, not used twice in a session
+using StreamId = std::uint64_t;    // even: opened by the client; odd: by the exit
+using FlowId = std::uint64_t;      // of the client's choice, not used twice in a session
+using StreamId = std::uint64_t;    // even: opened by the client; odd: by the exit
+using ListenerId = std::uint64_t;  // the client's; counts up within a session
+
+constexpr bool is_of_exit(StreamId id) {
+  return id % 2 == 1;
+}
 
 using LaneNumber = std::uint64_t;  // counts up within a session
 using Token = std::array<std::uint8_t, 8>;
@@ -45,6 +51,9 @@ enum class FrameType : std::uint8_t {
   kDatagram = 0x11,
   kFlowError = 0x12,
   kFlowClose = 0x13,
+  kListen = 0x14,
+  kListening = 0x15,
+  kUnlisten = 0x16,
   kGoaway = 0x1f,
 };
 
@@ -57,6 +66,8 @@ inline constexpr std::size_t kMaxTableEntries = 4096;  // of one frame
 inline constexpr std::size_t kMaxLanes = 16;
 
 enum class HelloMode : std::uint8_t { kNew = 0, kJoin = 1, kResume = 2 };
+// What a LISTEN is for: TCP connections, which come back as streams, or datagrams, which come back as a flow.
+enum class ListenKind : std::uint8_t { kTcp = 0, kUdp = 1 };
 enum class GoawayScope : std::uint8_t { kLane = 0, kSession = 1 };
 enum class GoawayCode : std::uint64_t { kShutdown = 0, kRevoked = 1, kProtocolError = 2 };
 
@@ -66,6 +77,7 @@ struct Parameters {
   std::uint64_t orphan_seconds = 120;  // id 2, WELCOME: how long the exit keeps a session without a lane
   std::uint64_t max_lanes = 1;         // id 3, WELCOME: how many lanes the exit takes for a session
   std::uint64_t max_flows = 0;         // id 4, WELCOME: how many flows it keeps for one at once; 0: no UDP
+  std::uint64_t max_listeners = 0;     // id 5, WELCOME: how many listeners the exit keeps for this client
 };
 
 // PADDING: type, then zero or more bytes to the end of the record, ignored.
@@ -114,12 +126,16 @@ struct PingFrame {
   Token token{};
 };
 
-// OPEN: stream varint || address || limit varint. OPENED: stream varint || limit varint || address.
+// OPEN of a client (even stream): stream varint || address || limit varint; the address is the destination.
+// OPEN of an exit (odd stream): stream varint || listener varint || address || limit varint; somebody at that
+// address connected to the listener. It names no destination: that is the client's business alone.
+// OPENED: stream varint || limit varint || address.
 // address = kind (1: 1 IPv4, 3 name, 4 IPv6) || 4 bytes, length varint and name, or 16 bytes || port (2)
 struct OpenFrame {
   StreamId stream = 0;
-  Destination destination;
+  Destination destination;  // odd streams: where the one who connected is
   std::uint64_t limit = 0;
+  ListenerId listener = 0;  // odd streams only
 };
 struct OpenedFrame {
   StreamId stream = 0;
@@ -188,6 +204,25 @@ struct FlowErrorFrame {
   IcmpError error;
 };
 
+// LISTEN (client): listener varint || kind (1) || address to bind, which is not a name.
+struct ListenFrame {
+  ListenerId listener = 0;
+  ListenKind kind = ListenKind::kTcp;
+  Destination bind;
+};
+
+// LISTENING (exit): listener varint || address that it is bound to.
+struct ListeningFrame {
+  ListenerId listener = 0;
+  Destination bound;
+};
+
+// UNLISTEN: listener varint || code varint. Client: it is not wanted any more. Exit: it is refused, or over.
+struct UnlistenFrame {
+  ListenerId listener = 0;
+  ResetCode code = ResetCode::kCancelled;
+};
+
 // GOAWAY: scope (1) || code varint || length varint || text.
 struct GoawayFrame {
   GoawayScope scope = GoawayScope::kSession;
@@ -197,7 +232,8 @@ struct GoawayFrame {
 
 using Frame = std::variant<PaddingFrame, HelloFrame, TableFrame, LaneDownFrame, LaneAckFrame, PingFrame,
                            OpenFrame, OpenedFrame, DataFrame, FinFrame, CreditFrame, ResetFrame, DoneFrame,
-                           FlowOpenFrame, DatagramFrame, FlowErrorFrame, FlowCloseFrame, GoawayFrame>;
+                           FlowOpenFrame, DatagramFrame, FlowErrorFrame, FlowCloseFrame, GoawayFrame,
+                           ListenFrame, ListeningFrame, UnlistenFrame>;
 
 // The next frame of a record. kProtocol when it is unknown, cut short or out of range.
 Result<Frame> decode_frame(ByteReader& in);

@@ -12,10 +12,11 @@
 //   session_fill.cpp     frames to the peer: urgent ones, control, then data in fair turns
 //   session_streams.cpp  the application's side
 //   session_flows.cpp    flows of datagrams, which are dropped rather than queued for long
+//   session_listen.cpp   listeners at the exit, whose connections the exit opens as streams
 //
 // Memory for a peer: receive_memory_bytes of stream data it may send us, send_memory_bytes of data that waits
-// for it, 2 x max_streams table entries, max_flows flows and kMaxQueuedDatagramBytes of datagrams. Not thread
-// safe: one strand.
+// for it, 2 x max_streams table entries (3 x where the exit opens streams, too), max_flows flows and
+// kMaxQueuedDatagramBytes of datagrams. Not thread safe: one strand.
 #pragma once
 
 #include <map>
@@ -33,6 +34,9 @@ namespace zks::session {
 // A peer's word on how long it keeps a session is believed up to this.
 inline constexpr std::uint64_t kMaxOrphanSeconds = 24 * 3600;
 
+// Exit: listeners that were refused or are over; the oldest whose UNLISTEN went out makes room.
+inline constexpr std::size_t kMaxListenersEnding = 64;
+
 enum class Role : std::uint8_t { kClient, kExit };
 
 struct Options {
@@ -42,6 +46,7 @@ struct Options {
   std::uint64_t max_streams = 2048;
   std::uint64_t max_flows = 1024;      // exit: 0 for no UDP; client: beside what the exit says
   std::uint64_t orphan_seconds = 120;  // exit: how long the session outlives its lane
+  std::uint64_t max_listeners = 0;     // exit: how many the client may have
   std::uint64_t receive_memory_bytes = 64 * 1024 * 1024;
   std::uint64_t send_memory_bytes = 64 * 1024 * 1024;
 };
@@ -49,7 +54,8 @@ struct Options {
 struct Event {
   enum class Kind : std::uint8_t {
     kWelcome,     // client: the exit answered HELLO on `lane`, with `mode`; the session is up
-    kOpen,        // exit: the client asks for `address`; answer with accept() or reset()
+    kOpen,        // exit: the client asks for `address`; client: somebody at `address` connected to
+                  // `listener`; answer with accept() or reset()
     kOpened,      // client: connected; `address` is the exit's local one
     kReadable,    // bytes or the end can be read
     kRoom,        // bytes can be written again
@@ -59,6 +65,9 @@ struct Event {
     kDatagram,    // `bytes` of `flow`: exit: to `address`, client: from there
     kFlowError,   // client: `icmp` about datagrams of `flow` to `address`
     kFlowClosed,  // the peer, or the end of the session, closed `flow`
+    kListen,      // exit: the client wants `listener` at `address`; answer with listening() or unlisten()
+    kListening,   // client: `listener` is there; `address` is what it is bound to
+    kUnlisten,    // exit: the client gave `listener` up; client: it is refused, or over, `code` says why
     kLaneDown,    // the peer gave `lane` up, and nothing of it is looked at any more: drop it
   };
   Kind kind{};
@@ -71,6 +80,8 @@ struct Event {
   GoawayCode goaway{};
   std::string text{};
   LaneNumber lane = 0;
+  ListenerId listener = 0;
+  ListenKind listen_kind{};
   HelloMode mode{};  // kWelcome: after kNew all streams that there were are reset
 };
 
@@ -141,6 +152,8 @@ class Session {
   // --- the application's streams; ids that are not known (any more) are ignored or answered with nothing
   // kLimit: table full; kClosed: session is leaving; kUsage: a name that OPEN can't carry.
   Result<StreamId> open(Destination destination, TimePoint now);
+  // Exit: somebody at `from` connected to a listener of the client's. kClosed also when it has that no more.
+  Result<StreamId> open(ListenerId listener, Destination from, TimePoint now);
   void accept(StreamId id, Destination bound);
   void reset(StreamId id, ResetCode code);
 
@@ -166,6 +179,15 @@ class Session {
   std::size_t flows() const { return flows_.size(); }
   std::uint64_t peer_max_flows() const { return peer_max_flows_.value_or(0); }  // from WELCOME
   const FlowCounters& flow_counters() const { return flow_counters_; }
+  // --- listeners at the exit; they end with the session, also when the exit forgot it (kWelcome, kNew)
+  // Client: asks for one. kLimit: the exit allows no (more) listeners; kClosed: no session, or it is leaving.
+  Result<ListenerId> listen(ListenKind kind, Destination bind);
+  // Exit: the answer to kListen.
+  void listening(ListenerId id, Destination bound);
+  // Client: it is not wanted any more. Exit: it is refused, or over.
+  void unlisten(ListenerId id, ResetCode code);
+  std::uint64_t max_listeners() const;  // exit: its own bound; client: what the exit told
+  std::size_t listeners() const;        // not counting those that are over
 
   std::size_t streams() const { return streams_.size(); }  // tombstones included
   std::size_t open_streams() const;                        // not counting those that are over
@@ -220,18 +242,40 @@ class Session {
   Result<> on(const FlowErrorFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const FlowCloseFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const GoawayFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const ListenFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const ListeningFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const UnlistenFrame& frame, LaneState& lane, TimePoint now);
   Result<> check_known_parity(StreamId id) const;
 
   // session_resume.cpp
   void begin_exchange(LaneState& lane);
   void move(StreamState& stream, LaneState& lane);
   void finish_exchange(LaneState& lane);
+  void serve_waiting(LaneState& lane);
   void fill_table(ByteWriter& out, LaneState& lane);
   Result<> on_welcome(const HelloFrame& frame, LaneState& lane);
   Result<> on_entry(const TableEntry& entry, const LaneState& lane);
   Result<> on_entry_of_open(const TableEntry& entry, StreamState& stream);
   void end_of_peer_table(const LaneState& lane);
   void forget(StreamState& stream);
+
+  // session_listen.cpp
+  struct ListenerState {
+    enum class Phase : std::uint8_t { kAsked, kListening, kEnded };
+    Phase phase = Phase::kAsked;
+    ListenKind kind{};
+    Destination address;  // to bind; exit, once it listens: bound
+    Destination bound;    // client: once the exit listens
+    ResetCode code{};     // kEnded: why
+    bool owed = false;    // client: LISTEN, or UNLISTEN; exit: LISTENING, or UNLISTEN
+  };
+  Result<StreamId> open_stream(Destination address, ListenerId listener, TimePoint now);
+  Result<bool> accepts_from(const OpenFrame& frame) const;
+  bool has_place_for_listener();
+  std::uint64_t most_streams() const;
+  void end_listener(ListenerId id, ResetCode code);
+  void repeat_listeners();
+  void fill_listeners(ByteWriter& out, const LaneState& lane);
 
   // session_fill.cpp
   bool fill_hello(ByteWriter& out, LaneState& lane);
@@ -284,6 +328,11 @@ class Session {
   bool leaving_ = false;
   InstanceId exit_instance_{};
   StreamCounters counters_;
+  // Exit: at most max_listeners, and kMaxListenersEnding that are over.
+  std::map<ListenerId, ListenerState> listeners_;
+  ListenerId next_listener_ = 0;
+  std::uint64_t peer_max_listeners_ = 0;
+  bool listeners_owed_ = false;  // some of them
 };
 
 }  // namespace zks::session

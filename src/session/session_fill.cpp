@@ -39,7 +39,10 @@ std::size_t Session::fill(LaneNumber number, MutableBytes buffer, TimePoint now)
     ByteWriter out(buffer.first(std::max(usual, written)));
     out.advance(written);
     if (lane.hello_sent && lane.owe_table && !lane.owe_lane_down) fill_table(out, lane);
-    if (!lane.streams_held()) fill_control(out, lane);
+    if (!lane.streams_held()) {
+      fill_listeners(out, lane);
+      fill_control(out, lane);
+    }
     written = out.written();
     if (!lane.streams_held()) written = fill_turns(buffer.first(room), written, lane, now);
   }
@@ -78,6 +81,7 @@ bool Session::fill_hello(ByteWriter& out, LaneState& lane) {
   hello.parameters.orphan_seconds = options_.orphan_seconds;
   hello.parameters.max_lanes = kMaxLanes;
   hello.parameters.max_flows = options_.max_flows;
+  hello.parameters.max_listeners = options_.max_listeners;
   return lane.hello_sent = encode_frame(out, hello);
 }
 
@@ -139,7 +143,7 @@ void Session::fill_control(ByteWriter& out, LaneState& lane) {
 bool Session::fill_control_of(ByteWriter& out, StreamState& stream) {
   const std::uint64_t limit = stream.receive.limit();
   if (stream.owe_open && stream.phase == StreamState::Phase::kOpening) {
-    if (!encode_frame(out, OpenFrame{stream.id, stream.address, limit})) return false;
+    if (!encode_frame(out, OpenFrame{stream.id, stream.address, limit, stream.listener})) return false;
   }
   stream.owe_open = false;
   if (stream.owe_opened && stream.phase == StreamState::Phase::kOpen) {

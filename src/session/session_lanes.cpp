@@ -83,6 +83,7 @@ void Session::lose_lanes() {
   }
   lanes_.clear();
   goaway_sent_ = false;  // it may have been lost
+  repeat_listeners();
 }
 
 void Session::lose_lane(LaneNumber number) {
@@ -98,6 +99,7 @@ void Session::lose_lane(LaneNumber number) {
   lanes_.erase(at);
   unbind_flows(number);
   place_flows();
+  repeat_listeners();
   agree_on_deaths();
 }
 
@@ -181,10 +183,15 @@ bool Session::owed(const LaneState& lane) const {
     if (stream->phase == StreamState::Phase::kOpening && stream->ours) return true;
     if (stream->phase == StreamState::Phase::kOpen && stream->send.owed()) return true;
   }
-  return !lane.hello_received || lane.await_table || lane.credit_said;
+  const bool asked = options_.role == Role::kClient &&
+                     std::any_of(listeners_.begin(), listeners_.end(), [](const auto& entry) {
+                       return entry.second.phase != ListenerState::Phase::kListening;
+                     });
+  return !lane.hello_received || lane.await_table || lane.credit_said || asked;
 }
 
 bool Session::serves(const LaneState& lane) const {
+  if (listeners() > 0) return true;  // whoever connects there should find this end
   if (lanes_.size() == 1) return !streams_.empty() || !flows_.empty();
   const LaneNumber number = lane.options.number;
   return std::any_of(streams_.begin(), streams_.end(),
@@ -236,7 +243,7 @@ bool Session::tick(LaneNumber number, TimePoint now, std::size_t undrained_bytes
 TimePoint Session::next_deadline() const {
   TimePoint next = lazy_deadline_;
   for (const auto& [number, lane] : lanes_) {
-    if (!streams_.empty() || !flows_.empty() || lane->ping || lane->exchanging())
+    if (!streams_.empty() || !flows_.empty() || listeners() > 0 || lane->ping || lane->exchanging())
       next = std::min(next, lane->checked_at + kCheckEvery);
   }
   return next;

@@ -46,13 +46,14 @@ Result<> Session::on(const HelloFrame& frame, LaneState& lane, TimePoint) {
   }
   lane.hello_received = true;
   peer_max_streams_ = frame.parameters.max_streams;
+  peer_max_listeners_ = frame.parameters.max_listeners;
   if (from_exit) return on_welcome(frame, lane);
   place_flows();
   const bool resumes = lane.options.mode == HelloMode::kResume;
   if (resumes && frame.mode != HelloMode::kResume) return violation("HELLO does not resume");
   const bool joins = lane.options.mode == HelloMode::kJoin;
   if (joins != (frame.mode == HelloMode::kJoin)) return violation("HELLO joins, or does not");
-  agree_on_deaths();  // a lane that just joined may be the one to tell of them
+  serve_waiting(lane);
   lane.ignore_tables = frame.mode == HelloMode::kResume && !resumes;
   return {};
 }
@@ -81,14 +82,15 @@ Result<> Session::on(const PingFrame& frame, LaneState& lane, TimePoint now) {
 Result<> Session::on(const OpenFrame& frame, LaneState& lane, TimePoint now) {
   const bool from_client = options_.role == Role::kExit;
   if ((frame.stream % 2 == 0) != from_client) return violation("OPEN with an id of the other side");
-  if (!from_client) return violation("OPEN from an exit without a LISTEN");
   if (StreamState* known = find(frame.stream)) {
     if (known->phase == Phase::kOpen) known->owe_opened = true;
     if (known->phase == Phase::kReset) known->owe_reset = true;
     owe(*known);
     return {};
   }
-  if (streams_.size() >= 2 * options_.max_streams) return violation("more streams than twice max-streams");
+  const auto wanted = accepts_from(frame);
+  if (!wanted) return wanted.error();
+  if (streams_.size() >= most_streams()) return violation("more streams than max-streams allows");
   // A stream that the client has forgotten may still be here: its DONE came on another lane, later.
   const bool full = streams_.size() >= options_.max_streams && open_streams() >= options_.max_streams;
   const bool refuse = leaving_ || full;
@@ -98,7 +100,14 @@ Result<> Session::on(const OpenFrame& frame, LaneState& lane, TimePoint now) {
     reset(stream.id, leaving_ ? ResetCode::kSessionLost : ResetCode::kLimit);
     return {};
   }
-  push({.kind = Event::Kind::kOpen, .stream = frame.stream, .address = frame.destination});
+  if (!*wanted) {
+    reset(stream.id, ResetCode::kConnectionRefused);
+    return {};
+  }
+  push({.kind = Event::Kind::kOpen,
+        .stream = frame.stream,
+        .address = frame.destination,
+        .listener = frame.listener});
   return {};
 }
 

@@ -82,15 +82,19 @@ Result<> Session::on_welcome(const HelloFrame& frame, LaneState& lane) {
     lane.await_table = lane.resuming = false;
   }
   push({.kind = Event::Kind::kWelcome, .lane = lane.options.number, .mode = frame.mode});
-  if (asked != HelloMode::kJoin) return {};
-  for (auto& [id, stream] : streams_) {  // opened while no lane was there
+  if (asked == HelloMode::kJoin) serve_waiting(lane);
+  return {};
+}
+
+// A lane joined: it takes what was opened while there was none.
+void Session::serve_waiting(LaneState& lane) {
+  for (auto& [id, stream] : streams_) {
     if (stream->lane != 0) continue;
     stream->lane = lane.options.number;
     queue_again(*stream);
   }
   place_flows();
-  agree_on_deaths();
-  return {};
+  agree_on_deaths();  // and may be the one to tell of them
 }
 
 Result<> Session::on(const TableFrame& frame, LaneState& lane, TimePoint) {
@@ -112,7 +116,10 @@ Result<> Session::on(const TableFrame& frame, LaneState& lane, TimePoint) {
 Result<> Session::on_entry(const TableEntry& entry, const LaneState& lane) {
   using State = TableEntry::State;
   StreamState* stream = find(entry.stream);
-  if (stream == nullptr) return check_known_parity(entry.stream);
+  if (stream == nullptr) {
+    // An exit that forgot the session may have opened it in the one before, if its WELCOME did not arrive.
+    return options_.role == Role::kExit ? Result<>() : check_known_parity(entry.stream);
+  }
   if (!stream->moving || stream->lane != lane.options.number)
     return violation("TABLE names a stream of a live lane");
   if (std::exchange(stream->in_peer_table, true)) return violation("TABLE names a stream twice");

@@ -21,17 +21,22 @@ bool can_be_sent(const Destination& destination) {
 }  // namespace
 
 Result<StreamId> Session::open(Destination destination, TimePoint now) {
+  if (!can_be_sent(destination)) return make_error(ErrorKind::kUsage, "not a name");
+  return open_stream(std::move(destination), 0, now);
+}
+
+Result<StreamId> Session::open_stream(Destination address, ListenerId listener, TimePoint now) {
   if (leaving_) return make_error(ErrorKind::kClosed, "the session is ending");
   if (streams_.size() >= std::min(options_.max_streams, peer_max_streams_)) {
     return make_error(ErrorKind::kLimit, "too many streams in this session");
   }
-  if (!can_be_sent(destination)) return make_error(ErrorKind::kUsage, "not a name");
   const StreamId id = next_id_;
   next_id_ += 2;
   const LaneState* lane = least_loaded_lane(/*for_exchange=*/false);
   StreamState& stream = make_stream(id, lane == nullptr ? 0 : lane->options.number, now);
   stream.ours = true;
-  stream.address = std::move(destination);
+  stream.address = std::move(address);
+  stream.listener = listener;
   stream.owe_open = true;
   owe(stream);
   return id;

@@ -18,8 +18,9 @@ struct StreamState {
 
   StreamId id = 0;
   Phase phase = Phase::kOpening;
-  bool ours = false;    // we sent OPEN
-  Destination address;  // ours: the destination; theirs, once open: the bound address
+  bool ours = false;        // we sent OPEN
+  Destination address;      // ours: the destination; theirs, once open: the bound address
+  ListenerId listener = 0;  // exit, ours: that somebody at `address` connected to
   ResetCode reset_code = ResetCode::kCancelled;
 
   SendSide send;

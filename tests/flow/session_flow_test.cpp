@@ -3,7 +3,8 @@
 // Two sessions joined by queues, driven by a seeded schedule of everything an application and a lane can do,
 // under an injected clock: lanes are cut at one end or both, at any record, also in the middle of a resume;
 // more of them join, and streams move from dead ones to others; what was on its way is lost or comes late;
-// the exit forgets the session, as one that was restarted does.
+// the exit forgets the session, as one that was restarted does;
+// the client asks for listeners, and the exit opens streams on them; both give them up and try again.
 // Every byte is checked against a reference; at the end both tables must be empty and all memory given back.
 // Flows of datagrams go on beside the streams: whatever arrives was sent on that flow, and comes once; at the
 // end each flow that is left carries datagrams both ways.
@@ -28,6 +29,7 @@ constexpr std::uint64_t kReceiveMemory = 8 * 1024 * 1024;
 constexpr std::uint64_t kMaxStreams = 24;
 constexpr std::uint64_t kMaxFlows = 6;
 constexpr std::size_t kSteps = 1'500;
+constexpr std::uint64_t kMaxListeners = 3;
 constexpr int kShards = 8;  // so that they run side by side
 
 // The byte at `offset` of one direction of a stream.
@@ -58,6 +60,7 @@ struct Side {
   std::set<FlowId> flows;
   // Datagrams of this side that have not arrived: their number stands in their first bytes.
   std::map<std::uint64_t, std::pair<FlowId, Bytes>> datagrams;
+  std::set<ListenerId> listeners;  // client: asked for or there; exit: there
 
   bool over(const Endpoint& e) const { return e.reset || (e.finished && e.ended); }
 };
@@ -67,6 +70,7 @@ Options options_for(Role role) {
   options.role = role;
   options.max_streams = kMaxStreams;
   options.max_flows = kMaxFlows;
+  if (role == Role::kExit) options.max_listeners = kMaxListeners;
   options.receive_memory_bytes = kReceiveMemory;
   options.send_memory_bytes = kReceiveMemory;
   return options;
@@ -79,8 +83,8 @@ class World {
         window_(1024 * 1024 << (seed % 5)),
         cuts_(seed % 4 != 0),
         max_lanes_(seed % 3 == 0 ? 1 : 2 + seed % 3),
-        client_{Session(options_for(Role::kClient)), true, {}, 0, {}, {}, {}, {}},
-        exit_{Session(options_for(Role::kExit)), false, {}, 0, {}, {}, {}, {}} {
+        client_{Session(options_for(Role::kClient)), true, {}, 0, {}, {}, {}, {}, {}},
+        exit_{Session(options_for(Role::kExit)), false, {}, 0, {}, {}, {}, {}, {}} {
     attach(client_, 1, HelloMode::kNew);
   }
 
@@ -110,7 +114,8 @@ class World {
         if (!side.flows.empty()) send_datagram(side, any_flow(side), pick(20) == 0 ? 65'000 : 2'000);
         break;
       case 0:
-        if (client_.streams.size() < 200) open();
+        if (client_.streams.size() < 200) pick(3) == 0 ? open_at_exit() : open();
+        if (pick(12) == 0) change_listeners(side);
         break;
       case 1:
       case 2:
@@ -204,6 +209,7 @@ class World {
     exit_.session = Session(options_for(Role::kExit));
     exit_.lanes.clear();
     exit_.flows.clear();
+    exit_.listeners.clear();
     for (auto& [id, endpoint] : exit_.streams) {
       if (!exit_.over(endpoint)) endpoint.reset = ResetCode::kSessionLost;
     }
@@ -247,6 +253,41 @@ class World {
       return;
     }
     client_.streams.emplace(*id, Endpoint{});
+  }
+
+  // Somebody connected to a listener.
+  void open_at_exit() {
+    if (exit_.listeners.empty()) return;
+    const ListenerId listener = any_listener(exit_);
+    const auto id = exit_.session.open(listener, some_address(), now_);
+    if (!id) {
+      ASSERT_EQ(id.error().kind, ErrorKind::kLimit);
+      return;
+    }
+    exit_.streams[*id] = {};  // one that was restarted begins with 1 again
+  }
+
+  ListenerId any_listener(const Side& side) {
+    return *std::next(side.listeners.begin(), static_cast<std::ptrdiff_t>(pick(side.listeners.size())));
+  }
+
+  void listen() {
+    const auto id = client_.session.listen(ListenKind::kTcp, some_address());
+    if (id) client_.listeners.insert(*id);
+  }
+
+  void change_listeners(Side& side) {
+    if (side.client && pick(2) == 0) return listen();
+    if (side.listeners.empty()) return;
+    const ListenerId id = any_listener(side);
+    side.session.unlisten(id, ResetCode::kCancelled);
+    side.listeners.erase(id);
+  }
+
+  static Destination some_address() {
+    Destination out;
+    out.kind = Destination::Kind::kIpv4;
+    return out;
   }
 
   void write(Side& side, StreamId id) {
@@ -418,9 +459,7 @@ class World {
             endpoint.reset = ResetCode::kConnectionRefused;
             break;
           }
-          Destination bound;
-          bound.kind = Destination::Kind::kIpv4;
-          side.session.accept(event.stream, bound);
+          side.session.accept(event.stream, some_address());
           endpoint.opened = true;
           break;
         }
@@ -441,6 +480,21 @@ class World {
         case Event::Kind::kWelcome:
           welcomed_ = true;
           welcomed_lanes_.insert(event.lane);
+          if (event.mode != HelloMode::kNew) break;
+          client_.listeners.clear();
+          listen();
+          break;
+        case Event::Kind::kListen:
+          ASSERT_FALSE(side.client);
+          if (pick(6) == 0) {
+            side.session.unlisten(event.listener, ResetCode::kNotAllowed);
+          } else {
+            side.session.listening(event.listener, some_address());
+            side.listeners.insert(event.listener);
+          }
+          break;
+        case Event::Kind::kUnlisten:
+          side.listeners.erase(event.listener);
           break;
         case Event::Kind::kLaneDown:
           drop(side, event.lane);
@@ -451,7 +505,13 @@ class World {
             side.streams.at(event.stream).reset = event.code;
             break;
           }
-          // The code is the one the other side gave, unless both reset at once.
+          // The code is the one the other side gave, unless both reset at once, or its session did: its table
+          // was full, or the listener given up.
+          if (event.code == ResetCode::kLimit ||
+              (is_of_exit(event.stream) && !side.client && event.code == ResetCode::kConnectionRefused)) {
+            side.streams.at(event.stream).reset = event.code;
+            break;
+          }
           EXPECT_EQ(event.code, other(side).streams.at(event.stream).reset);
           side.streams.at(event.stream).reset = event.code;
           break;
@@ -510,7 +570,9 @@ class World {
       EXPECT_TRUE(exit_.over(endpoint)) << "stream " << id << " hangs at the exit: opened " << endpoint.opened
                                         << " finished " << endpoint.finished << " ended " << endpoint.ended;
     }
+    EXPECT_EQ(client_.listeners, exit_.listeners);
     for (Side* side : {&client_, &exit_}) {
+      EXPECT_EQ(side->session.listeners(), side->listeners.size());
       EXPECT_EQ(side->session.streams(), 0U);
       EXPECT_EQ(side->session.buffered_to_send(), 0U);
       EXPECT_EQ(side->session.spare_credit(), kReceiveMemory - kMaxStreams * kMinWindow);

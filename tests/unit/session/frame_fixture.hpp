@@ -201,6 +201,38 @@ inline std::vector<Golden> golden_frames() {
       {"flow_close", FlowCloseFrame{7},
        "13"
        "07"},
+      {"open_of_exit", OpenFrame{5, to_ipv4(ipv4, 50'000), 16'384, 2},
+       "08"
+       "05"
+       "02"
+       "01"
+       "c0000201"
+       "c350"
+       "80004000"},
+      {"listen", ListenFrame{2, ListenKind::kTcp, to_ipv4({127, 0, 0, 1}, 8080)},
+       "14"
+       "02"
+       "00"
+       "01"
+       "7f000001"
+       "1f90"},
+      {"listen_udp", ListenFrame{64, ListenKind::kUdp, to_ipv6(ipv6, 53)},
+       "14"
+       "4040"
+       "01"
+       "04"
+       "20010db8000000000000000000000001"
+       "0035"},
+      {"listening", ListeningFrame{2, to_ipv4({127, 0, 0, 1}, 8080)},
+       "15"
+       "02"
+       "01"
+       "7f000001"
+       "1f90"},
+      {"unlisten", UnlistenFrame{2, ResetCode::kNotAllowed},
+       "16"
+       "02"
+       "02"},
       {"goaway", GoawayFrame{GoawayScope::kSession, GoawayCode::kRevoked, "revoked"},
        "1f"
        "01"
