@@ -152,6 +152,19 @@ void add_proxy(CLI::App& app, const std::string& name, ProxyOptions& proxy, Prox
                  "and after this many bytes, both directions together, at least 1MiB");
 }
 
+void add_forwards(CLI::App& app, ForwardOptions& forwards) {
+  ops::add_parsed_list<frontdoor::ForwardSpec>(app, "-L,--local-forward", forwards.local,
+                                               frontdoor::parse_local_forward,
+                                               "listen here and connect to HOST:PORT from the exit; instead "
+                                               "of a port /PATH of a unix socket; repeatable",
+                                               "[BIND:]PORT:HOST:PORT");
+  ops::add_parsed_list<frontdoor::ForwardSpec>(
+      app, "-R,--remote-forward", forwards.remote, frontdoor::parse_remote_forward,
+      "listen at the exit and connect to HOST:PORT, or to /PATH of a unix socket, from here; the exit has to "
+      "allow it (--allow-listen); repeatable",
+      "[BIND:]PORT:HOST:PORT");
+}
+
 Result<> finish_proxy(const ProxyText& text, ProxyOptions& proxy) {
   constexpr std::uint64_t kSmallestRenewal = 1024 * 1024;
   if (proxy.renew_after.count() < 1) return usage("--renew-after: at least 1s");
@@ -159,7 +172,7 @@ Result<> finish_proxy(const ProxyText& text, ProxyOptions& proxy) {
   if (!text.user.empty() && !text.user_file.empty())
     return usage("--user and --user-file exclude each other");
   if (text.user.empty() && text.user_file.empty()) {
-    if (proxy.listen.address().is_loopback()) return {};
+    if (!proxy.wanted || proxy.listen.address().is_loopback()) return {};
     return usage("a proxy that listens beyond loopback needs --user or --user-file, or anyone could use it");
   }
   Result<frontdoor::Credentials> credentials = read_credentials(text);

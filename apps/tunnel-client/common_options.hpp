@@ -31,6 +31,9 @@ void add_link(CLI::App& app, LinkText& link);
 // The proxy's address under `name`, --user and --user-file.
 void add_proxy(CLI::App& app, const std::string& name, ProxyOptions& proxy, ProxyText& text);
 
+// -L and -R.
+void add_forwards(CLI::App& app, ForwardOptions& forwards);
+
 // Fills in proxy.credentials. kUsage when both options are given, or neither although the address is not
 // loopback.
 Result<> finish_proxy(const ProxyText& text, ProxyOptions& proxy);

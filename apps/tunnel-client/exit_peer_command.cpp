@@ -51,6 +51,11 @@ void add_options(CLI::App& app, ExitPeerOptions& options) {
   ops::add_parsed_list<exit::Rule>(app, "--deny", options.deny, exit::parse_rule,
                                    "keep users from this; stronger than --allow; repeatable",
                                    "CIDR|HOST:PORT");
+  ops::add_parsed_list<exit::ListenRule>(
+      app, "--allow-listen", options.allow_listen, exit::parse_listen_rule,
+      "let users have this port here for reverse forwards (-R), on loopback unless an address is named; "
+      "repeatable; none by default",
+      "[ADDR:]PORT[-PORT]");
   ops::add_parsed<std::string>(app, "--resolver", options.resolver, parse_resolver,
                                "DNS server to use instead of the system's", "ADDR[:PORT]");
   const ops::Parser<std::filesystem::path> parse_path =

@@ -70,6 +70,7 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
   peer.udp.idle_timeout = options.flow_timeout;
   peer.udp.log_destinations = options.log_destinations;
   peer.max_sessions = options.max_sessions;
+  peer.listen_rules = std::make_shared<const exit::ListenRules>(options.allow_listen);
   peer.orphan_timeout = options.orphan_timeout;
   peer.control_refresh = options.control_refresh;
   peer.log_destinations = options.log_destinations;

@@ -21,7 +21,7 @@ struct Mode {
 constexpr Mode kModes[] = {
     {"socks5", "SOCKS5 and HTTP proxy whose connections leave through an exit peer",
      zks::app::socks5_command},
-    {"p2p-client", "the same, with the proxy's address as --socks", zks::app::p2p_client_command},
+    {"p2p-client", "a session with any front doors: proxy, -L and -R forwards", zks::app::p2p_client_command},
     {"exit-peer", "let the holders of your invites reach the internet from here",
      zks::app::exit_peer_command},
     {"invite", "make an access link for a user of this exit", zks::app::invite_command},

@@ -16,8 +16,10 @@
 #include "base/names.hpp"
 #include "base/relay_url.hpp"
 #include "carrier/dial.hpp"
+#include "exit/listen_rules.hpp"
 #include "exit/policy.hpp"
 #include "frontdoor/credentials.hpp"
+#include "frontdoor/forward_spec.hpp"
 #include "link/access_link.hpp"
 
 namespace zks::app {
@@ -41,16 +43,24 @@ struct ProxyOptions {
   std::chrono::seconds renew_after{3'600};  // a lane gets a successor after this time
   std::uint64_t renew_bytes = 64ULL << 30;  // or this many bytes
   std::size_t lanes = 1;                    // at once
+  bool wanted = true;                       // false: no proxy, and no meaning in what follows
   boost::asio::ip::tcp::endpoint listen;
   std::shared_ptr<const frontdoor::Credentials> credentials;  // null: none are asked for
 };
 
+struct ForwardOptions {
+  std::vector<frontdoor::ForwardSpec> local;
+  std::vector<frontdoor::ForwardSpec> remote;
+};
+
+// socks5 and p2p-client: a session with any of these doors, at least one.
 struct Socks5Options {
   CommonOptions common;
   std::string mode = "socks5";  // the name that the user gave it
   WatchOptions watch;
   link::AccessLink link;
   ProxyOptions proxy;
+  ForwardOptions forwards;
 };
 
 struct ExitPeerOptions {
@@ -60,6 +70,7 @@ struct ExitPeerOptions {
   std::optional<Digest> relay_pin;  // only with `relays`
   std::vector<exit::Rule> allow;
   std::vector<exit::Rule> deny;
+  std::vector<exit::ListenRule> allow_listen;
   std::string resolver;             // "ADDR:PORT", IPv6 in brackets; empty: the system's
   std::filesystem::path link_file;  // empty: none
   std::size_t max_streams = 2048;   // of one session (PROTOCOL.md, "Streams")

@@ -8,10 +8,23 @@
 #include "network_options.hpp"
 
 namespace zks::app {
+namespace {
+
+constexpr std::chrono::seconds kDrainTime{5};
+
+}  // namespace
 
 Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_executor executor,
                                                            const CommonOptions& common, link::AccessLink link,
                                                            const ProxyOptions& proxy,
+                                                           tunnel::Client::Handlers handlers) {
+  return create(std::move(executor), common, std::move(link), proxy, {}, nullptr, std::move(handlers));
+}
+
+Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_executor executor,
+                                                           const CommonOptions& common, link::AccessLink link,
+                                                           const ProxyOptions& proxy, ForwardOptions forwards,
+                                                           std::function<void(const Result<>&)> on_answer,
                                                            tunnel::Client::Handlers handlers) {
   auto state = link::StateDirectory::open(common.state_dir);
   if (!state) return state.error();
@@ -33,12 +46,8 @@ Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_e
   auto service = std::make_shared<ProxyService>();
   service->client_ =
       std::make_shared<tunnel::Client>(std::move(executor), std::move(options), std::move(handlers));
-  frontdoor::ProxyServerOptions server;
-  server.listen = proxy.listen;
-  server.credentials = proxy.credentials;
-  auto listening = frontdoor::ProxyServer::listen(service->client_, std::move(server));
-  if (!listening) return listening.error();
-  service->server_ = std::move(*listening);
+  const auto opened = service->open_doors(proxy, std::move(forwards), std::move(on_answer));
+  if (!opened) return opened.error();
   auto watch = exit::InterfaceWatch::start(
       service->client_->executor(),
       [client = service->client_](const exit::InterfaceWatch::Networks&) { client->network_changed(); });
@@ -51,17 +60,60 @@ Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_e
   return service;
 }
 
+Result<> ProxyService::open_doors(const ProxyOptions& proxy, ForwardOptions forwards,
+                                  std::function<void(const Result<>&)> on_answer) {
+  if (proxy.wanted) {
+    frontdoor::ProxyServerOptions options;
+    options.listen = proxy.listen;
+    options.credentials = proxy.credentials;
+    auto listening = frontdoor::ProxyServer::listen(client_, std::move(options));
+    if (!listening) return listening.error();
+    server_ = std::move(*listening);
+  }
+  for (auto& spec : forwards.local) {
+    auto listening = frontdoor::LocalForward::listen(client_, std::move(spec));
+    if (!listening) return listening.error();
+    local_.push_back(std::move(*listening));
+  }
+  for (auto& spec : forwards.remote) {
+    remote_.push_back(
+        std::make_shared<frontdoor::RemoteForward>(client_->executor(), std::move(spec), on_answer));
+    client_->listen(remote_.back());
+  }
+  return {};
+}
+
+std::optional<std::vector<std::string>> ProxyService::addresses() const {
+  std::vector<std::string> out;
+  if (server_) {
+    const auto proxy = server_->local_endpoint();
+    out.push_back(format_host_port(proxy.address().to_string(), proxy.port()));
+  }
+  for (const auto& forward : local_) out.push_back(forward->address());
+  for (const auto& forward : remote_) {
+    if (forward->address().empty()) return std::nullopt;
+    out.push_back(forward->address());
+  }
+  return out;
+}
+
 void ProxyService::start() {
-  server_->start();
+  if (server_) server_->start();
+  for (const auto& forward : local_) forward->start();
   client_->start();
 }
 
 ModeStatus ProxyService::status() const {
   ModeStatus out;
   out.client = client_->status();
-  const auto listen = server_->local_endpoint();
-  out.front_doors.push_back(
-      {"proxy", format_host_port(listen.address().to_string(), listen.port()), server_->connections()});
+  if (server_) {
+    const auto listen = server_->local_endpoint();
+    out.front_doors.push_back(
+        {"proxy", format_host_port(listen.address().to_string(), listen.port()), server_->connections()});
+  }
+  for (const auto& forward : local_) {
+    out.front_doors.push_back({"forward", forward->address(), forward->connections()});
+  }
   return out;
 }
 
@@ -72,7 +124,11 @@ void ProxyService::stop() {
 }
 
 boost::asio::awaitable<void> ProxyService::drain(std::shared_ptr<ProxyService> self) {
-  co_await self->server_->stop();
+  const auto deadline = std::chrono::steady_clock::now() + kDrainTime;
+  self->client_->stop_listening();
+  for (const auto& forward : self->local_) forward->close();
+  if (self->server_) co_await self->server_->stop();
+  for (const auto& forward : self->local_) co_await forward->stop(deadline);
   self->client_->stop();
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A client session with the proxy in front of it. Used by socks5, p2p-client and demo.
+// A client session with its front doors: a proxy, forwards, or both. Used by socks5, p2p-client and demo.
 #pragma once
 
 #include <functional>
@@ -8,7 +8,9 @@
 #include <optional>
 
 #include "exit/interfaces.hpp"
+#include "frontdoor/local_forward.hpp"
 #include "frontdoor/proxy_server.hpp"
+#include "frontdoor/remote_forward.hpp"
 #include "options.hpp"
 #include "tunnel/client.hpp"
 #include "tunnel/wake_watch.hpp"
@@ -25,18 +27,31 @@ class ProxyService : public std::enable_shared_from_this<ProxyService> {
                                                       const CommonOptions& common, link::AccessLink link,
                                                       const ProxyOptions& proxy,
                                                       tunnel::Client::Handlers handlers);
+  // The same with forwards. `on_answer`: what the exit said to one of the remote ones, each time.
+  static Result<std::shared_ptr<ProxyService>> create(boost::asio::any_io_executor executor,
+                                                      const CommonOptions& common, link::AccessLink link,
+                                                      const ProxyOptions& proxy, ForwardOptions forwards,
+                                                      std::function<void(const Result<>&)> on_answer,
+                                                      tunnel::Client::Handlers handlers);
 
   void start();
   // Lets streams finish, for 5 s, then ends the session; the client's on_stopped tells when that is done.
   void stop();
   ModeStatus status() const;
   boost::asio::ip::tcp::endpoint local_endpoint() const { return server_->local_endpoint(); }
+  // The proxy's, those of -L here and of -R at the exit, in the order in which they were given; nothing while
+  // one of -R is not there yet.
+  std::optional<std::vector<std::string>> addresses() const;
 
  private:
   static boost::asio::awaitable<void> drain(std::shared_ptr<ProxyService> self);
+  Result<> open_doors(const ProxyOptions& proxy, ForwardOptions forwards,
+                      std::function<void(const Result<>&)> on_answer);
 
   std::shared_ptr<tunnel::Client> client_;
-  std::shared_ptr<frontdoor::ProxyServer> server_;
+  std::shared_ptr<frontdoor::ProxyServer> server_;  // null: no proxy
+  std::vector<std::shared_ptr<frontdoor::LocalForward>> local_;
+  std::vector<std::shared_ptr<frontdoor::RemoteForward>> remote_;
   std::unique_ptr<exit::InterfaceWatch> network_;
   std::unique_ptr<tunnel::WakeWatch> sleep_;
   bool stopping_ = false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The mode socks5 (and p2p-client): a proxy on this machine, ready once a session with the exit is up.
+// The modes socks5 and p2p-client: front doors on this machine, ready once a session with the exit is up and
+// the exit listens for the reverse forwards.
 #include <boost/asio/io_context.hpp>
 #include <unistd.h>
 
@@ -15,8 +16,10 @@
 namespace zks::app {
 namespace {
 
-std::string address_text(const boost::asio::ip::tcp::endpoint& endpoint) {
-  return format_host_port(endpoint.address().to_string(), endpoint.port());
+void log_doors(bool proxy, const std::vector<std::string>& addresses) {
+  if (!proxy) return log::info("session is up; forwards are ready");
+  log::info("SOCKS5 and HTTP proxy on {}; try: curl --socks5-hostname {} https://example.org/",
+            addresses.front(), addresses.front());
 }
 
 }  // namespace
@@ -26,24 +29,37 @@ Result<> run_socks5(Socks5Options options) {
   ops::ReadyFile ready(options.common.ready_file);
   Result<> result;
   std::shared_ptr<ProxyService> service;
-  bool was_up = false;
+  bool up = false;
+  bool was_ready = false;
 
-  tunnel::Client::Handlers handlers;
-  handlers.on_up = [&] {
-    if (std::exchange(was_up, true)) return;
-    const std::string address = address_text(service->local_endpoint());
-    log::info("SOCKS5 and HTTP proxy on {}; try: curl --socks5-hostname {} https://example.org/", address,
-              address);
-    result = ready.write(::getpid(), {address});
+  // Once the session is up and the exit listens wherever it was asked to.
+  const auto look_whether_ready = [&] {
+    const auto addresses = up && !was_ready ? service->addresses() : std::nullopt;
+    if (!addresses) return;
+    was_ready = true;
+    log_doors(options.proxy.wanted, *addresses);
+    result = ready.write(::getpid(), *addresses);
     if (!result) loop.stop();
     ops::notify_ready("session is up");
   };
+  const auto on_answer = [&](const Result<>& answer) {
+    if (answer) return look_whether_ready();
+    if (was_ready) return log::warn("{}; trying again", answer.error().text);
+    if (result) result = answer;
+    service->stop();
+  };
+  tunnel::Client::Handlers handlers;
+  handlers.on_up = [&] {
+    up = true;
+    look_whether_ready();
+  };
   handlers.on_stopped = [&](const std::optional<Error>& error) {
-    if (error) result = *error;
+    if (error && result) result = *error;
     loop.stop();
   };
-  auto created = ProxyService::create(loop.get_executor(), options.common, std::move(options.link),
-                                      options.proxy, std::move(handlers));
+  auto created =
+      ProxyService::create(loop.get_executor(), options.common, std::move(options.link), options.proxy,
+                           std::move(options.forwards), on_answer, std::move(handlers));
   if (!created) return created.error();
   service = std::move(*created);
   const auto watch = WatchService::start(loop.get_executor(), options.mode, options.watch,

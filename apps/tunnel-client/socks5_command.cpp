@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The command lines of socks5 and p2p-client, which differ in the name of one option.
+// The command lines of socks5 and p2p-client: the same doors, but socks5 always has a proxy.
 #include "commands.hpp"
 #include "common_options.hpp"
 #include "link_source.hpp"
@@ -10,7 +10,7 @@
 namespace zks::app {
 namespace {
 
-int read_and_run(ops::CommandLine& line, const char* mode, const char* listen_option, bool listen_required,
+int read_and_run(ops::CommandLine& line, const char* mode, const char* listen_option, bool always_proxy,
                  int argc, const char* const* argv) {
   Socks5Options options;
   options.mode = mode;
@@ -18,7 +18,7 @@ int read_and_run(ops::CommandLine& line, const char* mode, const char* listen_op
   ProxyText proxy_text;
   add_link(line.app(), link_text);
   add_proxy(line.app(), listen_option, options.proxy, proxy_text);
-  line.app().get_option(listen_option)->required(listen_required);
+  add_forwards(line.app(), options.forwards);
   add_common(line.app(), options.common);
   add_watching(line.app(), options.watch);
   NetworkText network;
@@ -27,6 +27,10 @@ int read_and_run(ops::CommandLine& line, const char* mode, const char* listen_op
   if (const auto status = line.parse(argc, argv)) return *status;
   if (auto done = finish_network(network, options.common); !done) return line.fail(done.error());
 
+  options.proxy.wanted = always_proxy || line.app().get_option(listen_option)->count() > 0;
+  if (!options.proxy.wanted && options.forwards.local.empty() && options.forwards.remote.empty()) {
+    return line.fail(make_error(ErrorKind::kUsage, "nothing to do: give --socks, -L or -R"));
+  }
   const Result<> proxy = finish_proxy(proxy_text, options.proxy);
   if (!proxy) return line.fail(proxy.error());
   Result<link::AccessLink> link = find_link(link_text.argument, link_text.file);
@@ -48,17 +52,21 @@ int socks5_command(int argc, const char* const* argv) {
       "  zks-tunnel-client socks5 --link-file ~/home.link\n"
       "  curl --socks5-hostname 127.0.0.1:1080 https://example.org/\n"
       "  curl --proxy http://127.0.0.1:1080 https://example.org/");
-  return read_and_run(line, "socks5", "--listen", false, argc, argv);
+  return read_and_run(line, "socks5", "--listen", true, argc, argv);
 }
 
 int p2p_client_command(int argc, const char* const* argv) {
   ops::CommandLine line(
       "zks-tunnel-client p2p-client",
-      "Reach an exit peer of your own: here through a SOCKS5 and HTTP proxy at the address of --socks.",
+      "One session with an exit peer of your own and any of these front doors: a SOCKS5 and HTTP proxy "
+      "(--socks), ports here that lead to one place behind the exit (-L), and ports at the exit that lead to "
+      "one place here (-R).",
       "Example:\n"
-      "  zks-tunnel-client p2p-client --link-file ~/home.link --socks 127.0.0.1:1080\n"
-      "  curl --socks5-hostname 127.0.0.1:1080 https://example.org/");
-  return read_and_run(line, "p2p-client", "--socks", true, argc, argv);
+      "  zks-tunnel-client p2p-client --link-file ~/home.link --socks 127.0.0.1:1080 \\\n"
+      "    -L 5432:db.home.example:5432 -R 8080:127.0.0.1:3000\n"
+      "  psql -h 127.0.0.1                    # the database behind the exit\n"
+      "  curl http://127.0.0.1:8080/          # on the exit's machine: the server on port 3000 here");
+  return read_and_run(line, "p2p-client", "--socks", false, argc, argv);
 }
 
 }  // namespace zks::app

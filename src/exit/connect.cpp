@@ -203,31 +203,6 @@ class Attempts {
 
 }  // namespace
 
-ResetCode reset_code_of(const error_code& failure) {
-  switch (failure.value()) {
-    case ECONNREFUSED:
-      return ResetCode::kConnectionRefused;
-    case ENETUNREACH:
-    case ENETDOWN:
-    case EADDRNOTAVAIL:  // no source address for that network
-      return ResetCode::kNetworkUnreachable;
-    case EHOSTUNREACH:
-    case EHOSTDOWN:
-      return ResetCode::kHostUnreachable;
-    case ETIMEDOUT:
-      return ResetCode::kTimedOut;
-    case EACCES:  // a firewall's, by iptables' REJECT or an unreachable route of type "prohibit"
-    case EPERM:
-      return ResetCode::kNotAllowed;
-    case EAFNOSUPPORT:
-      return ResetCode::kAddressNotSupported;
-    case ECONNRESET:
-      return ResetCode::kConnectionReset;
-    default:
-      return ResetCode::kGeneralFailure;
-  }
-}
-
 asio::awaitable<ConnectOutcome> connect(asio::any_io_executor executor, Destination destination,
                                         std::shared_ptr<const Policy> policy,
                                         std::shared_ptr<Resolver> resolver, ConnectOptions options) {

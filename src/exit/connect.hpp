@@ -17,6 +17,7 @@
 #include "exit/policy.hpp"
 #include "exit/resolver.hpp"
 #include "session/destination.hpp"
+#include "tunnel/endpoints.hpp"
 
 namespace zks::exit {
 
@@ -48,7 +49,6 @@ asio::awaitable<ConnectOutcome> connect(asio::any_io_executor executor, session:
 // The address that the destination is without any lookup: of an address type, or a name that spells one.
 std::optional<IpAddress> literal_address(const session::Destination& destination);
 
-// The code for a connect() that failed with this errno.
-session::ResetCode reset_code_of(const boost::system::error_code& failure);
+using tunnel::reset_code_of;
 
 }  // namespace zks::exit

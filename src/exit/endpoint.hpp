@@ -8,7 +8,7 @@
 #include <boost/asio/ip/address.hpp>
 
 #include "exit/ip_address.hpp"
-#include "session/destination.hpp"
+#include "tunnel/endpoints.hpp"
 
 namespace zks::exit {
 
@@ -22,19 +22,6 @@ typename Protocol::endpoint make_endpoint(const IpAddress& address, std::uint16_
   return {boost::asio::ip::address_v6(address.bytes), port};
 }
 
-template <class Endpoint>
-session::Destination make_destination(const Endpoint& endpoint) {
-  session::Destination out;
-  out.port = endpoint.port();
-  if (endpoint.address().is_v4()) {
-    out.kind = session::Destination::Kind::kIpv4;
-    const auto bytes = endpoint.address().to_v4().to_bytes();
-    std::copy(bytes.begin(), bytes.end(), out.address.begin());
-  } else {
-    out.kind = session::Destination::Kind::kIpv6;
-    out.address = endpoint.address().to_v6().to_bytes();
-  }
-  return out;
-}
+using tunnel::make_destination;
 
 }  // namespace zks::exit

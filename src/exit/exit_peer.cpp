@@ -230,13 +230,32 @@ Result<ExitPeer::VisitPtr> ExitPeer::new_visit(const SessionId& id, const tunnel
   options.instance = instance_;
   options.max_streams = options_.max_streams;
   options.max_flows = options_.max_flows;
+  options.max_listeners = options_.listen_rules->empty() ? 0 : kMaxListeners;
   options.orphan_seconds = static_cast<std::uint64_t>(options_.orphan_timeout.count());
   const auto visit = std::make_shared<Visit>();
   visit->claim = claim;
   visit->allowance = guests_.allowance(claim);
   visit->tunnel = std::make_shared<tunnel::Tunnel>(executor_, std::move(options), visit_handlers(visit));
+  const std::weak_ptr<Visit> weak_visit = visit;
+  visit->listeners = std::make_shared<Listeners>(
+      options_.listen_rules, visit->allowance, visit->tunnel,
+      [weak = weak_from_this(), weak_visit](const asio::ip::tcp::endpoint& address) {
+        const auto self = weak.lock();
+        const auto this_visit = weak_visit.lock();
+        return self && this_visit && self->make_way(*this_visit, address);
+      });
   visits_.push_back(visit);
   return visit;
+}
+
+// A client that was killed and started again finds its listener taken by what it left behind.
+bool ExitPeer::make_way(const Visit& visit, const asio::ip::tcp::endpoint& address) {
+  for (const auto& other : visits_) {
+    const bool same_guest =
+        other->claim.invite == visit.claim.invite && other->claim.client_key == visit.claim.client_key;
+    if (same_guest && other->tunnel->orphaned() && other->listeners->close_at(address)) return true;
+  }
+  return false;
 }
 
 bool ExitPeer::end_oldest_orphan(const char* why) {
@@ -272,6 +291,9 @@ tunnel::Tunnel::Handlers ExitPeer::visit_handlers(const VisitPtr& visit) {
     const auto this_visit = weak_visit.lock();
     if (self && this_visit) self->udp_->serve(std::move(flow), this_visit->allowance);
   };
+  handlers.on_listener = [weak_visit](const session::Event& event) {
+    if (const auto this_visit = weak_visit.lock()) this_visit->listeners->on_event(event);
+  };
   handlers.on_goaway = [weak_visit](session::GoawayCode, const std::string&) {
     if (const auto this_visit = weak_visit.lock()) {
       this_visit->tunnel->leave(session::GoawayCode::kShutdown, "");
@@ -291,6 +313,7 @@ tunnel::Tunnel::Handlers ExitPeer::visit_handlers(const VisitPtr& visit) {
     const auto self = weak.lock();
     const auto this_visit = weak_visit.lock();
     if (!self || !this_visit) return;
+    this_visit->listeners->close();
     self->visits_.remove(this_visit);
     self->session_ended_ = true;
     self->tally_.over += this_visit->tunnel->traffic();
@@ -392,8 +415,10 @@ void ExitPeer::stop() {
   guest_timer_.cancel();
   for (const auto& control : controls_) control->stop();
   const std::list<VisitPtr> visits = visits_;
-  for (const auto& visit : visits)
+  for (const auto& visit : visits) {
+    visit->listeners->close();
     visit->tunnel->leave(session::GoawayCode::kShutdown, "the exit is stopping");
+  }
   if (visits_.empty()) {
     asio::post(executor_, [self = shared_from_this()] { self->finish(); });
     return;

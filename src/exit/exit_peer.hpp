@@ -24,6 +24,7 @@
 #include "exit/control_socket.hpp"
 #include "exit/exit_status.hpp"
 #include "exit/guests.hpp"
+#include "exit/listeners.hpp"
 #include "exit/udp_flow.hpp"
 #include "tunnel/tunnel.hpp"
 
@@ -41,6 +42,7 @@ struct ExitPeerOptions {
   std::chrono::seconds orphan_timeout{120};  // how long a session outlives its lane
   std::size_t orphan_memory_bytes = 256 * 1024 * 1024;
   std::chrono::milliseconds control_refresh{0};  // control_socket.hpp
+  std::shared_ptr<const ListenRules> listen_rules = std::make_shared<const ListenRules>();
   bool log_destinations = false;
   std::chrono::milliseconds reconnect_max{15'000};
 };
@@ -71,6 +73,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
     tunnel::Claim claim;
     std::shared_ptr<Allowance> allowance;  // its invite's
     std::shared_ptr<tunnel::Tunnel> tunnel;
+    std::shared_ptr<Listeners> listeners;
     std::size_t connecting = 0;
   };
   using VisitPtr = std::shared_ptr<Visit>;
@@ -97,6 +100,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
                                             Allowance::Admission admission);
   void refuse(const VisitPtr& visit, const tunnel::StreamPtr& stream, session::ResetCode code,
               const std::string& reason);
+  bool make_way(const Visit& visit, const asio::ip::tcp::endpoint& address);
   void look_after_guests();
   void finish();
 

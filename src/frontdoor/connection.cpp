@@ -46,13 +46,13 @@ struct Connection::OpenDone {
   }
 };
 
-Connection::Connection(tcp::socket socket)
+Connection::Connection(tunnel::Socket socket)
     : socket_(std::move(socket)), deadline_(socket_.get_executor()), open_ended_(socket_.get_executor()) {
   error_code ignored;  // a connection that died meanwhile says so when it is read
   socket_.non_blocking(true, ignored);
   socket_.set_option(tcp::no_delay(true), ignored);
-  local_ = socket_.local_endpoint(ignored);
-  remote_ = socket_.remote_endpoint(ignored);
+  local_ = tunnel::tcp_endpoint(socket_.local_endpoint(ignored));
+  remote_ = tunnel::tcp_endpoint(socket_.remote_endpoint(ignored));
 }
 
 Connection::~Connection() {

@@ -18,7 +18,7 @@
 
 #include "base/bytes.hpp"
 #include "carrier/signal.hpp"
-#include "tunnel/stream.hpp"
+#include "tunnel/accept_loop.hpp"
 
 namespace zks::frontdoor {
 
@@ -29,7 +29,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // More waits in the kernel, which then lets the client wait.
   static constexpr std::size_t kMaxInputBytes = 16 * 1024;
 
-  explicit Connection(asio::ip::tcp::socket socket);
+  explicit Connection(tunnel::Socket socket);
   ~Connection();
 
   // What was read and not taken yet. Taken bytes are overwritten: they may have held a password.
@@ -73,6 +73,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // The same, and the client sees RST: what it got was cut off.
   void reset();
   bool gone() const { return gone_; }
+  // Of a TCP connection.
   asio::ip::tcp::endpoint local_endpoint() const { return local_; }
   asio::ip::tcp::endpoint remote_endpoint() const { return remote_; }
   asio::any_io_executor executor() { return socket_.get_executor(); }
@@ -89,7 +90,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_client_readable();
   void client_gone();
 
-  asio::ip::tcp::socket socket_;
+  tunnel::Socket socket_;
   asio::ip::tcp::endpoint local_;
   asio::ip::tcp::endpoint remote_;
   asio::steady_timer deadline_;

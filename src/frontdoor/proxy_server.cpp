@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "frontdoor/proxy_server.hpp"
 
-#include <cerrno>
 #include <exception>
 
 #include <boost/asio/as_tuple.hpp>
@@ -9,7 +8,6 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.hpp"
-#include "base/relay_url.hpp"
 #include "frontdoor/http_door.hpp"
 #include "frontdoor/socks_door.hpp"
 #include "frontdoor/udp_association.hpp"
@@ -17,16 +15,7 @@
 namespace zks::frontdoor {
 namespace {
 
-using asio::ip::tcp;
-using boost::system::error_code;
 using std::chrono::steady_clock;
-
-// Out of descriptors or memory: they come back when connections end, and a new try at once would only spin.
-constexpr std::chrono::milliseconds kAcceptBackoff{100};
-
-bool is_out_of_resources(const error_code& ec) {
-  return ec.value() == EMFILE || ec.value() == ENFILE || ec.value() == ENOBUFS || ec.value() == ENOMEM;
-}
 
 }  // namespace
 
@@ -47,62 +36,39 @@ struct ProxyServer::Served {
 
 Result<std::shared_ptr<ProxyServer>> ProxyServer::listen(std::shared_ptr<tunnel::StreamOpener> opener,
                                                          ProxyServerOptions options) {
-  tcp::acceptor acceptor(opener->executor());
-  error_code ec;
-  acceptor.open(options.listen.protocol(), ec);
-  if (!ec) acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
-  if (!ec) acceptor.bind(options.listen, ec);
-  if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
-  if (ec) {
-    const std::string where = format_host_port(options.listen.address().to_string(), options.listen.port());
-    return make_error(ErrorKind::kIo,
-                      "can't listen on " + where + ": " + ec.message() + "; port 0 takes any free one",
-                      ec.value());
-  }
-  return std::make_shared<ProxyServer>(std::move(opener), std::move(options), std::move(acceptor));
+  auto acceptor = tunnel::listen_on(opener->executor(), options.listen);
+  if (!acceptor) return acceptor.error();
+  return std::make_shared<ProxyServer>(std::move(opener), std::move(options), std::move(*acceptor));
 }
 
 ProxyServer::ProxyServer(std::shared_ptr<tunnel::StreamOpener> opener, ProxyServerOptions options,
-                         tcp::acceptor acceptor)
+                         tunnel::Acceptor acceptor)
     : opener_(std::move(opener)),
       options_(std::move(options)),
-      acceptor_(std::move(acceptor)),
-      local_(acceptor_.local_endpoint()),
-      backoff_(acceptor_.get_executor()),
       connections_(options_.max_connections),
       associations_(options_.max_associations),
       handshakes_(options_.max_handshakes),
-      ended_(acceptor_.get_executor()) {}
+      ended_(opener_->executor()) {
+  loop_ = std::make_shared<tunnel::AcceptLoop>(std::move(acceptor), "the proxy",
+                                               [this](tunnel::Socket socket) { admit(std::move(socket)); });
+}
+
+ProxyServer::~ProxyServer() {
+  loop_->stop();
+}
 
 void ProxyServer::start() {
-  accepting_ = true;
-  asio::co_spawn(acceptor_.get_executor(), accept_loop(shared_from_this()), Served{shared_from_this()});
+  loop_->start();
 }
 
-asio::awaitable<void> ProxyServer::accept_loop(std::shared_ptr<ProxyServer> self) {
-  while (!self->stopping_) {
-    auto [ec, socket] = co_await self->acceptor_.async_accept(asio::as_tuple(asio::use_awaitable));
-    if (self->stopping_) break;
-    if (!ec) {
-      self->admit(std::move(socket));
-    } else if (is_out_of_resources(ec)) {
-      log::warn("can't accept clients of the proxy: {}", ec.message());
-      self->backoff_.expires_after(kAcceptBackoff);
-      co_await self->backoff_.async_wait(asio::as_tuple(asio::use_awaitable));
-    }
-    // Any other error is that of a client that left again (accept(2), "Error handling").
-  }
-  self->accepting_ = false;
-}
-
-void ProxyServer::admit(tcp::socket socket) {
+void ProxyServer::admit(tunnel::Socket socket) {
   if (connections_.full()) return;  // closed by going out of scope
   auto connection = std::make_shared<Connection>(std::move(socket));
   // Counted from here on, not from when the coroutine first runs.
   auto among_handshakes = handshakes_.enter_for_oldest(connection);
   auto among_all = connections_.enter(connection);
   asio::co_spawn(
-      acceptor_.get_executor(),
+      opener_->executor(),
       serve(shared_from_this(), std::move(connection), std::move(among_all), std::move(among_handshakes)),
       Served{shared_from_this()});
 }
@@ -153,15 +119,13 @@ asio::awaitable<void> ProxyServer::serve_socks_client(std::shared_ptr<ProxyServe
 asio::awaitable<void> ProxyServer::stop() {
   const auto self = shared_from_this();
   stopping_ = true;
-  error_code ignored;
-  acceptor_.close(ignored);
-  backoff_.cancel();
+  loop_->stop();
   handshakes_.abort_all();
   associations_.abort_all();  // nothing of theirs could be finished
   const auto deadline = steady_clock::now() + options_.drain_timeout;
   while (!connections_.empty() && steady_clock::now() < deadline) co_await ended_.wait_until(deadline);
   connections_.abort_all();
-  while (!connections_.empty() || accepting_) co_await ended_.wait();
+  while (!connections_.empty()) co_await ended_.wait();
 }
 
 }  // namespace zks::frontdoor

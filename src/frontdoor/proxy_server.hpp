@@ -9,7 +9,7 @@
 // asked on may be closed at any time. `max_connections` clients in all; at that bound a new one is closed at
 // once. `max_associations` of them with UDP ASSOCIATE; one more is refused.
 //
-// Executor: the opener's. Lifetime: shared; start()'s coroutine holds it until stop().
+// Executor: the opener's. Lifetime: shared; coroutines of connections hold it.
 #pragma once
 
 #include <chrono>
@@ -17,13 +17,12 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "base/result.hpp"
 #include "carrier/signal.hpp"
 #include "frontdoor/credentials.hpp"
 #include "frontdoor/crowd.hpp"
-#include "tunnel/stream.hpp"
+#include "tunnel/accept_loop.hpp"
 
 namespace zks::frontdoor {
 
@@ -44,10 +43,13 @@ class ProxyServer : public std::enable_shared_from_this<ProxyServer> {
   static Result<std::shared_ptr<ProxyServer>> listen(std::shared_ptr<tunnel::StreamOpener> opener,
                                                      ProxyServerOptions options);
   ProxyServer(std::shared_ptr<tunnel::StreamOpener> opener, ProxyServerOptions options,
-              asio::ip::tcp::acceptor acceptor);
+              tunnel::Acceptor acceptor);
+  ~ProxyServer();
+  ProxyServer(const ProxyServer&) = delete;
+  ProxyServer& operator=(const ProxyServer&) = delete;
 
   // With the port that the kernel chose when the one asked for was 0.
-  asio::ip::tcp::endpoint local_endpoint() const { return local_; }
+  asio::ip::tcp::endpoint local_endpoint() const { return loop_->local_endpoint(); }
   void start();
   // Refuses new clients and drops unfinished handshakes at once, lets what is open finish until
   // drain_timeout, then ends the rest. Returns when nothing of this server is left running.
@@ -59,25 +61,21 @@ class ProxyServer : public std::enable_shared_from_this<ProxyServer> {
  private:
   struct Served;
 
-  static asio::awaitable<void> accept_loop(std::shared_ptr<ProxyServer> self);
   static asio::awaitable<void> serve(std::shared_ptr<ProxyServer> self, std::shared_ptr<Connection> client,
                                      std::unique_ptr<Crowd::Place> among_all,
                                      std::unique_ptr<Crowd::Place> among_handshakes);
   static asio::awaitable<void> serve_socks_client(std::shared_ptr<ProxyServer> self,
                                                   std::shared_ptr<Connection> client,
                                                   std::unique_ptr<Crowd::Place> among_handshakes);
-  void admit(asio::ip::tcp::socket socket);
+  void admit(tunnel::Socket socket);
 
   std::shared_ptr<tunnel::StreamOpener> opener_;
   ProxyServerOptions options_;
-  asio::ip::tcp::acceptor acceptor_;
-  asio::ip::tcp::endpoint local_;
-  asio::steady_timer backoff_;
+  std::shared_ptr<tunnel::AcceptLoop> loop_;
   Crowd connections_;
   Crowd associations_;     // those of them with UDP ASSOCIATE
   Crowd handshakes_;       // those of them that are not through it
-  carrier::Signal ended_;  // a connection or the accept loop
-  bool accepting_ = false;
+  carrier::Signal ended_;  // a connection
   bool stopping_ = false;
 };
 

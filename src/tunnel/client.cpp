@@ -63,6 +63,7 @@ Client::Client(asio::any_io_executor executor, ClientOptions options, Handlers h
       changed_(executor_),
       pause_(executor_),
       stop_timer_(executor_),
+      ask_again_(executor_),
       clock_(executor_) {}
 
 Client::~Client() = default;
@@ -78,6 +79,7 @@ void Client::start() {
     }
     self->stop_timer_.cancel();
     self->clock_.cancel();
+    self->ask_again_.cancel();
     self->wake_waiters();
     self->stopped();
   });
@@ -256,6 +258,13 @@ Tunnel::Handlers Client::make_handlers() {
   handlers.on_up = [weak = weak_from_this()](session::LaneNumber lane, session::HelloMode mode) {
     if (const auto self = weak.lock()) self->on_up(lane, mode);
   };
+  handlers.on_connection = [weak = weak_from_this()](session::ListenerId id, StreamPtr stream,
+                                                     session::Destination from) {
+    if (const auto self = weak.lock()) self->on_connection(id, std::move(stream), std::move(from));
+  };
+  handlers.on_listener = [weak = weak_from_this()](const session::Event& event) {
+    if (const auto self = weak.lock()) self->on_listener(event);
+  };
   handlers.on_lane_lost = [weak = weak_from_this()](session::LaneNumber lane, const Error& why) {
     if (const auto self = weak.lock()) self->on_lane_lost(lane, why);
   };
@@ -292,7 +301,9 @@ void Client::on_up(session::LaneNumber lane, session::HelloMode mode) {
   failures_ = 0;
   changed_.notify();
   wake_waiters();
+  if (mode == session::HelloMode::kNew) forget_listeners();  // they ended with the session before
   if (!was_up && handlers_.on_up) handlers_.on_up();
+  if (!was_up) ask_for_listeners();
 }
 
 void Client::on_goaway(session::GoawayCode code, const std::string& text) {
@@ -327,6 +338,7 @@ void Client::on_end(const Error& why) {
   attaching_ = 0;
   ended_because_ = why;
   if (tunnel_) history_.session_over(tunnel_->traffic(), why);
+  forget_listeners();
   tunnel_.reset();
   changed_.notify();
 }
@@ -458,6 +470,7 @@ void Client::stop() {
   if (stopping_) return;
   stopping_ = true;
   history_.stopping();
+  stop_listening();
   pause_.cancel();
   wake_waiters();
   if (tunnel_) tunnel_->leave(session::GoawayCode::kShutdown, "");

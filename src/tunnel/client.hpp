@@ -20,6 +20,7 @@
 #include "crypto/noise.hpp"
 #include "link/access_link.hpp"
 #include "tunnel/client_history.hpp"
+#include "tunnel/remote_listener.hpp"
 #include "tunnel/tunnel.hpp"
 
 namespace zks::tunnel {
@@ -62,6 +63,10 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   asio::awaitable<OpenOutcome> open(session::Destination destination) override;
   Result<FlowPtr> open_flow(FlowHandlers handlers) override;
 
+  // client_listen.cpp: for as long as the client runs, or until stop_listening().
+  void listen(std::shared_ptr<RemoteListener> listener);
+  void stop_listening();
+
  private:
   struct Fresh {
     carrier::CarrierPtr carrier;
@@ -86,6 +91,16 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   void watch_clock();
   void attach(Fresh fresh);
   bool wants_its_exit() const;
+  struct Remote {
+    std::shared_ptr<RemoteListener> listener;
+    std::optional<session::ListenerId> id;  // in this session; none: it is to be asked for
+  };
+  Remote* find_remote(session::ListenerId id);
+  void forget_listeners();
+  void ask_for_listeners();
+  void refused(RemoteListener& listener, session::ResetCode code);
+  void on_listener(const session::Event& event);
+  void on_connection(session::ListenerId id, StreamPtr stream, session::Destination from);
   Tunnel::Handlers make_handlers();
   void on_up(session::LaneNumber lane, session::HelloMode mode);
   void log_up(session::HelloMode mode) const;
@@ -122,6 +137,8 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   std::vector<asio::steady_timer*> waiters_;  // open() calls that wait for a session
   asio::steady_timer pause_;
   asio::steady_timer stop_timer_;
+  std::vector<Remote> remote_;
+  asio::steady_timer ask_again_;
   asio::steady_timer clock_;  // wakes run() when a lane is due
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Joins a TCP socket and a stream: the client's last step before the session, and the exit's first after it.
+// Joins a socket and a stream: the client's last step before the session, and the exit's first after it.
 // Two coroutines, one a direction, share the socket. Bytes go from the socket into the session's memory and
 // from there into the socket; what is held for a slow reader is exactly the stream's credit.
 #include <limits>
@@ -27,7 +27,7 @@ constexpr std::uint64_t kWriteBytes = 256 * 1024;
 
 // Shared by both directions; the last to let go closes the socket.
 struct Joint {
-  Joint(tcp::socket s, StreamPtr st, std::shared_ptr<Meter> m)
+  Joint(Socket s, StreamPtr st, std::shared_ptr<Meter> m)
       : socket(std::move(s)), stream(std::move(st)), meter(std::move(m)) {}
 
   std::uint64_t ask(Meter::Direction direction, Meter::Place& place) {
@@ -46,7 +46,7 @@ struct Joint {
     socket.close(ignored);
   }
 
-  tcp::socket socket;
+  Socket socket;
   StreamPtr stream;
   std::shared_ptr<Meter> meter;  // null at the client
   Wakeup upload_done{socket.get_executor()};
@@ -205,11 +205,10 @@ asio::awaitable<void> download(JointPtr joint) {
 
 }  // namespace
 
-asio::awaitable<void> splice(tcp::socket socket, StreamPtr stream, Bytes early,
-                             std::shared_ptr<Meter> meter) {
+asio::awaitable<void> splice(Socket socket, StreamPtr stream, Bytes early, std::shared_ptr<Meter> meter) {
   error_code ignored;
   socket.non_blocking(true, ignored);
-  socket.set_option(tcp::no_delay(true), ignored);
+  socket.set_option(tcp::no_delay(true), ignored);  // a unix socket knows none
   const auto joint = std::make_shared<Joint>(std::move(socket), std::move(stream), std::move(meter));
   watch_for_reset(joint);
   // Whatever the two directions are waiting for, also a reader that never reads: closing the socket ends it.

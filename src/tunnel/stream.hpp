@@ -13,6 +13,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
 #include "session/session.hpp"
@@ -93,10 +94,13 @@ class StreamOpener {
   }
 };
 
-// Copies between a TCP socket and a stream until both directions are over: half-close becomes FIN and back,
+// TCP or a unix socket.
+using Socket = asio::generic::stream_protocol::socket;
+
+// Copies between a socket and a stream until both directions are over: half-close becomes FIN and back,
 // RST becomes RESET and back (SO_LINGER {1,0}). `early` are bytes already read from the socket. Owns the
 // socket. `meter`, where there is one, says how fast.
-asio::awaitable<void> splice(asio::ip::tcp::socket socket, StreamPtr stream, Bytes early,
+asio::awaitable<void> splice(Socket socket, StreamPtr stream, Bytes early,
                              std::shared_ptr<Meter> meter = nullptr);
 
 // Ends a stream that was opened and is not wanted after all.

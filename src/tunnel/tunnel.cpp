@@ -72,8 +72,17 @@ void Tunnel::attach(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNum
 }
 
 asio::awaitable<OpenOutcome> Tunnel::open(session::Destination destination) {
+  auto id = session_.open(std::move(destination), now());
+  co_return co_await await_answer(std::move(id));
+}
+
+asio::awaitable<OpenOutcome> Tunnel::open(session::ListenerId listener, session::Destination from) {
+  auto id = session_.open(listener, std::move(from), now());
+  co_return co_await await_answer(std::move(id));
+}
+
+asio::awaitable<OpenOutcome> Tunnel::await_answer(Result<session::StreamId> id) {
   const auto self = shared_from_this();
-  const auto id = session_.open(std::move(destination), now());
   if (!id) {
     co_return OpenOutcome{nullptr, reset_code(id.error().kind), {}};
   }
@@ -106,6 +115,22 @@ Result<SessionFlowPtr> Tunnel::open_flow() {
   auto flow = std::make_shared<SessionFlow>(shared_from_this(), *id);
   changed();
   return flow;
+}
+
+Result<session::ListenerId> Tunnel::listen(session::ListenKind kind, session::Destination bind) {
+  auto id = session_.listen(kind, std::move(bind));
+  changed();
+  return id;
+}
+
+void Tunnel::listening(session::ListenerId id, session::Destination bound) {
+  session_.listening(id, std::move(bound));
+  changed();
+}
+
+void Tunnel::unlisten(session::ListenerId id, session::ResetCode code) {
+  session_.unlisten(id, code);
+  changed();
 }
 
 void Tunnel::leave(session::GoawayCode code, const std::string& text) {
@@ -284,8 +309,16 @@ void Tunnel::deliver(Event event) {
     case Event::Kind::kGoaway:
       if (handlers_.on_goaway) handlers_.on_goaway(event.goaway, event.text);
       return;
+    case Event::Kind::kListen:
+    case Event::Kind::kListening:
+    case Event::Kind::kUnlisten:
+      if (handlers_.on_listener) handlers_.on_listener(event);
+      return;
     case Event::Kind::kOpen:
-      if (handlers_.on_open) {
+      if (client_ && handlers_.on_connection) {
+        handlers_.on_connection(event.listener, std::make_shared<Stream>(shared_from_this(), event.stream),
+                                std::move(event.address));
+      } else if (handlers_.on_open) {
         handlers_.on_open(std::make_shared<Stream>(shared_from_this(), event.stream),
                           std::move(event.address));
       } else {

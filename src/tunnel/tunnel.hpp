@@ -26,6 +26,9 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   struct Handlers {
     std::function<void(StreamPtr, session::Destination)> on_open;  // exit: the client asks for a destination
     std::function<void(SessionFlowPtr)> on_flow;  // exit: the client has a new flow; dropped, it is refused
+    // Client: somebody at that address connected to a listener of this client's.
+    std::function<void(session::ListenerId, StreamPtr, session::Destination)> on_connection;
+    std::function<void(const session::Event&)> on_listener;              // kListen, kListening and kUnlisten
     std::function<void(session::LaneNumber, session::HelloMode)> on_up;  // client: the exit welcomed the lane
     std::function<void(session::LaneNumber, const Error&)> on_lane_lost;  // if orphaned(): streams wait
     std::function<void(session::GoawayCode, const std::string&)> on_goaway;
@@ -57,6 +60,14 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
 
   // Opens a stream and waits for the exit's answer, at most 30 s.
   asio::awaitable<OpenOutcome> open(session::Destination destination);
+  // Exit: the same for a connection that came to a listener, from `from`.
+  asio::awaitable<OpenOutcome> open(session::ListenerId listener, session::Destination from);
+
+  // Listeners at the exit (session/session.hpp).
+  Result<session::ListenerId> listen(session::ListenKind kind, session::Destination bind);
+  void listening(session::ListenerId id, session::Destination bound);
+  void unlisten(session::ListenerId id, session::ResetCode code);
+  std::uint64_t max_listeners() const { return session_.max_listeners(); }
 
   // Client: kClosed while there is no session; else as Session::open_flow().
   Result<SessionFlowPtr> open_flow();
@@ -92,6 +103,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   session::Session& session() { return session_; }
   static session::TimePoint now() { return std::chrono::steady_clock::now(); }
   void forget(session::StreamId id) { streams_.erase(id); }
+  asio::awaitable<OpenOutcome> await_answer(Result<session::StreamId> id);
   void changed();  // after anything that may have made events or frames
   void deliver_events();
   void deliver(session::Event event);

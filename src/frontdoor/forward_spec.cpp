@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+#include "frontdoor/forward_spec.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include <arpa/inet.h>
+
+#include "base/bytes.hpp"
+#include "frontdoor/http_target.hpp"
+
+namespace zks::frontdoor {
+namespace {
+
+using session::Destination;
+using session::ListenKind;
+
+constexpr std::size_t kMaxPath = 107;  // sun_path, with its NUL
+constexpr std::size_t kMaxSpec = 1024;
+
+Error usage(std::string text) {
+  return make_error(ErrorKind::kUsage, std::move(text));
+}
+
+Error not_a_forward() {
+  return usage("not of the form [BIND:]PORT:HOST:PORT, as in 8080:example.org:80; IPv6 stands in brackets");
+}
+
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+  if (text.empty() || text.size() > 5) return std::nullopt;
+  std::uint32_t value = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return std::nullopt;
+    value = value * 10 + static_cast<std::uint32_t>(c - '0');
+  }
+  if (value > 65'535) return std::nullopt;
+  return static_cast<std::uint16_t>(value);
+}
+
+std::optional<Destination> parse_bind(std::string_view text) {
+  if (text == "*") text = "0.0.0.0";
+  if (text == "localhost") text = "127.0.0.1";
+  Destination out;
+  const bool ipv6 = text.starts_with('[') && text.ends_with(']');
+  out.kind = ipv6 ? Destination::Kind::kIpv6 : Destination::Kind::kIpv4;
+  const std::string address(ipv6 ? text.substr(1, text.size() - 2) : text);
+  if (::inet_pton(ipv6 ? AF_INET6 : AF_INET, address.c_str(), out.address.data()) != 1) return std::nullopt;
+  if (address.find('\0') != std::string::npos) return std::nullopt;
+  return out;
+}
+
+// Takes [BIND:]PORT: off the front.
+Result<ForwardPlace> take_listen(std::string_view& text) {
+  ForwardPlace place;
+  std::string_view bind = "127.0.0.1";
+  std::size_t end = text.find(':');
+  if (text.starts_with('[')) end = text.find("]:");
+  if (end == std::string_view::npos) return not_a_forward();
+  if (text[end] == ']') ++end;
+  const std::string_view front = text.substr(0, end);
+  auto port = parse_port(front);
+  if (!port) {
+    bind = front;
+    text.remove_prefix(end + 1);
+    end = text.find(':');
+    if (end == std::string_view::npos) return not_a_forward();
+    port = parse_port(text.substr(0, end));
+  }
+  text.remove_prefix(end + 1);
+  const auto address = parse_bind(bind);
+  if (!address) return usage("the address to listen on is not an IP address, localhost or *");
+  if (!port) return not_a_forward();
+  place.address = *address;
+  place.address.port = *port;
+  return place;
+}
+
+Result<ForwardPlace> parse_path(std::string_view text) {
+  if (text.size() > kMaxPath) return usage("the path of a unix socket has at most 107 bytes");
+  if (text.find('\0') != std::string_view::npos || text.size() < 2) return usage("not the path of a socket");
+  ForwardPlace place;
+  place.path = std::string(text);
+  return place;
+}
+
+Result<ForwardPlace> parse_target(std::string_view text) {
+  if (text.starts_with('/')) return parse_path(text);
+  const auto destination = parse_authority(text, std::nullopt);
+  if (!destination || destination->port == 0) return not_a_forward();
+  ForwardPlace place;
+  place.address = *destination;
+  return place;
+}
+
+// Where /PATH: ends: HOST:PORT stands behind it, and paths may have colons.
+std::size_t end_of_path(std::string_view text) {
+  const std::size_t port = text.rfind(':');
+  if (port == std::string_view::npos || port == 0) return std::string_view::npos;
+  if (text[port - 1] == ']') {
+    const std::size_t bracket = text.rfind(":[", port);
+    return bracket;
+  }
+  return text.rfind(':', port - 1);
+}
+
+Result<ForwardSpec> parse(std::string_view text) {
+  ForwardSpec spec;
+  if (text.size() > kMaxSpec) return not_a_forward();
+  const bool to_path = !text.starts_with('/') && text.find(":/") != std::string_view::npos;
+  if (!to_path && text.ends_with("/udp")) {
+    spec.kind = ListenKind::kUdp;
+    text.remove_suffix(4);
+  } else if (!to_path && text.ends_with("/tcp")) {
+    text.remove_suffix(4);
+  }
+  if (text.starts_with('/')) {
+    const std::size_t end = end_of_path(text);
+    if (end == std::string_view::npos) return not_a_forward();
+    auto path = parse_path(text.substr(0, end));
+    if (!path) return path.error();
+    spec.listen = std::move(*path);
+    text.remove_prefix(end + 1);
+  } else {
+    auto listen = take_listen(text);
+    if (!listen) return listen.error();
+    spec.listen = std::move(*listen);
+  }
+  auto target = parse_target(text);
+  if (!target) return target.error();
+  spec.target = std::move(*target);
+  if (spec.kind == ListenKind::kUdp) return usage("UDP can't be forwarded yet; SOCKS5 carries it");
+  return spec;
+}
+
+}  // namespace
+
+Result<ForwardSpec> parse_local_forward(std::string_view text) {
+  auto spec = parse(text);
+  if (spec && spec->target.is_unix()) {
+    return usage("a unix socket at the exit can't be reached, only HOST:PORT");
+  }
+  return spec;
+}
+
+Result<ForwardSpec> parse_remote_forward(std::string_view text) {
+  auto spec = parse(text);
+  if (spec && spec->listen.is_unix()) return usage("the exit does not listen on unix sockets, only on PORT");
+  return spec;
+}
+
+std::string to_text(const ForwardPlace& place) {
+  return place.is_unix() ? printable(place.path) : session::to_text(place.address);
+}
+
+std::string to_text(const ForwardSpec& spec) {
+  return to_text(spec.listen) + ":" + to_text(spec.target) + (spec.kind == ListenKind::kUdp ? "/udp" : "");
+}
+
+bool is_open_to_others(const ForwardPlace& place) {
+  if (place.is_unix()) return false;
+  const auto& bytes = place.address.address;
+  if (place.address.kind == Destination::Kind::kIpv4) return bytes[0] != 127;
+  const bool zeros = std::all_of(bytes.begin(), bytes.end() - 1, [](auto byte) { return byte == 0; });
+  return !zeros || bytes[15] != 1;
+}
+
+}  // namespace zks::frontdoor

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+#include "frontdoor/local_forward.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <unistd.h>
+
+#include "base/log.hpp"
+#include "base/relay_url.hpp"
+#include "carrier/spawn.hpp"
+#include "tunnel/endpoints.hpp"
+
+namespace zks::frontdoor {
+
+Result<std::shared_ptr<LocalForward>> LocalForward::listen(std::shared_ptr<tunnel::StreamOpener> opener,
+                                                           ForwardSpec spec, std::size_t max_connections) {
+  auto acceptor =
+      spec.listen.is_unix()
+          ? tunnel::listen_on(opener->executor(), std::filesystem::path(spec.listen.path))
+          : tunnel::listen_on(opener->executor(), tunnel::make_endpoint<asio::ip::tcp>(spec.listen.address));
+  if (!acceptor) return acceptor.error();
+  if (is_open_to_others(spec.listen)) {
+    log::warn("the forward on {} is open to whoever can reach this machine", to_text(spec.listen));
+  }
+  return std::make_shared<LocalForward>(std::move(opener), std::move(spec), std::move(*acceptor),
+                                        max_connections);
+}
+
+LocalForward::LocalForward(std::shared_ptr<tunnel::StreamOpener> opener, ForwardSpec spec,
+                           tunnel::Acceptor acceptor, std::size_t max_connections)
+    : opener_(std::move(opener)),
+      spec_(std::move(spec)),
+      connections_(max_connections),
+      ended_(opener_->executor()) {
+  loop_ = std::make_shared<tunnel::AcceptLoop>(std::move(acceptor), "a forward",
+                                               [this](tunnel::Socket socket) { admit(std::move(socket)); });
+}
+
+LocalForward::~LocalForward() {
+  close();
+}
+
+std::string LocalForward::address() const {
+  if (spec_.listen.is_unix()) return spec_.listen.path;
+  const auto local = loop_->local_endpoint();
+  return format_host_port(local.address().to_string(), local.port());
+}
+
+void LocalForward::admit(tunnel::Socket socket) {
+  if (connections_.full()) return;  // closed by going out of scope
+  auto client = std::make_shared<Connection>(std::move(socket));
+  auto place = connections_.enter(client);
+  asio::co_spawn(opener_->executor(), serve(shared_from_this(), std::move(client), std::move(place)),
+                 [self = shared_from_this()](std::exception_ptr failure) {
+                   self->ended_.notify();
+                   carrier::RethrowFailure{}(failure);
+                 });
+}
+
+asio::awaitable<void> LocalForward::serve(std::shared_ptr<LocalForward> self,
+                                          std::shared_ptr<Connection> client,
+                                          std::unique_ptr<Crowd::Place> place) {
+  const auto until_the_end = std::move(place);
+  tunnel::OpenOutcome outcome = co_await Connection::open(client, self->opener_, self->spec_.target.address,
+                                                          Connection::End::kMayHalfClose);
+  if (client->gone()) co_return;
+  if (!outcome.stream) {
+    log::warn("a connection to the forward on {} failed: {}", self->address(),
+              session::describe(outcome.code));
+    client->reset();
+    co_return;
+  }
+  co_await Connection::splice(client, std::move(outcome.stream));
+}
+
+void LocalForward::close() {
+  if (std::exchange(closed_, true)) return;
+  loop_->stop();
+  if (spec_.listen.is_unix()) ::unlink(spec_.listen.path.c_str());
+}
+
+asio::awaitable<void> LocalForward::stop(std::chrono::steady_clock::time_point deadline) {
+  const auto self = shared_from_this();
+  close();
+  while (!connections_.empty() && std::chrono::steady_clock::now() < deadline) {
+    co_await ended_.wait_until(deadline);
+  }
+  connections_.abort_all();
+  while (!connections_.empty()) co_await ended_.wait();
+}
+
+}  // namespace zks::frontdoor

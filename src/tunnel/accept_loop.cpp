@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+#include "tunnel/accept_loop.hpp"
+
+#include <cerrno>
+#include <cstring>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <sys/stat.h>
+
+#include "base/log.hpp"
+#include "base/relay_url.hpp"
+#include "carrier/spawn.hpp"
+
+namespace zks::tunnel {
+namespace {
+
+using asio::ip::tcp;
+using boost::system::error_code;
+
+// Out of descriptors or memory: they come back when connections end, and a new try at once would only spin.
+constexpr std::chrono::milliseconds kAcceptBackoff{100};
+
+bool is_out_of_resources(const error_code& ec) {
+  return ec.value() == EMFILE || ec.value() == ENFILE || ec.value() == ENOBUFS || ec.value() == ENOMEM;
+}
+
+template <class Endpoint>
+error_code listen_with(Acceptor& acceptor, const Endpoint& address, bool reuse) {
+  error_code ec;
+  acceptor.open(asio::generic::stream_protocol(address.protocol()), ec);
+  if (!ec && reuse) acceptor.set_option(Acceptor::reuse_address(true), ec);
+  if (!ec) acceptor.bind(asio::generic::stream_protocol::endpoint(address), ec);
+  if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
+  return ec;
+}
+
+// Nobody listens on it any more.
+bool is_left_behind(const asio::any_io_executor& executor, const std::filesystem::path& path) {
+  struct stat what {};
+  if (::lstat(path.c_str(), &what) != 0 || !S_ISSOCK(what.st_mode)) return false;
+  asio::local::stream_protocol::socket probe(executor);
+  error_code ec;
+  probe.connect(asio::local::stream_protocol::endpoint(path.string()), ec);
+  return ec.value() == ECONNREFUSED;
+}
+
+// Of the process; nothing else makes files meanwhile, for there is one thread.
+class OnlyOwner {
+ public:
+  OnlyOwner() : before_(::umask(S_IRWXG | S_IRWXO)) {}
+  ~OnlyOwner() { ::umask(before_); }
+  OnlyOwner(const OnlyOwner&) = delete;
+  OnlyOwner& operator=(const OnlyOwner&) = delete;
+
+ private:
+  mode_t before_;
+};
+
+}  // namespace
+
+Result<Acceptor> listen_on(const asio::any_io_executor& executor, const tcp::endpoint& address) {
+  Acceptor acceptor(executor);
+  const error_code ec = listen_with(acceptor, address, /*reuse=*/true);
+  if (!ec) return acceptor;
+  const std::string where = format_host_port(address.address().to_string(), address.port());
+  return make_error(ErrorKind::kIo,
+                    "can't listen on " + where + ": " + ec.message() + "; port 0 takes any free one",
+                    ec.value());
+}
+
+Result<Acceptor> listen_on(const asio::any_io_executor& executor, const std::filesystem::path& path) {
+  const OnlyOwner only_owner;
+  const asio::local::stream_protocol::endpoint address(path.string());
+  Acceptor acceptor(executor);
+  error_code ec = listen_with(acceptor, address, /*reuse=*/false);
+  if (ec.value() == EADDRINUSE && is_left_behind(executor, path)) {
+    ::unlink(path.c_str());
+    acceptor = Acceptor(executor);
+    ec = listen_with(acceptor, address, /*reuse=*/false);
+  }
+  if (!ec) return acceptor;
+  return make_error(ErrorKind::kIo, "can't listen on " + printable(path.string()) + ": " + ec.message(),
+                    ec.value());
+}
+
+tcp::endpoint tcp_endpoint(const asio::generic::stream_protocol::endpoint& endpoint) {
+  tcp::endpoint out;
+  const int family = endpoint.protocol().family();
+  if ((family != AF_INET && family != AF_INET6) || endpoint.size() > out.capacity()) return out;
+  std::memcpy(out.data(), endpoint.data(), endpoint.size());
+  out.resize(endpoint.size());
+  return out;
+}
+
+AcceptLoop::AcceptLoop(Acceptor acceptor, std::string what, Handler handler)
+    : acceptor_(std::move(acceptor)),
+      what_(std::move(what)),
+      handler_(std::move(handler)),
+      wake_(acceptor_.get_executor()) {
+  error_code ignored;
+  local_ = tcp_endpoint(acceptor_.local_endpoint(ignored));
+}
+
+void AcceptLoop::start() {
+  asio::co_spawn(acceptor_.get_executor(), run(shared_from_this()), carrier::RethrowFailure{});
+}
+
+asio::awaitable<void> AcceptLoop::run(std::shared_ptr<AcceptLoop> self) {
+  while (!self->stopped_) {
+    if (self->paused_) {
+      co_await self->wake_.wait();
+      continue;
+    }
+    auto [ec, socket] = co_await self->acceptor_.async_accept(asio::as_tuple(asio::use_awaitable));
+    if (self->stopped_) break;
+    if (!ec) {
+      const Handler handler = self->handler_;  // it may call stop()
+      handler(std::move(socket));
+    } else if (is_out_of_resources(ec)) {
+      log::warn("can't accept connections of {}: {}", self->what_, ec.message());
+      co_await self->wake_.wait_until(std::chrono::steady_clock::now() + kAcceptBackoff);
+    }
+    // Any other error is that of a client that left again (accept(2), "Error handling").
+  }
+}
+
+void AcceptLoop::stop() {
+  stopped_ = true;
+  handler_ = nullptr;
+  error_code ignored;
+  acceptor_.close(ignored);
+  wake_.notify();
+}
+
+void AcceptLoop::resume() {
+  paused_ = false;
+  wake_.notify();
+}
+
+}  // namespace zks::tunnel

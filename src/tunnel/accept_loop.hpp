@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+//
+// Accepting connections on a TCP address or a unix socket: the proxy's, those of forwards, and the exit's for
+// its clients. Whoever is given a socket counts it.
+//
+// Executor: the acceptor's. Lifetime: shared; its coroutine holds it until stop().
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/basic_socket_acceptor.hpp>
+
+#include "base/result.hpp"
+#include "carrier/signal.hpp"
+#include "tunnel/stream.hpp"
+
+namespace zks::tunnel {
+
+using Acceptor = asio::basic_socket_acceptor<asio::generic::stream_protocol>;
+
+// kIo when the address can't be listened on, with errno as `detail`.
+Result<Acceptor> listen_on(const asio::any_io_executor& executor, const asio::ip::tcp::endpoint& address);
+// A unix socket (0600). What a dead process left under this name is replaced; a socket that somebody listens
+// on, or anything else there, is an error.
+Result<Acceptor> listen_on(const asio::any_io_executor& executor, const std::filesystem::path& path);
+
+// Both of sockets that are TCP ones.
+asio::ip::tcp::endpoint tcp_endpoint(const asio::generic::stream_protocol::endpoint& endpoint);
+
+class AcceptLoop : public std::enable_shared_from_this<AcceptLoop> {
+ public:
+  using Handler = std::function<void(Socket)>;
+
+  // `what` is for the log: "the proxy".
+  AcceptLoop(Acceptor acceptor, std::string what, Handler handler);
+
+  void start();
+  // No connection is handed over after this.
+  void stop();
+  // While there is no place for more, connections wait in the kernel.
+  void pause() { paused_ = true; }
+  void resume();
+  // As the kernel chose it when port 0 was asked for.
+  asio::ip::tcp::endpoint local_endpoint() const { return local_; }
+
+ private:
+  static asio::awaitable<void> run(std::shared_ptr<AcceptLoop> self);
+
+  Acceptor acceptor_;
+  asio::ip::tcp::endpoint local_;
+  std::string what_;
+  Handler handler_;
+  carrier::Signal wake_;
+  bool paused_ = false;
+  bool stopped_ = false;
+};
+
+}  // namespace zks::tunnel

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: MIT
+"""-L and -R with real programs: Redis behind the exit, curl at the exit's port to a web server here; what outlives a
+lost relay and an exit that is started again; refusals that say why; how connections end; the config file."""
+import shutil
+import socket
+
+import pytest
+from harness import servers, socks
+from harness.chain import LOST, RESUMED, wait_for_words
+from harness.process import CLIENT_PROGRAM, Program, ReadyProgram, run, wait_until
+
+BACK_WITHIN_SECONDS = 30
+REQUEST, RESPONSE = b"request " * 10_000, b"response " * 10_000
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def p2p_command(chain, *options, name="p2p"):
+    link_file = chain.directory / f"{name}.link"
+    link_file.write_text(str(chain.exit.link()) + "\n")
+    link_file.chmod(0o600)
+    return [CLIENT_PROGRAM, "p2p-client", "--link-file", link_file, "--state-dir", chain.directory / f"{name}-state",
+            "--relay-ca", chain.authority.ca_file, *options]
+
+
+@pytest.fixture
+def start(programs):
+    """Starts a p2p-client with these options at a chain's exit."""
+
+    def begin(chain, *options, name="p2p", **how):
+        client = ReadyProgram(name, p2p_command(chain, *options, name=name), chain.directory, **how)
+        programs.append(client)
+        return client
+
+    return begin
+
+
+@pytest.fixture
+def redis(tmp_path, programs):
+    """A Redis server on a port of its own; `.port`."""
+    if shutil.which("redis-server") is None:
+        pytest.fail("redis-server is missing; scripts/setup installs it")
+    port = free_port()
+    server = Program("redis", ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", tmp_path],
+                     tmp_path)
+    programs.append(server)
+    wait_for_words_in_stdout(server, "Ready to accept connections")
+    server.port = port
+    return server
+
+
+def wait_for_words_in_stdout(program, words):
+    wait_until(lambda: words in program.stdout(), 15, f"{program.name} says {words!r}")
+
+
+def redis_cli(*arguments):
+    done = run(["redis-cli", *arguments])
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def curl(url, *options):
+    return run(["curl", "-sS", "--max-time", "20", *options, url])
+
+
+def test_redis_behind_the_exit_by_port_and_by_unix_socket(tunnel, start, redis, tmp_path):
+    path = tmp_path / "redis.sock"
+    client = start(tunnel, "-L", f"0:127.0.0.1:{redis.port}", "--local-forward", f"{path}:127.0.0.1:{redis.port}")
+    host, port = client.address(0)
+    assert client.addresses[1] == str(path)
+    assert redis_cli("-h", host, "-p", str(port), "set", "key", "value") == "OK"
+    assert redis_cli("-s", str(path), "get", "key") == "value"
+    assert path.stat().st_mode & 0o077 == 0, "nobody else's"
+    assert client.stop() == 0
+    assert not path.exists()
+
+
+def test_a_unix_socket_that_was_left_behind_is_replaced_and_a_file_is_not(tunnel, start, redis, tmp_path):
+    path = tmp_path / "left.sock"
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(path))
+    left.close()
+    client = start(tunnel, "-L", f"{path}:127.0.0.1:{redis.port}")
+    assert redis_cli("-s", str(path), "ping") == "PONG"
+    client.stop()
+    path.write_text("mine")
+    refused = run(p2p_command(tunnel, "-L", f"{path}:127.0.0.1:{redis.port}", name="second"))
+    assert refused.returncode == 1
+    assert "can't listen on" in refused.stderr
+    assert path.read_text() == "mine"
+
+
+def test_the_exit_s_policy_holds_for_forwards(tunnel, start):
+    client = start(tunnel, "-L", "0:127.0.0.2:80")
+    with socket.create_connection(client.address()) as near:
+        with pytest.raises(ConnectionResetError):
+            near.recv(1)
+    wait_for_words(client, "not allowed by the exit's policy", 5)
+
+
+def test_curl_at_the_exit_reaches_a_server_here(new_chain, start, web, tmp_path):
+    port = free_port()
+    chain = new_chain(exit_options=("--allow-listen", str(port)))
+    (web.root / "forwarded").write_text("from here")
+    client = start(chain, "-R", f"{port}:127.0.0.1:{web.http_port}")
+    assert client.addresses == [f"127.0.0.1:{port}"]
+    assert curl(f"http://127.0.0.1:{port}/forwarded").stdout == "from here"
+    assert client.stop() == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
+def test_reverse_to_a_unix_socket_and_any_port(new_chain, start, tmp_path):
+    low = free_port()
+    chain = new_chain(exit_options=("--allow-listen", f"{low}-{min(low + 50, 65535)}"))
+    path = tmp_path / "here.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        client = start(chain, "-R", f"0:{path}")
+        with socket.create_connection(client.address()) as near:
+            far, _ = listener.accept()
+            with far:
+                near.sendall(b"question")
+                assert socks.read_exactly(far, 8) == b"question"
+                far.sendall(b"answer")
+                assert socks.read_exactly(near, 6) == b"answer"
+
+
+@pytest.mark.parametrize("bind, advice", [("8099", "--allow-listen 8099"), ("0.0.0.0:8088", "--allow-listen 0.0.0.0:8088"),
+                                          ("80", "--allow-listen 80")])
+def test_what_the_exit_does_not_allow_is_said_with_the_remedy(new_chain, bind, advice):
+    chain = new_chain(exit_options=("--allow-listen", "8088", "--allow-listen", "1-1023"))
+    refused = run(p2p_command(chain, "-R", f"{bind}:127.0.0.1:1"))
+    assert refused.returncode == 3
+    assert "the exit does not allow it" in refused.stderr and advice in refused.stderr
+
+
+def test_an_exit_without_the_option_allows_none(tunnel):
+    refused = run(p2p_command(tunnel, "-R", "8080:127.0.0.1:1", name="none"))
+    assert refused.returncode == 3
+    assert "--allow-listen 8080" in refused.stderr
+
+
+def test_a_port_that_something_else_has(new_chain):
+    with servers.accepting() as other:
+        chain = new_chain(exit_options=("--allow-listen", str(other.port)))
+        refused = run(p2p_command(chain, "-R", f"{other.port}:127.0.0.1:1"))
+    assert refused.returncode == 3
+    assert "something else has that address" in refused.stderr
+
+
+def test_a_client_that_was_killed_gets_its_port_again(new_chain, start):
+    port = free_port()
+    chain = new_chain(exit_options=("--allow-listen", str(port)))
+    with servers.accepting() as server:
+        start(chain, "-R", f"{port}:127.0.0.1:{server.port}").kill()
+        wait_for_words(chain.exit, "lost its lane", 10)
+        start(chain, "-R", f"{port}:127.0.0.1:{server.port}")
+        with socket.create_connection(("127.0.0.1", port)) as near, server.next() as far:
+            near.sendall(b"x")
+            assert far.recv(1) == b"x"
+
+
+@pytest.fixture
+def reverse(new_chain, start):
+    """A chain with an -R to a server here; connect() gives the two ends of a connection through it."""
+    port = free_port()
+    chain = new_chain(exit_options=("--allow-listen", str(port)))
+    with servers.accepting() as server:
+        chain.p2p = start(chain, "-R", f"{port}:127.0.0.1:{server.port}")
+        chain.port = port
+
+        def connect():
+            near = socket.create_connection(("127.0.0.1", port), timeout=20)
+            return near, server.next()
+
+        chain.connect = connect
+        yield chain
+
+
+def read_to_end(sock):
+    data = b""
+    while chunk := sock.recv(65536):
+        data += chunk
+    return data
+
+
+def test_both_directions_half_close_through_a_reverse_forward(reverse):
+    for swap in (False, True):
+        ends = reverse.connect()
+        first, second = reversed(ends) if swap else ends
+        with first, second:
+            first.sendall(REQUEST)
+            first.shutdown(socket.SHUT_WR)
+            assert read_to_end(second) == REQUEST
+            second.sendall(RESPONSE)
+            second.shutdown(socket.SHUT_WR)
+            assert read_to_end(first) == RESPONSE
+
+
+def test_resets_pass_both_ways_through_a_reverse_forward(reverse):
+    for swap in (False, True):
+        ends = reverse.connect()
+        first, second = reversed(ends) if swap else ends
+        with first, second:
+            first.sendall(b"a")
+            assert second.recv(1) == b"a"
+            socks.abort(first)
+            with pytest.raises(ConnectionResetError):
+                second.recv(1)
+
+
+def test_a_target_that_refuses_resets_whoever_connected(new_chain, start):
+    port, nobody = free_port(), free_port()
+    chain = new_chain(exit_options=("--allow-listen", str(port)))
+    start(chain, "-R", f"{port}:127.0.0.1:{nobody}")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as near:
+        with pytest.raises(ConnectionResetError):
+            near.recv(1)
+
+
+def test_a_reverse_connection_outlives_the_relay(reverse):
+    near, far = reverse.connect()
+    with near, far:
+        near.sendall(b"before")
+        assert socks.read_exactly(far, 6) == b"before"
+        reverse.relay.kill()
+        wait_for_words(reverse.p2p, LOST, 20)
+        near.sendall(b"during")
+        late = socket.create_connection(("127.0.0.1", reverse.port), timeout=BACK_WITHIN_SECONDS)
+        reverse.relay.start()
+        wait_for_words(reverse.p2p, RESUMED, BACK_WITHIN_SECONDS)
+        assert socks.read_exactly(far, 6) == b"during"
+        late.close()
+
+
+def test_a_new_exit_listens_again(reverse):
+    state = reverse.exit.state
+    reverse.exit.kill()
+    wait_until(lambda: not reverse.exit.alive(), 5, "the exit is gone")
+    reverse.start_exit("again", "--allow-listen", str(reverse.port), state=state)
+    wait_for_words(reverse.p2p, "the exit listens on", BACK_WITHIN_SECONDS, times=2)
+    near, far = reverse.connect()
+    with near, far:
+        far.sendall(b"again")
+        assert socks.read_exactly(near, 5) == b"again"
+
+
+def test_all_front_doors_from_a_config_file(new_chain, start, redis, web):
+    port = free_port()
+    chain = new_chain(exit_options=("--allow-listen", str(port)))
+    config = chain.directory / "client.toml"
+    config.write_text(f'socks = "127.0.0.1:0"\n'
+                      f'local-forward = ["0:127.0.0.1:{redis.port}", "[::1]:0:127.0.0.1:{redis.port}"]\n'
+                      f'remote-forward = ["{port}:127.0.0.1:{web.http_port}"]\n')
+    client = start(chain, "--config", config)
+    assert len(client.addresses) == 4
+    assert curl(f"http://127.0.0.1:{web.http_port}/", "--socks5-hostname", client.addresses[0]).returncode == 0
+    for index in (1, 2):
+        host, local = client.address(index)
+        assert redis_cli("-h", host, "-p", str(local), "ping") == "PONG"
+    assert client.addresses[3] == f"127.0.0.1:{port}"
+    assert curl(f"http://127.0.0.1:{port}/").returncode == 0
+
+
+def test_a_client_without_a_front_door_is_wrong_usage(tunnel):
+    done = run(p2p_command(tunnel, name="idle"))
+    assert done.returncode == 2
+    assert "give --socks, -L or -R" in done.stderr
+
+
+@pytest.mark.parametrize("option", [("-L", "8080"), ("-L", "8080:/run/x"), ("-R", "/run/x:a:1"), ("-L", "1:::1:80"),
+                                    ("-L", "nowhere:1:a:1"), ("-L", "53:a:53/udp")])
+def test_forwards_that_are_none_are_wrong_usage(tunnel, option):
+    done = run(p2p_command(tunnel, *option, name="wrong"))
+    assert done.returncode == 2
+    assert option[0] in done.stderr or "forward" in done.stderr
+
+
+@pytest.mark.load
+def test_a_thousand_connections_through_a_local_forward(tunnel, start):
+    with servers.accepting() as server:
+        client = start(tunnel, "-L", f"0:127.0.0.1:{server.port}")
+        pairs = []
+        try:
+            for number in range(1000):
+                near = socket.create_connection(client.address(), timeout=30)
+                pairs.append((near, server.next()))
+            for number, (near, far) in enumerate(pairs):
+                near.sendall(number.to_bytes(4, "big"))
+            for number, (near, far) in enumerate(pairs):
+                assert int.from_bytes(socks.read_exactly(far, 4), "big") == number
+        finally:
+            for near, far in pairs:
+                near.close()
+                far.close()
