@@ -7,6 +7,7 @@ All of it runs in a network namespace without a way out: what is let through rea
 import contextlib
 import ipaddress
 import socket
+import tempfile
 
 import pytest
 from harness import namespace, socks
@@ -139,9 +140,27 @@ class Udp:
         return "failed"
 
 
+class Forward:
+    """-L: a unix socket here for each target, which was given when the client began. Its log has the answer's words."""
+
+    said = "stream: "
+
+    def knock(self, exit_peer, host):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(30)
+            sock.connect(str(exit_peer.forwards[host]))
+            with contextlib.suppress(ConnectionResetError):
+                if sock.recv(1):
+                    return "connected"
+        words = exit_peer.client.stderr().splitlines()[-1]
+        assert f"forward on {exit_peer.forwards[host]} failed" in words, (host, words)
+        return "refused" if "not allowed by the exit's policy" in words else "failed"
+
+
 # What a new door takes: an entry here.
-DOORS = {"udp": Udp(), "socks5": Socks5(), "connect": Http("CONNECT {}"), "absolute": Http("GET http://{}/")}
-SOCKS_DOORS = ("socks5", "udp")
+DOORS = {"socks5": Socks5(), "connect": Http("CONNECT {}"), "absolute": Http("GET http://{}/"), "udp": Udp(),
+         "forward": Forward()}
+SOCKS_DOORS, HTTP_DOORS = ("socks5", "udp"), ("connect", "absolute")
 
 
 class Exit:
@@ -150,7 +169,12 @@ class Exit:
     def __init__(self, directory, relay, dns, name, allowed, echo=None):
         self.dns, self.echo = dns, echo
         self.program = start_exit(directory, relay.url, resolver=dns.address, name=name, allowed=allowed)
-        self.client = start_client(directory, self.program.link(), name=f"{name}-client")
+        # Short paths: 107 bytes are the most.
+        self._sockets = tempfile.TemporaryDirectory(prefix="zks-", dir="/tmp")
+        hosts = [host for host, _ in TARGETS] + ["rebind-forward.test", "rebind-open-forward.test"]
+        self.forwards = {host: f"{self._sockets.name}/{number}" for number, host in enumerate(hosts)}
+        options = [part for host, path in self.forwards.items() for part in ("-L", f"{path}:{_authority(host)}")]
+        self.client = start_client(directory, self.program.link(), *options, name=f"{name}-client")
 
     def knock(self, door, host):
         """(how it was answered, what the exit's log says about it)"""
@@ -166,6 +190,7 @@ class Exit:
     def stop(self):
         self.client.stop()
         self.program.stop()
+        self._sockets.cleanup()
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +239,7 @@ def test_each_is_let_through_where_it_is_allowed(exits, door):
         assert rule not in log, (host, log)
 
 
-@pytest.mark.parametrize("door", [door for door in DOORS if door not in SOCKS_DOORS])
+@pytest.mark.parametrize("door", HTTP_DOORS)
 def test_what_is_no_host_in_http_does_not_get_to_the_exit(exits, door):
     closed, _, dns = exits
     for host in ("fe80::1%lo", "１２７.０.０.１", "127。0。0。1", "loop back.test", "user@127.0.0.1", "127.0.0.1\\.test"):
