@@ -16,11 +16,11 @@
 #include <string>
 #include <vector>
 
+#include "base/token_bucket.hpp"
 #include "relay/key_rotation.hpp"
 #include "relay/mark_ledger.hpp"
 #include "relay/relay.hpp"
 #include "relay/socket.hpp"
-#include "base/token_bucket.hpp"
 
 namespace zks::relay {
 
