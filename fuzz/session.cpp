@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Arbitrary records into an exit's session whose application accepts, refuses, reads and writes: no crash,
-// and the memory stays within what was configured. The input is a list of steps:
+// Arbitrary records into an exit's session whose application accepts, refuses, listens, reads and writes: no
+// crash, and the memory stays within what was configured. The input is a list of steps:
 //
 //   action (1) || length (1) || that many bytes of frames
 //
@@ -32,6 +32,7 @@ enum Action : std::uint8_t {
 
 constexpr std::uint64_t kMaxStreams = 8;
 constexpr std::uint64_t kMaxFlows = 4;
+constexpr std::uint64_t kMaxListeners = 3;
 constexpr std::uint64_t kReceiveMemory = 1024 * 1024;
 constexpr std::uint64_t kSendMemory = 256 * 1024;
 // Blocks are whole: each direction of a stream may hold two that are only touched.
@@ -112,6 +113,7 @@ class Exit {
     Options options;
     options.role = Role::kExit;
     options.max_streams = kMaxStreams;
+    options.max_listeners = kMaxListeners;
     options.max_flows = kMaxFlows;
     options.receive_memory_bytes = kReceiveMemory;
     options.send_memory_bytes = kSendMemory;
@@ -121,7 +123,9 @@ class Exit {
   void check() {
     if (session_.memory_bytes() > kMemoryBound) std::abort();
     if (session_.buffered_to_send() > kSendMemory + 4 * kBlockBytes) std::abort();
-    if (session_.streams() > 2 * kMaxStreams || session_.open_streams() > kMaxStreams) std::abort();
+    if (session_.streams() > 3 * kMaxStreams || session_.listeners() > kMaxListeners ||
+        session_.open_streams() > kMaxStreams)
+      std::abort();
     if (session_.flows() > kMaxFlows) std::abort();
     if (session_.lanes() > 2 * kMaxLanes) std::abort();
     if (session_.spare_credit() > kReceiveMemory - kMaxStreams * kMinWindow) std::abort();
@@ -141,6 +145,10 @@ class Exit {
         session_.send_datagram(event.flow, event.address, event.bytes, now_);
         if (event.address.port % 4 == 1) session_.send_flow_error(event.flow, event.address, {3, 3}, now_);
         if (event.address.port % 16 == 3) session_.close_flow(event.flow);
+      } else if (event.kind == Event::Kind::kListen) {
+        listen(event);
+      } else if (event.kind == Event::Kind::kOpened) {
+        streams_.insert(event.stream);
       } else if (event.kind == Event::Kind::kLaneDown) {
         lanes_.erase(event.lane);
         sent_bytes_.erase(event.lane);
@@ -148,6 +156,13 @@ class Exit {
         streams_.erase(event.stream);
       }
     }
+  }
+
+  // Two of three ports are free, and somebody connects at once.
+  void listen(const Event& event) {
+    if (event.address.port % 3 == 2) return session_.unlisten(event.listener, ResetCode::kAddressInUse);
+    session_.listening(event.listener, event.address);
+    (void)session_.open(event.listener, local_, now_);
   }
 
   void write_all() {
