@@ -219,8 +219,8 @@ def test_a_target_that_refuses_resets_whoever_connected(new_chain, start):
     port, nobody = free_port(), free_port()
     chain = new_chain(exit_options=("--allow-listen", str(port)))
     start(chain, "-R", f"{port}:127.0.0.1:{nobody}")
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as near:
-        with pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError):  # so soon, perhaps, that connecting tells
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as near:
             near.recv(1)
 
 
