@@ -22,13 +22,18 @@ def pytest_report_header():
     return f"relay: {RELAY}"
 
 
+def is_of_the_file(mark, item):
+    marks = getattr(item.module, "pytestmark", [])
+    return mark in [each.mark for each in (marks if isinstance(marks, list) else [marks])]
+
+
 def pytest_collection_modifyitems(config, items):
     """Tests of one relay alone are left out for the other, and never silently (pytest_terminal_summary)."""
     other = "worker_relay" if RELAY == "native" else "native_relay"
     marks = {item: item.get_closest_marker(other) for item in items}
     config.hook.pytest_deselected(items=[item for item, mark in marks.items() if mark])
     items[:] = [item for item, mark in marks.items() if not mark]
-    whole = [item.path.name for item, mark in marks.items() if mark and mark in item.module.__dict__.get("pytestmark", ())]
+    whole = [item.path.name for item, mark in marks.items() if mark and is_of_the_file(mark, item)]
     config.stash[LEFT_OUT] = sorted({f"{item.path.name if item.path.name in whole else item.nodeid.split('[')[0]}: {mark.args[0]}"
                                      for item, mark in marks.items() if mark})
 
