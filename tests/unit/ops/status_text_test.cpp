@@ -98,7 +98,8 @@ TEST(StatusTextTest, WhatIsMissingOrOddIsShownAsSuch) {
   json odd = client_status();
   odd["mode"] = "so\x1b[2Jcks\n";
   EXPECT_THAT(render_status(odd), HasSubstr("so?[2Jcks?"));
-  for (const auto& [name, value] : client_status()["client"].items()) {
+  const json whole = client_status();
+  for (const auto& [name, value] : whole["client"].items()) {
     json without = client_status();
     without["client"].erase(name);
     EXPECT_NO_THROW(render_status(without)) << name;
