@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "exit/policy.hpp"
 
-#include <algorithm>
 #include <charconv>
 #include <utility>
 
+#include "base/ascii.hpp"
 #include "base/relay_url.hpp"
 #include "exit/special_ranges.hpp"
 
@@ -13,10 +13,6 @@ namespace {
 
 Error usage(std::string_view rule, const char* what) {
   return make_error(ErrorKind::kUsage, "rule \"" + std::string(rule) + "\": " + what);
-}
-
-char to_lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {
@@ -85,9 +81,7 @@ bool matches(const Rule& rule, std::string_view name, const IpAddress& address, 
 
 std::string normalise_name(std::string_view name) {
   if (name.ends_with('.')) name.remove_suffix(1);
-  std::string out(name);
-  std::transform(out.begin(), out.end(), out.begin(), to_lower);
-  return out;
+  return to_lower(name);
 }
 
 Result<Rule> parse_rule(std::string_view text) {
