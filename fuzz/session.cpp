@@ -43,9 +43,12 @@ class Exit {
  public:
   Exit() : session_(options()) { attach(HelloMode::kNew); }
 
-  void next_lane(std::uint8_t action) {
+  // False when no number is left for it: the peer may declare the last one dead, and has none either then.
+  bool next_lane(std::uint8_t action) {
+    if (session_.newest_lane() >= kMaxVarint) return false;
     const bool joins = (action & kAckSent) != 0 && session_.lanes() < kMaxLanes;
     attach(joins ? HelloMode::kJoin : HelloMode::kResume);
+    return true;
   }
 
   // False when the session is over.
@@ -234,7 +237,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto action = in.u8();
     const auto length = in.u8();
     if (!action || !length) break;
-    if (*length == 0) exit.next_lane(*action);
+    if (*length == 0 && !exit.next_lane(*action)) break;
     const auto frames = in.take(std::min<std::size_t>(*length, in.remaining()));
     if (!exit.step(*action, *frames)) break;
   }
