@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "exit/ip_address.hpp"
+#include "base/ip_address.hpp"
 
 namespace zks::exit {
 

@@ -7,7 +7,7 @@
 
 #include <boost/asio/ip/address.hpp>
 
-#include "exit/ip_address.hpp"
+#include "base/ip_address.hpp"
 #include "tunnel/endpoints.hpp"
 
 namespace zks::exit {

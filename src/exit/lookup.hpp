@@ -22,7 +22,7 @@
 
 #include "base/result.hpp"
 #include "carrier/signal.hpp"
-#include "exit/ip_address.hpp"
+#include "base/ip_address.hpp"
 
 namespace zks::exit {
 

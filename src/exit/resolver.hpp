@@ -14,7 +14,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "base/result.hpp"
-#include "exit/ip_address.hpp"
+#include "base/ip_address.hpp"
 #include "exit/lookup.hpp"
 #include "session/destination.hpp"
 

@@ -4,7 +4,7 @@
 // opens it.
 #pragma once
 
-#include "exit/ip_address.hpp"
+#include "base/ip_address.hpp"
 
 namespace zks::exit {
 

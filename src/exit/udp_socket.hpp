@@ -16,7 +16,7 @@
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
-#include "exit/ip_address.hpp"
+#include "base/ip_address.hpp"
 #include "session/frames.hpp"
 
 namespace zks::exit {

@@ -6,7 +6,7 @@
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 
-#include "exit/ip_address.hpp"
+#include "base/ip_address.hpp"
 
 namespace zks::exit {
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// IP addresses and prefixes as the exit's policy judges them: plain bytes, no sockets. Rules, the tables of
+// IP addresses and prefixes: plain bytes, no sockets. The exit's rules, the tables of
 // special ranges, the exit's own interfaces and the resolver all speak these; connect.cpp turns them into
 // endpoints.
 #pragma once
@@ -13,7 +13,7 @@
 
 struct sockaddr;
 
-namespace zks::exit {
+namespace zks {
 
 struct IpAddress {
   enum class Family : std::uint8_t { kIpv4, kIpv6 };
@@ -62,4 +62,4 @@ Prefix make_prefix(IpAddress address, std::uint8_t length);
 // zero: 10.1.2.3/8 is more likely a mistake than 10.0.0.0/8.
 std::optional<Prefix> parse_prefix(std::string_view text);
 
-}  // namespace zks::exit
+}  // namespace zks

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "exit/ip_address.hpp"
+#include "base/ip_address.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -9,7 +9,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-namespace zks::exit {
+namespace zks {
 namespace {
 
 constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -124,4 +124,4 @@ std::optional<Prefix> parse_prefix(std::string_view text) {
   return out;
 }
 
-}  // namespace zks::exit
+}  // namespace zks
