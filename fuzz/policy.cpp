@@ -44,8 +44,7 @@ void check(const Rule& rule, std::string_view name, const IpAddress& address, st
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   constexpr std::size_t kHead = 1 + 16 + 2;
   if (size < kHead) return 0;
-  const IpAddress address =
-      (data[0] & 1) != 0 ? zks::make_ipv6(data + 1) : zks::make_ipv4(data + 1);
+  const IpAddress address = (data[0] & 1) != 0 ? zks::make_ipv6(data + 1) : zks::make_ipv4(data + 1);
   const auto port = zks::load_be<std::uint16_t>(data + 17);
   const std::string_view text(reinterpret_cast<const char*>(data + kHead), size - kHead);
   const std::size_t line_end = text.find('\n');

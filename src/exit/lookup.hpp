@@ -20,9 +20,9 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "base/ip_address.hpp"
 #include "base/result.hpp"
 #include "carrier/signal.hpp"
-#include "base/ip_address.hpp"
 
 namespace zks::exit {
 

@@ -5,8 +5,8 @@
 
 #include <vector>
 
-#include "base/result.hpp"
 #include "base/ip_address.hpp"
+#include "base/result.hpp"
 
 namespace zks::exit {
 

@@ -20,8 +20,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/result.hpp"
 #include "base/ip_address.hpp"
+#include "base/result.hpp"
 
 namespace zks::exit {
 

@@ -13,8 +13,8 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
-#include "base/result.hpp"
 #include "base/ip_address.hpp"
+#include "base/result.hpp"
 #include "exit/lookup.hpp"
 #include "session/destination.hpp"
 

@@ -15,8 +15,8 @@
 #include <sys/socket.h>
 
 #include "base/bytes.hpp"
-#include "base/result.hpp"
 #include "base/ip_address.hpp"
+#include "base/result.hpp"
 #include "session/frames.hpp"
 
 namespace zks::exit {
