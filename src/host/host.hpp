@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+//
+// Everything that `vpn` changes on the machine, and its exact undoing: the kill switch (firewall.hpp), the
+// TUN device's addresses (tun_link.hpp), routes and rules (routing.hpp) and name service (name_service.hpp),
+// with each change written down before it is made (journal.hpp). The packets that come through the TUN are
+// others' business.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/result.hpp"
+#include "host/journal.hpp"
+#include "host/plan.hpp"
+#include "host/resolvers.hpp"
+
+namespace zks::host {
+
+inline constexpr std::size_t kMaxAllowed = 256;  // endpoints of allow()
+
+// One at a time in a network namespace: rules, routes and the nftables table have fixed numbers and names.
+// All calls block for as long as the kernel takes to answer, on any thread, one at a time. The destructor
+// changes nothing: what was set up stays until undo() or undo_leftovers(), so a process that dies leaves the
+// kill switch.
+class Host {
+ public:
+  // Kill switch, TUN device, routes, name service, in this order. What a crash left is undone on the way,
+  // without a moment in which the kill switch is off. On an error everything is undone, and the error is one
+  // line that says what to do.
+  static Result<Host> set_up(const Plan& plan, const std::string& journal_file);
+
+  // Replaces, at once, the set of endpoints that marked sockets may reach; before the first call it is empty.
+  // Puts the kill switch back if somebody removed it ("flush ruleset"). kLimit beyond kMaxAllowed. Does
+  // nothing without a kill switch.
+  Result<> allow(const std::vector<RelayEndpoint>& endpoints);
+
+  // In reverse order. Goes on after a failure, and returns the first; what failed stays in the journal.
+  Result<> undo();
+
+  // Those of resolvers.hpp, as they were before name service was changed.
+  const std::vector<IpAddress>& outside_resolvers() const { return outside_resolvers_; }
+  // What was set up, for `status`.
+  nlohmann::json summary() const;
+
+ private:
+  Host(Plan plan, Journal journal) : plan_(std::move(plan)), journal_(std::move(journal)) {}
+
+  Result<> make_changes();
+
+  Plan plan_;
+  Journal journal_;
+  std::vector<RelayEndpoint> allowed_;
+  std::vector<IpAddress> outside_resolvers_;
+  std::string name_service_ = "unchanged";
+};
+
+// Undoes what a process that died left, by its journal, and whatever else is there under our numbers and
+// names. True if there was anything. Only for callers who know that no other process of ours is up.
+Result<bool> undo_leftovers(const std::string& journal_file);
+
+}  // namespace zks::host

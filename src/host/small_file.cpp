@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+#include "host/small_file.hpp"
+
+#include <array>
+#include <cerrno>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace zks::host {
+
+Error system_error(const std::string& action, int code) {
+  std::string text = "can't " + action + ": " + std::generic_category().message(code);
+  if (code == EPERM || code == EACCES) text += "; run it as root, or with CAP_NET_ADMIN";
+  return make_error(ErrorKind::kIo, std::move(text), code);
+}
+
+Result<std::string> read_small_file(const std::string& path) {
+  // O_NONBLOCK: a FIFO under this name must not hang the program.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return system_error("read " + path, errno);
+  struct stat status {};
+  int code = ::fstat(fd, &status) != 0 ? errno : S_ISREG(status.st_mode) ? 0 : EINVAL;
+  std::string out;
+  std::array<char, 4096> piece;
+  while (code == 0) {
+    const ssize_t count = ::read(fd, piece.data(), piece.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) code = errno;
+    if (count <= 0) break;
+    out.append(piece.data(), static_cast<std::size_t>(count));
+    if (out.size() > kMaxSmallFile) code = EFBIG;
+  }
+  ::close(fd);
+  if (code != 0) return system_error("read " + path, code);
+  return out;
+}
+
+}  // namespace zks::host
