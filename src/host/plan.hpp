@@ -42,8 +42,8 @@ struct Plan {
   unsigned mtu = 1500;
   unsigned tx_queue_length = 1000;
   std::vector<Prefix> routes = {*parse_prefix("0.0.0.0/0"), *parse_prefix("::/0")};  // what the tunnel takes
-  std::vector<Prefix> excludes;  // what it never takes, and the kill switch lets out
-  std::vector<UidRange> uids;    // whose traffic; empty: everybody's, and what this machine forwards
+  std::vector<Prefix> excludes = {};  // what it never takes, and the kill switch lets out
+  std::vector<UidRange> uids = {};    // whose traffic; empty: everybody's, and what this machine forwards
   bool kill_switch = true;
   bool dns = true;
   std::string resolv_conf = "/etc/resolv.conf";
