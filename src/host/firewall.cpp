@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+#include "host/firewall.hpp"
+
+#include <memory>
+
+#include <fmt/format.h>
+#include <nftables/libnftables.h>
+
+namespace zks::host {
+namespace {
+
+// Stands in while the table is replaced.
+constexpr char kGuardTable[] = "zks-vpn-guard";
+
+// Link-local traffic that is not the user's: without it the uplink loses its address, or its router.
+// Hop limits are RFC 4861's and RFC 3810's: nothing with them is forwarded. Ports 68 and 546 take a
+// privilege.
+constexpr std::string_view kUplinkKeeping = R"(
+		meta nfproto ipv4 udp sport 68 udp dport 67 accept
+		ip6 daddr {{ fe80::/10, ff02::1:2 }} udp sport 546 udp dport 547 accept
+		icmpv6 type {{ nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
+		icmpv6 type {{ mld-listener-report, mld-listener-done, mld2-listener-report }} ip6 hoplimit 1 accept)";
+
+// What has the TUN device's address as its source belongs into it, whatever a routing rule of somebody else
+// says. CVE-2019-14899: a neighbour on the uplink must not find that address, nor reach connections on it. ct
+// mark gives the replies to our sockets the mark by which strict rp_filter finds them to come from where they
+// should.
+constexpr std::string_view kAlways = R"(
+	chain own {{
+		ct mark set meta mark
+		{judge}
+	}}
+	chain output {{
+		type filter hook output priority filter; policy accept;
+		oifname {{ "lo", "{tun}" }} accept
+		ip saddr {tun4} drop
+		ip6 saddr {tun6} drop
+		meta mark {mark:#x} goto own
+		{rest}
+	}}
+	chain prerouting {{
+		type filter hook prerouting priority mangle; policy accept;
+		iifname != {{ "lo", "{tun}" }} ip daddr {tun4} drop
+		iifname != {{ "lo", "{tun}" }} ip6 daddr {tun6} drop
+		ct mark {mark:#x} meta mark set ct mark
+	}}
+)";
+
+constexpr std::string_view kJudgeOwn = R"(ip daddr . meta l4proto . th dport @allowed4 accept
+		ip6 daddr . meta l4proto . th dport @allowed6 accept
+		drop)";
+
+constexpr std::string_view kExcluded = R"(ip daddr @excluded4 accept
+		ip6 daddr @excluded6 accept)";
+
+// Programs hear of it at once; the ICMP error goes over lo to the packet's own sender.
+constexpr std::string_view kTaken = R"(
+	chain taken {
+		ip daddr @taken4 reject with icmpx admin-prohibited
+		ip6 daddr @taken6 reject with icmpx admin-prohibited
+	}
+)";
+
+// Of containers and other machines. An error to them would have to pass `output`.
+constexpr std::string_view kForward = R"(
+	chain forward {{
+		type filter hook forward priority filter; policy accept;
+		oifname "{tun}" accept
+		{excluded}
+		ip daddr @taken4 drop
+		ip6 daddr @taken6 drop
+	}}
+)";
+
+std::string elements(const std::vector<std::string>& texts) {
+  return texts.empty() ? "" : fmt::format("elements = {{ {} }}", fmt::join(texts, ", "));
+}
+
+std::string prefix_sets(const char* name, const std::vector<Prefix>& prefixes) {
+  std::string out;
+  for (const bool ipv4 : {true, false}) {
+    std::vector<std::string> texts;
+    for (const Prefix& prefix : prefixes) {
+      if (prefix.address.is_ipv4() == ipv4) texts.push_back(prefix.text());
+    }
+    out += fmt::format("\tset {}{} {{ type {}; flags interval; auto-merge; {} }}\n", name, ipv4 ? 4 : 6,
+                       ipv4 ? "ipv4_addr" : "ipv6_addr", elements(texts));
+  }
+  return out;
+}
+
+std::vector<std::string> endpoint_texts(const std::vector<RelayEndpoint>& endpoints, bool ipv4) {
+  std::vector<std::string> out;
+  for (const RelayEndpoint& endpoint : endpoints) {
+    if (endpoint.address.is_ipv4() != ipv4) continue;
+    out.push_back(
+        fmt::format("{} . {} . {}", endpoint.address.text(), endpoint.udp ? "udp" : "tcp", endpoint.port));
+  }
+  return out;
+}
+
+std::string allowed_sets(const std::vector<RelayEndpoint>& allowed) {
+  std::string out;
+  for (const bool ipv4 : {true, false}) {
+    out += fmt::format("\tset allowed{} {{ type {} . inet_proto . inet_service; {} }}\n", ipv4 ? 4 : 6,
+                       ipv4 ? "ipv4_addr" : "ipv6_addr", elements(endpoint_texts(allowed, ipv4)));
+  }
+  return out;
+}
+
+std::string uid_set(const std::vector<UidRange>& uids) {
+  std::vector<std::string> texts;
+  for (const UidRange& range : uids) texts.push_back(fmt::format("{}-{}", range.first, range.last));
+  return fmt::format("\tset uids {{ type uid; flags interval; auto-merge; {} }}\n", elements(texts));
+}
+
+std::string always(const Plan& plan, std::string_view judge, std::string_view rest) {
+  return fmt::format(kAlways, fmt::arg("judge", judge), fmt::arg("rest", rest), fmt::arg("tun", plan.tun),
+                     fmt::arg("tun4", plan.tun_ipv4.text()), fmt::arg("tun6", plan.tun_ipv6.text()),
+                     fmt::arg("mark", kMark));
+}
+
+std::string kill_switch(const Plan& plan, const std::vector<RelayEndpoint>& allowed) {
+  std::string out =
+      allowed_sets(allowed) + prefix_sets("excluded", plan.excludes) + prefix_sets("taken", plan.routes);
+  if (!plan.uids.empty()) out += uid_set(plan.uids);
+  out += kTaken;
+  // Packets without a socket, such as the answer to an echo request, are nobody's.
+  const char* whose = plan.uids.empty() ? "goto taken" : "meta skuid @uids goto taken";
+  out += always(plan, kJudgeOwn, fmt::format("{}{}\n\t\t{}", kExcluded, fmt::format(kUplinkKeeping), whose));
+  if (plan.uids.empty()) {
+    out += fmt::format(kForward, fmt::arg("tun", plan.tun), fmt::arg("excluded", kExcluded));
+  }
+  return out;
+}
+
+struct FreeContext {
+  void operator()(nft_ctx* context) const { nft_ctx_free(context); }
+};
+
+}  // namespace
+
+std::string firewall_commands(const Plan& plan, const std::vector<RelayEndpoint>& allowed,
+                              const char* table) {
+  const std::string body = plan.kill_switch ? kill_switch(plan, allowed) : always(plan, "accept", "");
+  // "delete" fails where there is no table, so one is added first.
+  return fmt::format("table inet {0}\ndelete table inet {0}\ntable inet {0} {{\n{1}}}\n", table, body);
+}
+
+std::string allow_commands(const std::vector<RelayEndpoint>& allowed) {
+  std::string out;
+  for (const bool ipv4 : {true, false}) {
+    const std::string set = fmt::format("inet {} allowed{}", kFirewallTable, ipv4 ? 4 : 6);
+    out += fmt::format("flush set {}\n", set);
+    const auto texts = endpoint_texts(allowed, ipv4);
+    if (!texts.empty()) out += fmt::format("add element {} {{ {} }}\n", set, fmt::join(texts, ", "));
+  }
+  return out;
+}
+
+Result<> run_nft(const std::string& commands, const std::string& action) {
+  const std::unique_ptr<nft_ctx, FreeContext> context(nft_ctx_new(NFT_CTX_DEFAULT));
+  if (!context || nft_ctx_buffer_output(context.get()) != 0 || nft_ctx_buffer_error(context.get()) != 0) {
+    return make_error(ErrorKind::kIo, "can't " + action + ": no memory for nftables");
+  }
+  if (nft_run_cmd_from_buffer(context.get(), commands.c_str()) == 0) return {};
+  const std::string said = nft_ctx_get_error_buffer(context.get());
+  return make_error(
+      ErrorKind::kIo,
+      fmt::format("can't {}: nftables says \"{}\"; it takes root or CAP_NET_ADMIN, and a kernel with "
+                  "nf_tables (modprobe nf_tables)",
+                  action, said.substr(0, said.find('\n'))));
+}
+
+Result<> install_firewall(const Plan& plan, const std::vector<RelayEndpoint>& allowed) {
+  const std::string action = "set up the firewall table";
+  for (const char* table : {kGuardTable, kFirewallTable}) {
+    if (auto set = run_nft(firewall_commands(plan, allowed, table), action); !set) return set;
+  }
+  return run_nft(fmt::format("delete table inet {}\n", kGuardTable), action);
+}
+
+Result<bool> remove_firewall() {
+  bool any = false;
+  for (const char* name : {kGuardTable, kFirewallTable}) {
+    const std::string table = fmt::format("table inet {}\n", name);
+    if (!run_nft("list " + table, "look at the firewall")) continue;
+    if (auto gone = run_nft(table + "delete " + table, "remove the firewall table"); !gone)
+      return gone.error();
+    any = true;
+  }
+  return any;
+}
+
+}  // namespace zks::host
