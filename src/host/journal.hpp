@@ -34,11 +34,11 @@ struct ResolvConfChange {
 
   std::string path;
   Form before = Form::kMissing;
-  std::string content;  // of the file; kLink: where it leads
+  std::string content = {};  // of the file; kLink: where it leads
   mode_t mode = 0;
   uid_t owner = 0;
   gid_t group = 0;
-  std::string ours;  // what is there while the tunnel is up
+  std::string ours = {};  // what is there while the tunnel is up
 
   friend bool operator==(const ResolvConfChange&, const ResolvConfChange&) = default;
 };

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+#include "host/journal.hpp"
+
+#include <cerrno>
+#include <type_traits>
+
+#include <nlohmann/json.hpp>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/atomic_file.hpp"
+#include "base/bytes.hpp"
+#include "host/small_file.hpp"
+
+namespace zks::host {
+namespace {
+
+using nlohmann::json;
+using Form = ResolvConfChange::Form;
+
+constexpr int kVersion = 1;
+
+NLOHMANN_JSON_SERIALIZE_ENUM(Form,
+                             {{Form::kMissing, "missing"}, {Form::kFile, "file"}, {Form::kLink, "link"}})
+
+std::string hex(const std::string& bytes) {
+  return to_hex(as_bytes(bytes));
+}
+
+json entry_of(const Change& change) {
+  if (std::holds_alternative<FirewallChange>(change)) return {{"change", "firewall"}};
+  if (std::holds_alternative<RoutingChange>(change)) return {{"change", "routing"}};
+  if (const auto* check = std::get_if<MarkCheckChange>(&change)) {
+    return {{"change", "src_valid_mark"}, {"before", check->before}};
+  }
+  const auto& file = std::get<ResolvConfChange>(change);
+  return {{"change", "resolv_conf"},      {"path", file.path},     {"before", file.before},
+          {"content", hex(file.content)}, {"mode", file.mode},     {"owner", file.owner},
+          {"group", file.group},          {"ours", hex(file.ours)}};
+}
+
+std::string bytes_of(const json& hex_text) {
+  const auto bytes = from_hex(hex_text.get<std::string>());
+  if (!bytes) throw std::invalid_argument("hex");
+  return std::string(bytes->begin(), bytes->end());
+}
+
+Change change_of(const json& entry) {
+  const auto kind = entry.at("change").get<std::string>();
+  if (kind == "firewall") return FirewallChange{};
+  if (kind == "routing") return RoutingChange{};
+  if (kind == "src_valid_mark") return MarkCheckChange{.before = entry.at("before").get<std::string>()};
+  if (kind != "resolv_conf") throw std::invalid_argument("change");
+  return ResolvConfChange{.path = entry.at("path").get<std::string>(),
+                          .before = entry.at("before").get<Form>(),
+                          .content = bytes_of(entry.at("content")),
+                          .mode = entry.at("mode").get<mode_t>(),
+                          .owner = entry.at("owner").get<uid_t>(),
+                          .group = entry.at("group").get<gid_t>(),
+                          .ours = bytes_of(entry.at("ours"))};
+}
+
+}  // namespace
+
+std::string encode(const std::vector<Change>& changes) {
+  json entries = json::array();
+  for (const Change& change : changes) entries.push_back(entry_of(change));
+  return json{{"version", kVersion}, {"changes", entries}}.dump(1) + "\n";
+}
+
+Result<std::vector<Change>> decode(const std::string& text) {
+  try {
+    const json document = json::parse(text);
+    if (document.at("version") != kVersion) throw std::invalid_argument("version");
+    std::vector<Change> out;
+    for (const json& entry : document.at("changes")) out.push_back(change_of(entry));
+    return out;
+  } catch (const std::exception&) {
+    return make_error(ErrorKind::kIo, "it is damaged, or another version's");
+  }
+}
+
+Result<Journal> Journal::open(const std::filesystem::path& file) {
+  Journal out(file);
+  struct stat status {};
+  if (::lstat(file.c_str(), &status) != 0) {
+    if (errno == ENOENT) return out;
+    return system_error("read " + file.string(), errno);
+  }
+  if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid() ||
+      (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    return make_error(ErrorKind::kUsage,
+                      file.string() +
+                          " directs what is undone as root, and is not a file that you alone "
+                          "may write: look into it, and remove it");
+  }
+  const auto text = read_small_file(file);
+  if (!text) return text.error();
+  auto changes = decode(*text);
+  if (!changes) {
+    return make_error(ErrorKind::kIo, "can't undo what " + file.string() + " says: " + changes.error().text +
+                                          "; look at resolv.conf yourself, and remove the file");
+  }
+  out.changes_ = std::move(*changes);
+  return out;
+}
+
+Result<> Journal::append(Change change) {
+  changes_.push_back(std::move(change));
+  auto written = write();
+  if (!written) changes_.pop_back();
+  return written;
+}
+
+Result<> Journal::keep(std::vector<Change> changes) {
+  changes_ = std::move(changes);
+  if (!changes_.empty()) return write();
+  if (::unlink(file_.c_str()) != 0 && errno != ENOENT) return system_error("remove " + file_.string(), errno);
+  return {};
+}
+
+Result<> Journal::write() const {
+  return write_file_atomically(file_, encode(changes_));
+}
+
+}  // namespace zks::host
