@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+#include "host/host.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.hpp"
+#include "host/firewall.hpp"
+#include "host/name_service.hpp"
+#include "host/resolv_conf.hpp"
+#include "host/routing.hpp"
+#include "host/sysctl.hpp"
+#include "host/tun_link.hpp"
+
+namespace zks::host {
+namespace {
+
+// What ends up in nftables' commands, in paths below /proc and in netlink messages.
+Result<> check(const Plan& plan) {
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+  constexpr std::size_t kLongest = 15;  // IFNAMSIZ - 1
+  if (plan.tun.empty() || plan.tun.size() > kLongest ||
+      plan.tun.find_first_not_of(kAllowed) != std::string::npos) {
+    return make_error(
+        ErrorKind::kUsage,
+        "the TUN device's name is 1 to 15 letters, digits, '-' and '_', not \"" + plan.tun + "\"");
+  }
+  if (!plan.tun_ipv4.is_ipv4() || !plan.dns_ipv4.is_ipv4() || plan.tun_ipv6.is_ipv4() ||
+      plan.dns_ipv6.is_ipv4()) {
+    return make_error(ErrorKind::kUsage,
+                      "the TUN device and its DNS server have one IPv4 and one IPv6 address each");
+  }
+  for (const UidRange& range : plan.uids) {
+    if (range.first <= range.last) continue;
+    return make_error(ErrorKind::kUsage, "a range of users begins with the smaller number");
+  }
+  return {};
+}
+
+struct Undo {
+  Result<> operator()(const FirewallChange&) const { return without_value(remove_firewall()); }
+  Result<> operator()(const RoutingChange&) const { return without_value(remove_routing()); }
+  Result<> operator()(const MarkCheckChange& change) const {
+    const auto now = read_sysctl(kMarkCheck);
+    if (now && *now == change.before) return {};
+    return write_sysctl(kMarkCheck, change.before);
+  }
+  Result<> operator()(const ResolvConfChange& change) const { return restore_resolv_conf(change); }
+
+  static Result<> without_value(const Result<bool>& result) {
+    if (!result) return result.error();
+    return {};
+  }
+};
+
+// The last first. What could not be undone is kept in the journal, and the first error returned.
+Result<> undo_changes(Journal& journal, std::vector<Change> changes, std::vector<Change> kept) {
+  Result<> first;
+  for (auto change = changes.rbegin(); change != changes.rend(); ++change) {
+    auto undone = std::visit(Undo{}, *change);
+    if (undone) continue;
+    if (first) first = undone;
+    kept.push_back(*change);
+  }
+  auto written = journal.keep(std::move(kept));
+  return first ? written : first;
+}
+
+Result<> check_marks(Journal& journal) {
+  const auto before = read_sysctl(kMarkCheck);
+  if (before && *before == "1") return {};
+  auto set = before ? journal.append(MarkCheckChange{*before}) : Result<>(before.error());
+  if (!set) return set;
+  if (!write_sysctl(kMarkCheck, "1")) {
+    log::warn("can't set net.ipv4.conf.all.src_valid_mark: where rp_filter is 1, relays can't be reached");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Host> Host::set_up(const Plan& plan, const std::string& journal_file) {
+  if (auto checked = check(plan); !checked) return checked.error();
+  auto journal = Journal::open(journal_file);
+  if (!journal) return journal.error();
+  Host out(plan, std::move(*journal));
+  if (auto made = out.make_changes(); !made) {
+    if (auto undone = out.undo(); !undone) log::error("{}", undone.error().text);
+    return made.error();
+  }
+  return out;
+}
+
+Result<> Host::make_changes() {
+  // With a crash's kill switch in force, ours takes its place in one step; the rest of the crash goes
+  // afterwards.
+  std::vector<Change> left = journal_.changes();
+  if (auto written = journal_.append(FirewallChange{}); !written) return written;
+  if (auto set = install_firewall(plan_, allowed_); !set) return set;
+  std::erase_if(left, [](const Change& change) { return std::holds_alternative<FirewallChange>(change); });
+  left.push_back(RoutingChange{});  // also without a journal
+  if (auto undone = undo_changes(journal_, std::move(left), {FirewallChange{}}); !undone) return undone;
+
+  if (auto checked = check_marks(journal_); !checked) return checked;
+  if (auto up = set_up_tun(plan_); !up) return up;
+  if (auto written = journal_.append(RoutingChange{}); !written) return written;
+  if (auto installed = install_routing(plan_); !installed) return installed;
+  outside_resolvers_ = host::outside_resolvers(plan_.resolv_conf);
+  if (!plan_.dns) return {};
+  auto name_service = set_up_name_service(plan_, journal_);
+  if (!name_service) return name_service.error();
+  name_service_ = *name_service;
+  return {};
+}
+
+Result<> Host::allow(const std::vector<RelayEndpoint>& endpoints) {
+  if (!plan_.kill_switch) return {};
+  if (endpoints.size() > kMaxAllowed) {
+    return make_error(ErrorKind::kLimit, "the relays have more than " + std::to_string(kMaxAllowed) +
+                                             " addresses; name fewer of them");
+  }
+  if (!run_nft(allow_commands(endpoints), "open the kill switch for the relay")) {
+    if (auto set = install_firewall(plan_, endpoints); !set) return set;
+    log::warn("another program had removed the kill switch; it is back");
+  }
+  allowed_ = endpoints;
+  return {};
+}
+
+Result<> Host::undo() {
+  Result<> first = take_down_name_service(plan_.tun, name_service_);
+  name_service_ = kNameServiceUnchanged;
+  // Before the kill switch: with their address gone, connections of the tunnel send nothing by other ways.
+  if (auto down = take_down_tun(plan_.tun); !down && first) first = down;
+  auto undone = undo_changes(journal_, journal_.changes(), {});
+  return first ? undone : first;
+}
+
+nlohmann::json Host::summary() const {
+  const auto texts = [](const std::vector<Prefix>& prefixes) {
+    auto out = nlohmann::json::array();
+    for (const Prefix& prefix : prefixes) out.push_back(prefix.text());
+    return out;
+  };
+  auto uids = nlohmann::json::array();
+  for (const UidRange& range : plan_.uids) uids.push_back({{"first", range.first}, {"last", range.last}});
+  return {{"tun", plan_.tun},
+          {"ipv4", plan_.tun_ipv4.text()},
+          {"ipv6", has_ipv6(plan_.tun) ? nlohmann::json(plan_.tun_ipv6.text()) : nlohmann::json()},
+          {"routes", texts(plan_.routes)},
+          {"excludes", texts(plan_.excludes)},
+          {"uids", uids},
+          {"kill_switch", plan_.kill_switch},
+          {"allowed_endpoints", allowed_.size()},
+          {"name_service", name_service_}};
+}
+
+Result<bool> undo_leftovers(const std::string& journal_file) {
+  // What the kernel has of ours goes even if the journal can't be read.
+  auto journal = Journal::open(journal_file);
+  bool any = journal && !journal->changes().empty();
+  Result<> first;
+  if (any) first = undo_changes(*journal, journal->changes(), {});
+  for (auto* const remove : {remove_routing, remove_firewall}) {
+    const auto removed = remove();
+    if (removed && *removed) any = true;
+    if (!removed && first) first = removed.error();
+  }
+  if (!journal) return journal.error();
+  if (!first) return first.error();
+  return any;
+}
+
+}  // namespace zks::host
