@@ -24,19 +24,36 @@ def possible():
 
 
 @contextlib.contextmanager
-def inside(commands=()):
-    """Moves the calling thread; threads and programs that it starts begin there. `commands` are arguments of `ip`."""
+def made():
+    """The name of a new one, with lo up."""
     name = f"zks-test-{os.getpid()}-{next(_numbers)}"
     subprocess.run(["ip", "netns", "add", name], check=True)
     try:
-        for command in ("link set lo up", *commands):
-            subprocess.run(["ip", "-n", name, *command.split()], check=True)
-        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+        yield name
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
+@contextlib.contextmanager
+def entered(name):
+    """Moves the calling thread; sockets, threads and programs that it starts begin there."""
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
         _enter(f"/var/run/netns/{name}")
         try:
             yield
         finally:
             _enter(f"/proc/self/fd/{before}")
-            os.close(before)
     finally:
-        subprocess.run(["ip", "netns", "delete", name], check=True)
+        os.close(before)
+
+
+@contextlib.contextmanager
+def inside(commands=()):
+    """Both. `commands` are arguments of `ip`."""
+    with made() as name:
+        for command in commands:
+            subprocess.run(["ip", "-n", name, *command.split()], check=True)
+        with entered(name):
+            yield
