@@ -45,7 +45,7 @@ class Exit {
 
   // False when no number is left for it: the peer may declare the last one dead, and has none either then.
   bool next_lane(std::uint8_t action) {
-    if (session_.newest_lane() >= kMaxVarint) return false;
+    if (session_.newest_lane() >= kVarintMax) return false;
     const bool joins = (action & kAckSent) != 0 && session_.lanes() < kMaxLanes;
     attach(joins ? HelloMode::kJoin : HelloMode::kResume);
     return true;
@@ -129,7 +129,7 @@ class Exit {
     if (session_.streams() > 3 * kMaxStreams || session_.listeners() > kMaxListeners ||
         session_.open_streams() > kMaxStreams)
       std::abort();
-    if (session_.flows() > kMaxFlows) std::abort();
+    if (session_.flows() > kMaxFlows + kMaxListeners) std::abort();
     if (session_.lanes() > 2 * kMaxLanes) std::abort();
     if (session_.spare_credit() > kReceiveMemory - kMaxStreams * kMinWindow) std::abort();
   }
@@ -161,11 +161,14 @@ class Exit {
     }
   }
 
-  // Two of three ports are free, and somebody connects at once.
+  // Two of three ports are free, and somebody connects, or writes, at once.
   void listen(const Event& event) {
     if (event.address.port % 3 == 2) return session_.unlisten(event.listener, ResetCode::kAddressInUse);
     session_.listening(event.listener, event.address);
-    (void)session_.open(event.listener, local_, now_);
+    const std::array<std::uint8_t, 3> bytes{'u', 'd', 'p'};
+    const bool sent = session_.send_datagram(flow_of(event.listener), local_, bytes, now_);
+    const bool opened = session_.open(event.listener, local_, now_).has_value();
+    if (event.listen_kind == ListenKind::kUdp ? opened : sent) std::abort();
   }
 
   void write_all() {

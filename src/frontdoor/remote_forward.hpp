@@ -34,6 +34,7 @@ class RemoteForward final : public tunnel::RemoteListener,
   void on_listening(session::Destination bound) override;
   void on_refused(session::ResetCode code) override;
   void on_connection(tunnel::StreamPtr stream, session::Destination from) override;
+  void on_flow(tunnel::SessionFlowPtr) override {}  // parse_remote_forward() refuses UDP
 
  private:
   static asio::awaitable<void> serve(std::shared_ptr<RemoteForward> self, tunnel::StreamPtr stream);

@@ -33,12 +33,12 @@ struct Message {
 
   std::size_t size() const { return header.size() + data.size(); }
 };
-// Null: the families differ, or the packet would be longer than kMaxPacket.
+// Null: the families differ, or it is longer than one packet can be.
 std::optional<Message> udp_message(const Endpoint& source, const Endpoint& target, ByteView data);
 // The answer to `request`, which went from `target` to `source`.
 std::optional<Message> echo_reply(const IpAddress& source, const IpAddress& target, const Echo& request);
 
-// As one packet, DF set. At most kMaxPacket bytes.
+// As one packet, DF set: at most kIpv6Header + kMaxPacket bytes.
 std::size_t build(const Message& message, MutableBytes out);
 
 // A message as packets of at most `mtu` bytes: one, or fragments (at most 120). `id` must not be one

@@ -25,7 +25,8 @@ inline constexpr std::uint8_t kDestinationOptions = 60;
 
 inline constexpr std::size_t kIpv4Header = 20;  // without options
 inline constexpr std::size_t kIpv6Header = 40;  // without extension headers
-inline constexpr std::size_t kMaxPacket = 65'535;
+inline constexpr std::size_t kFragmentHeaderBytes = 8;
+inline constexpr std::size_t kMaxPacket = 65'535;  // IPv4; IPv6 counts without its header
 inline constexpr std::size_t kMaxExtensionHeaders = 8;
 
 // Of a packet that is a part of another. reassembly.hpp puts them together.

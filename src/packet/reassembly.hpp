@@ -3,7 +3,8 @@
 // Fragments put together (RFC 791, section 3.2; RFC 8200, section 4.5). Fragments that overlap end the packet
 // that they belong to, in IPv4 as in IPv6 (RFC 5722): nobody sends such but to get past a filter. One that
 // came twice is ignored. Memory: kMaxReassemblies packets and kMaxReassemblyBytes of their fragments, each
-// counted with kFragmentCost; where more is needed the oldest packet is dropped. The time is the caller's.
+// counted with kFragmentCost; where more is needed the oldest packet is dropped. The last packet that was
+// completed stays, too, at most kMaxPacket bytes more. The time is the caller's.
 #pragma once
 
 #include <array>
@@ -45,21 +46,22 @@ class Reassembler {
   using Key = std::array<std::uint8_t, 38>;
   struct Parts {
     TimePoint begun{};
-    Bytes header;                         // of the first fragment, once it came
-    std::size_t next_header = 0;          // IPv6: where in it the fragment header is named
-    std::uint8_t protocol = 0;            // that stands there instead
-    std::map<std::size_t, Bytes> pieces;  // by offset, none overlapping
-    std::size_t received = 0;             // bytes of pieces
-    std::optional<std::size_t> end;       // once the last one came
+    Bytes header{};                         // of the first fragment, once it came
+    std::size_t next_header = 0;            // IPv6: where in it the fragment header is named
+    std::uint8_t protocol = 0;              // that stands there instead
+    std::map<std::size_t, Bytes> pieces{};  // by offset, none overlapping
+    std::size_t cost = 0;                   // what it adds to bytes()
+    std::size_t received = 0;               // bytes of pieces
+    std::optional<std::size_t> end{};       // once the last one came
     bool refused = false;  // stays until its time is up, so that what comes late does not begin anew
   };
   using Table = std::map<Key, Parts>;
 
-  bool insert(Parts& parts, const Packet& packet);
+  bool insert(const Key& key, Parts& parts, const Packet& packet);
+  bool assemble(const Parts& parts);
   void refuse(Parts& parts);
   void forget(Table::iterator at);
-  void make_room(std::size_t bytes, const Key& but);
-  void assemble(const Parts& parts);
+  void crowd_out(const Key& key);
 
   Table parts_;
   std::size_t bytes_ = 0;

@@ -38,6 +38,7 @@ inline constexpr std::size_t kVirtioHeader = 10;
 
 // A kernel takes UDP_MAX_SEGMENTS datagrams for one packet: 64, since Linux 6.9 128.
 inline constexpr std::size_t kMaxUdpSegments = 128;
+inline constexpr std::size_t kMaxUdpSegmentsSent = 64;
 
 // From the first kVirtioHeader bytes; null when there are not as many.
 std::optional<VirtioHeader> decode_virtio_header(ByteView bytes);

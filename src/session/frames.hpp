@@ -20,13 +20,21 @@
 namespace zks::session {
 
 using StreamId = std::uint64_t;    // even: opened by the client; odd: by the exit
-using FlowId = std::uint64_t;      // of the client's choice, not used twice in a session
-using StreamId = std::uint64_t;    // even: opened by the client; odd: by the exit
+using FlowId = std::uint64_t;      // even: opened by the client; odd: a listener's
 using ListenerId = std::uint64_t;  // the client's; counts up within a session
 
 constexpr bool is_of_exit(StreamId id) {
   return id % 2 == 1;
 }
+
+// The flow of a listener of datagrams. It is there as long as the listener is, and nobody opens or closes it.
+constexpr FlowId flow_of(ListenerId id) {
+  return 2 * id + 1;
+}
+constexpr bool is_of_listener(FlowId id) {
+  return id % 2 == 1;
+}
+inline constexpr ListenerId kMaxDatagramListener = (kVarintMax - 1) / 2;  // so that its flow has an id
 
 using LaneNumber = std::uint64_t;  // counts up within a session
 using Token = std::array<std::uint8_t, 8>;
@@ -174,7 +182,7 @@ struct DoneFrame {
   StreamId stream = 0;
 };
 
-// FLOW_OPEN, FLOW_CLOSE: flow varint.
+// FLOW_OPEN, FLOW_CLOSE: flow varint, even.
 struct FlowOpenFrame {
   FlowId flow = 0;
 };
@@ -183,7 +191,8 @@ struct FlowCloseFrame {
 };
 
 // DATAGRAM: flow varint || address || length varint (at most kMaxDatagram) || bytes. From a client the
-// address is where it goes, a name perhaps; from an exit it is where it came from.
+// address is where it goes, a name perhaps unless the flow is a listener's; from an exit it is where it came
+// from.
 struct DatagramFrame {
   FlowId flow = 0;
   Destination address;

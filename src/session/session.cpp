@@ -125,6 +125,7 @@ void Session::reset_all() {
   pool_ = CreditPool(options_.receive_memory_bytes, options_.max_streams);
   lazy_credits_.clear();
   lazy_deadline_ = TimePoint::max();
+  for (const auto& [id, listener] : listeners_) end_flow_of(id);
   listeners_.clear();
 }
 

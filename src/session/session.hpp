@@ -15,8 +15,8 @@
 //   session_listen.cpp   listeners at the exit, whose connections the exit opens as streams
 //
 // Memory for a peer: receive_memory_bytes of stream data it may send us, send_memory_bytes of data that waits
-// for it, 2 x max_streams table entries (3 x where the exit opens streams, too), max_flows flows and
-// kMaxQueuedDatagramBytes of datagrams. Not thread safe: one strand.
+// for it, 2 x max_streams table entries (3 x where the exit opens streams, too), max_flows flows and one for
+// each listener, kMaxQueuedDatagramBytes of datagrams. Not thread safe: one strand.
 #pragma once
 
 #include <map>
@@ -176,10 +176,12 @@ class Session {
   // long, a name that can't be sent, or too much is queued.
   bool send_datagram(FlowId id, const Destination& address, ByteView bytes, TimePoint now);
   bool send_flow_error(FlowId id, const Destination& address, IcmpError error, TimePoint now);  // exit
-  std::size_t flows() const { return flows_.size(); }
+  std::size_t flows() const { return flows_.size(); }                           // those of listeners included
   std::uint64_t peer_max_flows() const { return peer_max_flows_.value_or(0); }  // from WELCOME
   const FlowCounters& flow_counters() const { return flow_counters_; }
-  // --- listeners at the exit; they end with the session, also when the exit forgot it (kWelcome, kNew)
+
+  // --- listeners at the exit; they end with the session, also when the exit forgot it (kWelcome, kNew). One
+  // of datagrams has the flow flow_of() from kListening, or listening(), on, until kFlowClosed.
   // Client: asks for one. kLimit: the exit allows no (more) listeners; kClosed: no session, or it is leaving.
   Result<ListenerId> listen(ListenKind kind, Destination bind);
   // Exit: the answer to kListen.
@@ -296,6 +298,9 @@ class Session {
   void unbind_flows(LaneNumber dead);
   void place_flows();
   void end_flows();
+  void begin_flow_of(ListenerId id);
+  void end_flow_of(ListenerId id);
+  FlowState take_flow(std::map<FlowId, FlowState>::iterator at);
   void fill_flows(ByteWriter& out, std::size_t usual, LaneState& lane, TimePoint now);
   bool fill_flow(ByteWriter& out, std::size_t usual, FlowState& flow, LaneState& lane, TimePoint now);
   bool may_lead(const LaneState& lane) const;
@@ -319,6 +324,7 @@ class Session {
   TimePoint lazy_deadline_ = TimePoint::max();
   std::map<FlowId, FlowState> flows_;
   FlowId next_flow_ = 0;
+  std::size_t listener_flows_ = 0;               // of flows_
   std::optional<std::uint64_t> peer_max_flows_;  // client: once there was a WELCOME
   std::size_t queued_datagram_bytes_ = 0;
   FlowCounters flow_counters_;

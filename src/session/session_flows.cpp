@@ -5,6 +5,7 @@
 // that is full, slow or gone makes UDP lossy, as any network does, and never late. No datagram is owed an
 // answer, and a flow has no state that an exchange of tables would have to agree on: when its lane dies the
 // client just says FLOW_OPEN again on another one.
+// Flows of listeners (session_listen.cpp) are begun and ended with them, and use any lane.
 #include "session/session.hpp"
 
 namespace zks::session {
@@ -38,11 +39,12 @@ FlowState* Session::find_flow(FlowId id) {
 Result<FlowId> Session::open_flow() {
   if (leaving_ || !peer_max_flows_) return make_error(ErrorKind::kClosed, "there is no session for a flow");
   if (*peer_max_flows_ == 0) return make_error(ErrorKind::kRefused, "this exit carries no UDP");
-  if (flows_.size() >= std::min(options_.max_flows, *peer_max_flows_)) {
+  if (flows_.size() - listener_flows_ >= std::min(options_.max_flows, *peer_max_flows_)) {
     return make_error(ErrorKind::kLimit, "too many flows in this session");
   }
   FlowState& flow = flows_[next_flow_];
-  flow.id = next_flow_++;
+  flow.id = next_flow_;
+  next_flow_ += 2;
   flow.owe_open = true;
   schedule(flow);
   return flow.id;
@@ -50,12 +52,34 @@ Result<FlowId> Session::open_flow() {
 
 void Session::close_flow(FlowId id) {
   const auto at = flows_.find(id);
-  if (at == flows_.end()) return;
-  LaneState* lane = lane_at(at->second.lane);
-  if (lane != nullptr) std::erase(lane->flows, id);
-  if (lane != nullptr && !at->second.owe_open) owe_close(*lane, id, options_.max_flows);
-  queued_datagram_bytes_ -= at->second.queued_bytes;
+  if (at == flows_.end() || is_of_listener(id)) return;
+  const FlowState flow = take_flow(at);
+  LaneState* lane = lane_at(flow.lane);
+  if (lane != nullptr && !flow.owe_open) owe_close(*lane, id, options_.max_flows);
+}
+
+// Out of the table, with all that it has queued.
+FlowState Session::take_flow(std::map<FlowId, FlowState>::iterator at) {
+  FlowState flow = std::move(at->second);
   flows_.erase(at);
+  if (LaneState* lane = lane_at(flow.lane); lane != nullptr) std::erase(lane->flows, flow.id);
+  queued_datagram_bytes_ -= flow.queued_bytes;
+  if (is_of_listener(flow.id)) --listener_flows_;
+  return flow;
+}
+
+void Session::begin_flow_of(ListenerId id) {
+  const auto [at, is_new] = flows_.try_emplace(flow_of(id));
+  if (!is_new) return;
+  at->second.id = flow_of(id);
+  ++listener_flows_;
+}
+
+void Session::end_flow_of(ListenerId id) {
+  const auto at = flows_.find(flow_of(id));
+  if (at == flows_.end()) return;
+  take_flow(at);
+  push({.kind = Event::Kind::kFlowClosed, .flow = flow_of(id)});
 }
 
 bool Session::send_datagram(FlowId id, const Destination& address, ByteView bytes, TimePoint now) {
@@ -110,7 +134,7 @@ void Session::unbind_flows(LaneNumber dead) {
     if (flow.lane != dead) continue;
     flow.lane = 0;
     flow.in_turn = false;
-    flow.owe_open = options_.role == Role::kClient;
+    flow.owe_open = options_.role == Role::kClient && !is_of_listener(id);
   }
 }
 
@@ -121,6 +145,7 @@ void Session::place_flows() {
 void Session::end_flows() {
   for (const auto& [id, flow] : flows_) push({.kind = Event::Kind::kFlowClosed, .flow = id});
   flows_.clear();
+  listener_flows_ = 0;
   queued_datagram_bytes_ = 0;
 }
 
@@ -170,6 +195,7 @@ bool Session::fill_flow(ByteWriter& out, std::size_t usual, FlowState& flow, Lan
 
 Result<> Session::on(const FlowOpenFrame& frame, LaneState& lane, TimePoint) {
   if (options_.role == Role::kClient) return violation("FLOW_OPEN from an exit");
+  if (is_of_listener(frame.flow)) return violation("FLOW_OPEN of a listener's flow");
   const LaneNumber number = lane.options.number;
   if (FlowState* flow = find_flow(frame.flow); flow != nullptr) {  // said again: it moves
     if (flow->lane == number) return {};
@@ -179,7 +205,7 @@ Result<> Session::on(const FlowOpenFrame& frame, LaneState& lane, TimePoint) {
     schedule(*flow);
     return {};
   }
-  if (leaving_ || flows_.size() >= options_.max_flows) {
+  if (leaving_ || flows_.size() - listener_flows_ >= options_.max_flows) {
     owe_close(lane, frame.flow, std::max<std::uint64_t>(options_.max_flows, 1));
     return {};
   }
@@ -191,8 +217,10 @@ Result<> Session::on(const FlowOpenFrame& frame, LaneState& lane, TimePoint) {
 }
 
 Result<> Session::on(const DatagramFrame& frame, LaneState&, TimePoint) {
-  const bool from_exit = options_.role == Role::kClient;
-  if (from_exit && frame.address.kind == Destination::Kind::kName) return violation("DATAGRAM from a name");
+  const bool no_name = options_.role == Role::kClient || is_of_listener(frame.flow);
+  if (no_name && frame.address.kind == Destination::Kind::kName) {
+    return violation("DATAGRAM from a name, or a listener's to one");
+  }
   if (find_flow(frame.flow) == nullptr) {  // closed meanwhile, or never opened: lost, as datagrams may be
     ++flow_counters_.dropped_unknown;
     return {};
@@ -213,11 +241,10 @@ Result<> Session::on(const FlowErrorFrame& frame, LaneState&, TimePoint) {
 }
 
 Result<> Session::on(const FlowCloseFrame& frame, LaneState&, TimePoint) {
+  if (is_of_listener(frame.flow)) return violation("FLOW_CLOSE of a listener's flow");
   const auto at = flows_.find(frame.flow);
   if (at == flows_.end()) return {};
-  if (LaneState* lane = lane_at(at->second.lane); lane != nullptr) std::erase(lane->flows, frame.flow);
-  queued_datagram_bytes_ -= at->second.queued_bytes;
-  flows_.erase(at);
+  take_flow(at);
   push({.kind = Event::Kind::kFlowClosed, .flow = frame.flow});
   return {};
 }

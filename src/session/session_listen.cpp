@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Reverse forwards (PROTOCOL.md): the client asks the exit to listen, and the exit opens a stream for each
-// connection that came. Listeners belong to the session and to no lane: whatever the client said on a lane
-// that died it says again on the next one, and so does the exit.
+// connection that came; one of datagrams has a flow of its own. Listeners belong to the session and to no
+// lane: whatever the client said on a lane that died it says again on the next one, and so does the exit.
 #include "session/session.hpp"
 
 namespace zks::session {
@@ -51,6 +51,7 @@ void Session::listening(ListenerId id, Destination bound) {
   at->second.phase = ListenerState::Phase::kListening;
   at->second.address = std::move(bound);
   at->second.owed = listeners_owed_ = true;
+  if (at->second.kind == ListenKind::kUdp) begin_flow_of(id);
 }
 
 void Session::unlisten(ListenerId id, ResetCode code) {
@@ -62,11 +63,13 @@ void Session::end_listener(ListenerId id, ResetCode code) {
   listener.phase = ListenerState::Phase::kEnded;
   listener.code = code;
   listener.owed = listeners_owed_ = true;
+  end_flow_of(id);
 }
 
 Result<StreamId> Session::open(ListenerId listener, Destination from, TimePoint now) {
   const auto at = listeners_.find(listener);
-  if (at == listeners_.end() || at->second.phase != ListenerState::Phase::kListening) {
+  if (at == listeners_.end() || at->second.phase != ListenerState::Phase::kListening ||
+      at->second.kind != ListenKind::kTcp) {
     return make_error(ErrorKind::kClosed, "the client gave the listener up");
   }
   return open_stream(std::move(from), listener, now);
@@ -123,6 +126,9 @@ void Session::fill_listeners(ByteWriter& out, const LaneState& lane) {
 Result<> Session::on(const ListenFrame& frame, LaneState&, TimePoint) {
   if (options_.role == Role::kClient) return violation("LISTEN from an exit");
   if (options_.max_listeners == 0) return violation("LISTEN without max-listeners");
+  if (frame.kind == ListenKind::kUdp && frame.listener > kMaxDatagramListener) {
+    return violation("LISTEN for datagrams with an id that leaves none for its flow");
+  }
   if (const auto at = listeners_.find(frame.listener); at != listeners_.end()) {
     if (at->second.phase != ListenerState::Phase::kAsked) at->second.owed = listeners_owed_ = true;
     return {};
@@ -154,6 +160,7 @@ Result<> Session::on(const ListeningFrame& frame, LaneState&, TimePoint) {
   at->second.phase = ListenerState::Phase::kListening;
   at->second.bound = frame.bound;
   if (!news) return {};
+  if (at->second.kind == ListenKind::kUdp) begin_flow_of(frame.listener);
   push({.kind = Event::Kind::kListening, .address = frame.bound, .listener = frame.listener});
   return {};
 }
@@ -166,6 +173,7 @@ Result<> Session::on(const UnlistenFrame& frame, LaneState&, TimePoint) {
     const bool news = at->second.phase != ListenerState::Phase::kEnded;
     if (!news && at->second.owed) return {};  // what it answers may be older than a LISTENING that came since
     listeners_.erase(at);
+    end_flow_of(frame.listener);
     if (news) push({.kind = Event::Kind::kUnlisten, .code = frame.code, .listener = frame.listener});
     return {};
   }

@@ -60,10 +60,13 @@ Client::Remote* Client::find_remote(session::ListenerId id) {
 void Client::on_listener(const session::Event& event) {
   Remote* remote = find_remote(event.listener);
   if (remote == nullptr) return;
-  if (event.kind == session::Event::Kind::kListening) return remote->listener->on_listening(event.address);
-  remote->id.reset();
   const auto listener = remote->listener;
-  refused(*listener, event.code);
+  if (event.kind != session::Event::Kind::kListening) {
+    remote->id.reset();
+    return refused(*listener, event.code);
+  }
+  listener->on_listening(event.address);
+  if (listener->kind() == session::ListenKind::kUdp) listener->on_flow(tunnel_->flow_of(event.listener));
 }
 
 void Client::on_connection(session::ListenerId id, StreamPtr stream, session::Destination from) {

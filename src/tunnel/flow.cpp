@@ -7,7 +7,7 @@ namespace zks::tunnel {
 
 SessionFlow::SessionFlow(std::shared_ptr<Tunnel> tunnel, session::FlowId id)
     : tunnel_(std::move(tunnel)), id_(id) {
-  tunnel_->flows_.emplace(id_, this);
+  tunnel_->flows_[id_] = this;
 }
 
 SessionFlow::~SessionFlow() {
@@ -49,7 +49,8 @@ void SessionFlow::on_error(const session::Destination& address, session::IcmpErr
 // The handlers may hold whoever owns this flow, so they go with it.
 void SessionFlow::note_closed() {
   closed_ = true;
-  tunnel_->flows_.erase(id_);
+  const auto at = tunnel_->flows_.find(id_);  // of a listener there may be a newer one
+  if (at != tunnel_->flows_.end() && at->second == this) tunnel_->flows_.erase(at);
   const auto handlers = std::exchange(handlers_, nullptr);
   if (handlers && handlers->on_closed) handlers->on_closed();
 }

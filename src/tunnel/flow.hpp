@@ -3,7 +3,8 @@
 // What front doors, forwards and the exit see of UDP: a flow, beside stream.hpp. Below is
 // session/session_flows.cpp, which drops datagrams rather than to queue them for long.
 //
-// SessionFlow is a flow of one session, at either end; it is over when its session or the peer ends it.
+// SessionFlow is a flow of one session, at either end; it is over when its session or the peer ends it, or
+// its listener, if it is that of one.
 // Whoever opens flows at the client gets one that heals itself instead (client_flow.hpp).
 //
 // Executor: the session's. Handlers are called on it and may destroy the flow.

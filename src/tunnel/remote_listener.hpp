@@ -19,8 +19,11 @@ class RemoteListener {
   virtual void on_listening(session::Destination bound) = 0;
   // kNotAllowed, kAddressInUse and so on; kLimit when the exit takes no more listeners of this client.
   virtual void on_refused(session::ResetCode code) = 0;
-  // Somebody connected: accept() or reset() the stream.
+  // TCP: somebody connected; accept() or reset() the stream.
   virtual void on_connection(StreamPtr stream, session::Destination from) = 0;
+  // UDP: after on_listening(), for as long as the exit listens: datagrams come with their source, and go only
+  // to somebody who wrote before.
+  virtual void on_flow(SessionFlowPtr flow) = 0;
 };
 
 }  // namespace zks::tunnel

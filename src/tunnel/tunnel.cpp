@@ -117,6 +117,10 @@ Result<SessionFlowPtr> Tunnel::open_flow() {
   return flow;
 }
 
+SessionFlowPtr Tunnel::flow_of(session::ListenerId id) {
+  return std::make_shared<SessionFlow>(shared_from_this(), session::flow_of(id));
+}
+
 Result<session::ListenerId> Tunnel::listen(session::ListenKind kind, session::Destination bind) {
   auto id = session_.listen(kind, std::move(bind));
   changed();

@@ -71,7 +71,8 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
 
   // Client: kClosed while there is no session; else as Session::open_flow().
   Result<SessionFlowPtr> open_flow();
-  const session::FlowCounters& flow_counters() const { return session_.flow_counters(); }
+  // That of a listener of datagrams, once it is there; it is over when the listener is.
+  SessionFlowPtr flow_of(session::ListenerId id);
 
   // Every stream that there is now.
   void reset_streams(session::ResetCode code);

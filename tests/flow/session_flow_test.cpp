@@ -4,11 +4,11 @@
 // under an injected clock: lanes are cut at one end or both, at any record, also in the middle of a resume;
 // more of them join, and streams move from dead ones to others; what was on its way is lost or comes late;
 // the exit forgets the session, as one that was restarted does;
-// the client asks for listeners, and the exit opens streams on them; both give them up and try again.
-// Every byte is checked against a reference; at the end both tables must be empty and all memory given back.
-// Flows of datagrams go on beside the streams: whatever arrives was sent on that flow, and comes once; at the
-// end each flow that is left carries datagrams both ways.
-// A failing seed prints itself: ZKS_FLOW_SEED=N runs it alone; ZKS_FLOW_SEEDS=N sets how many.
+// the client asks for listeners, and the exit opens streams or sends datagrams on them; both give them up and
+// try again. Every byte is checked against a reference; at the end both tables must be empty and all memory
+// given back. Flows of datagrams go on beside the streams: whatever arrives was sent on that flow, and comes
+// once; at the end each flow that is left carries datagrams both ways. A failing seed prints itself:
+// ZKS_FLOW_SEED=N runs it alone; ZKS_FLOW_SEEDS=N sets how many.
 #include <cstdlib>
 #include <deque>
 #include <map>
@@ -259,6 +259,7 @@ class World {
   void open_at_exit() {
     if (exit_.listeners.empty()) return;
     const ListenerId listener = any_listener(exit_);
+    if (udp_listeners_.contains(listener)) return;
     const auto id = exit_.session.open(listener, some_address(), now_);
     if (!id) {
       ASSERT_EQ(id.error().kind, ErrorKind::kLimit);
@@ -272,8 +273,11 @@ class World {
   }
 
   void listen() {
-    const auto id = client_.session.listen(ListenKind::kTcp, some_address());
-    if (id) client_.listeners.insert(*id);
+    const bool udp = pick(2) == 0;
+    const auto id = client_.session.listen(udp ? ListenKind::kUdp : ListenKind::kTcp, some_address());
+    if (!id) return;
+    client_.listeners.insert(*id);
+    if (udp) udp_listeners_.insert(*id);
   }
 
   void change_listeners(Side& side) {
@@ -364,7 +368,7 @@ class World {
     if (side.flows.empty() || pick(3) != 0) return;
     const FlowId id = any_flow(side);
     side.session.close_flow(id);
-    side.flows.erase(id);
+    if (!is_of_listener(id)) side.flows.erase(id);
   }
 
   bool send_datagram(Side& side, FlowId flow, std::size_t most) {
@@ -466,7 +470,7 @@ class World {
         case Event::Kind::kFlowOpen:
           ASSERT_FALSE(side.client);
           ASSERT_TRUE(side.flows.insert(event.flow).second);
-          ASSERT_LE(side.flows.size(), kMaxFlows);
+          ASSERT_LE(side.flows.size(), kMaxFlows + kMaxListeners);
           break;
         case Event::Kind::kFlowClosed:
           ASSERT_EQ(side.flows.erase(event.flow), 1U);
@@ -491,7 +495,11 @@ class World {
           } else {
             side.session.listening(event.listener, some_address());
             side.listeners.insert(event.listener);
+            if (event.listen_kind == ListenKind::kUdp) side.flows.insert(flow_of(event.listener));
           }
+          break;
+        case Event::Kind::kListening:
+          if (udp_listeners_.contains(event.listener)) side.flows.insert(flow_of(event.listener));
           break;
         case Event::Kind::kUnlisten:
           side.listeners.erase(event.listener);
@@ -589,7 +597,8 @@ class World {
   std::vector<LaneNumber> refused_;
   bool welcomed_ = false;
   std::set<LaneNumber> welcomed_lanes_;
-  bool forgotten_ = true;  // the exit has no session that a lane could resume
+  std::set<ListenerId> udp_listeners_;  // all there ever were
+  bool forgotten_ = true;               // the exit has no session that a lane could resume
   Side client_;
   Side exit_;
 };

@@ -163,12 +163,12 @@ inline std::vector<Golden> golden_frames() {
       {"done", DoneFrame{4},
        "0e"
        "04"},
-      {"flow_open", FlowOpenFrame{7},
+      {"flow_open", FlowOpenFrame{8},
        "10"
-       "07"},
-      {"datagram_name", DatagramFrame{7, to_name("example.org", 53), golden_data()},
+       "08"},
+      {"datagram_name", DatagramFrame{8, to_name("example.org", 53), golden_data()},
        "11"
-       "07"
+       "08"
        "03"
        "0b"
        "6578616d706c652e6f7267"
@@ -190,17 +190,17 @@ inline std::vector<Golden> golden_frames() {
        "20010db8000000000000000000000001"
        "01bb"
        "00"},
-      {"flow_error", FlowErrorFrame{7, to_ipv4(ipv4, 123), {3, 3}},
+      {"flow_error", FlowErrorFrame{8, to_ipv4(ipv4, 123), {3, 3}},
        "12"
-       "07"
+       "08"
        "01"
        "c0000201"
        "007b"
        "03"
        "03"},
-      {"flow_close", FlowCloseFrame{7},
+      {"flow_close", FlowCloseFrame{8},
        "13"
-       "07"},
+       "08"},
       {"open_of_exit", OpenFrame{5, to_ipv4(ipv4, 50'000), 16'384, 2},
        "08"
        "05"

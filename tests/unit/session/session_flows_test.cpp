@@ -130,8 +130,8 @@ TEST(Flows, AreBoundedByBothEnds) {
   const auto one_more = pair.client.open_flow();
   ASSERT_FALSE(one_more);
   EXPECT_EQ(one_more.error().kind, ErrorKind::kLimit);
-  pair.client.close_flow(1);
-  EXPECT_EQ(pair.client.open_flow().value(), 3U) << "ids are not used twice";
+  pair.client.close_flow(2);
+  EXPECT_EQ(pair.client.open_flow().value(), 6U) << "ids are not used twice";
 }
 
 TEST(Flows, AnExitWithoutUdpSaysSo) {
@@ -146,7 +146,7 @@ TEST(Flows, AnExitWithoutUdpSaysSo) {
 TEST(Flows, TheExitRefusesMoreThanItKeepsAndAnswersABoundedNumber) {
   Peer peer(Role::kClient);  // plays a client to an exit of 1,024 flows
   std::vector<Frame> opens;
-  for (FlowId id = 0; id < 10'000; ++id) opens.push_back(FlowOpenFrame{id});
+  for (FlowId id = 0; id < 20'000; id += 2) opens.push_back(FlowOpenFrame{id});
   ASSERT_TRUE(peer.send(opens));
   EXPECT_EQ(peer.session.flows(), 1'024U);
   std::size_t refused = 0;
@@ -156,12 +156,12 @@ TEST(Flows, TheExitRefusesMoreThanItKeepsAndAnswersABoundedNumber) {
 
 TEST(Flows, DatagramsOfUnknownFlowsAreDropped) {
   Peer client(Role::kClient);
-  EXPECT_TRUE(client.send({DatagramFrame{77, kDns, {}}}));
-  EXPECT_TRUE(client.send({FlowCloseFrame{77}}));
+  EXPECT_TRUE(client.send({DatagramFrame{78, kDns, {}}}));
+  EXPECT_TRUE(client.send({FlowCloseFrame{78}}));
   EXPECT_TRUE(client.session.take_events().empty());
   EXPECT_EQ(client.session.flow_counters().dropped_unknown, 1U);
   Peer exit(Role::kExit);
-  EXPECT_TRUE(exit.send({DatagramFrame{77, kDns, {}}, FlowErrorFrame{77, kDns, {3, 3}}, FlowCloseFrame{77}}));
+  EXPECT_TRUE(exit.send({DatagramFrame{78, kDns, {}}, FlowErrorFrame{78, kDns, {3, 3}}, FlowCloseFrame{78}}));
   EXPECT_TRUE(exit.session.take_events().empty());
 }
 
