@@ -50,6 +50,24 @@ bool write_address(ByteWriter& out, const Destination& address) {
   return false;
 }
 
+constexpr std::array kCapabilities{&ExitCapabilities::ipv4, &ExitCapabilities::ipv6,
+                                   &ExitCapabilities::echo_ipv4, &ExitCapabilities::echo_ipv6,
+                                   &ExitCapabilities::resolve};
+
+ExitCapabilities capabilities_of(std::uint64_t bits) {
+  ExitCapabilities out;
+  for (std::size_t i = 0; i < kCapabilities.size(); ++i) out.*kCapabilities[i] = (bits >> i & 1) != 0;
+  return out;
+}
+
+std::uint64_t bits_of(const ExitCapabilities& capabilities) {
+  std::uint64_t out = 0;
+  for (std::size_t i = 0; i < kCapabilities.size(); ++i) {
+    if (capabilities.*kCapabilities[i]) out |= std::uint64_t{1} << i;
+  }
+  return out;
+}
+
 Maybe<Frame> read_hello(ByteReader& in, bool welcome) {
   HelloFrame frame;
   frame.welcome = welcome;
@@ -70,6 +88,7 @@ Maybe<Frame> read_hello(ByteReader& in, bool welcome) {
     if (*id == 3) frame.parameters.max_lanes = *value;
     if (*id == 4) frame.parameters.max_flows = *value;
     if (*id == 5) frame.parameters.max_listeners = *value;
+    if (*id == 6) frame.parameters.capabilities = capabilities_of(*value);
   }
   frame.session = *session;
   frame.lane = *lane;
@@ -216,6 +235,36 @@ Maybe<Frame> read_flow_error(ByteReader& in) {
   return FlowErrorFrame{*flow, *address, {(*said)[0], (*said)[1]}};
 }
 
+template <class F>
+Maybe<Frame> read_dns(ByteReader& in, std::size_t most) {
+  const auto request = in.varint();
+  if (!request) return std::nullopt;
+  const auto message = in.sized(most);
+  return message ? Maybe<Frame>(F{*request, *message}) : std::nullopt;
+}
+
+Maybe<Frame> read_echo(ByteReader& in) {
+  const auto request = in.varint();
+  if (!request) return std::nullopt;
+  const auto address = read_address(in);
+  if (!address || address->kind == Destination::Kind::kName) return std::nullopt;
+  const auto hop_limit = in.u8();
+  if (!hop_limit) return std::nullopt;
+  const auto bytes = in.sized(kMaxEchoData);
+  return bytes ? Maybe<Frame>(EchoFrame{*request, *address, *hop_limit, *bytes}) : std::nullopt;
+}
+
+Maybe<Frame> read_echo_reply(ByteReader& in) {
+  const auto request = in.varint();
+  if (!request) return std::nullopt;
+  const auto address = read_address(in);
+  const auto said = in.array<3>();
+  if (!address || address->kind == Destination::Kind::kName || !said) return std::nullopt;
+  const auto bytes = in.sized(kMaxEchoData);
+  if (!bytes) return std::nullopt;
+  return EchoReplyFrame{*request, *address, {(*said)[0], (*said)[1]}, (*said)[2], *bytes};
+}
+
 Maybe<Frame> read_frame(ByteReader& in) {
   const auto type = in.u8();
   if (!type) return std::nullopt;
@@ -268,6 +317,14 @@ Maybe<Frame> read_frame(ByteReader& in) {
       return read_listen(in);
     case FrameType::kListening:
       return read_listening(in);
+    case FrameType::kResolve:
+      return read_dns<ResolveFrame>(in, kMaxDnsQuery);
+    case FrameType::kResolved:
+      return read_dns<ResolvedFrame>(in, kMaxDnsAnswer);
+    case FrameType::kEcho:
+      return read_echo(in);
+    case FrameType::kEchoReply:
+      return read_echo_reply(in);
     case FrameType::kGoaway:
       return read_goaway(in);
   }
@@ -279,9 +336,12 @@ bool write_parameters(ByteWriter& out, const HelloFrame& f) {
   const Parameters& p = f.parameters;
   if (!f.welcome) return out.varint(1) && out.varint(1) && out.varint(p.max_streams);
   const bool listeners = p.max_listeners > 0;
-  return out.varint(listeners ? 5 : 4) && out.varint(1) && out.varint(p.max_streams) && out.varint(2) &&
-         out.varint(p.orphan_seconds) && out.varint(3) && out.varint(p.max_lanes) && out.varint(4) &&
-         out.varint(p.max_flows) && (!listeners || (out.varint(5) && out.varint(p.max_listeners)));
+  const bool capabilities = p.capabilities != ExitCapabilities{};
+  return out.varint(4 + (listeners ? 1 : 0) + (capabilities ? 1 : 0)) && out.varint(1) &&
+         out.varint(p.max_streams) && out.varint(2) && out.varint(p.orphan_seconds) && out.varint(3) &&
+         out.varint(p.max_lanes) && out.varint(4) && out.varint(p.max_flows) &&
+         (!listeners || (out.varint(5) && out.varint(p.max_listeners))) &&
+         (!capabilities || (out.varint(6) && out.varint(bits_of(p.capabilities))));
 }
 
 bool put(ByteWriter& out, FrameType type) {
@@ -364,6 +424,20 @@ struct Encoder {
   bool operator()(const UnlistenFrame& f) const {
     return put(out, FrameType::kUnlisten) && out.varint(f.listener) &&
            out.varint(static_cast<std::uint64_t>(f.code));
+  }
+  bool operator()(const ResolveFrame& f) const {
+    return put(out, FrameType::kResolve) && out.varint(f.request) && out.sized(f.message);
+  }
+  bool operator()(const ResolvedFrame& f) const {
+    return put(out, FrameType::kResolved) && out.varint(f.request) && out.sized(f.message);
+  }
+  bool operator()(const EchoFrame& f) const {
+    return put(out, FrameType::kEcho) && out.varint(f.request) && write_address(out, f.address) &&
+           out.u8(f.hop_limit) && out.sized(f.bytes);
+  }
+  bool operator()(const EchoReplyFrame& f) const {
+    return put(out, FrameType::kEchoReply) && out.varint(f.request) && write_address(out, f.address) &&
+           out.u8(f.said.type) && out.u8(f.said.code) && out.u8(f.hop_limit) && out.sized(f.bytes);
   }
   bool operator()(const GoawayFrame& f) const {
     return put(out, FrameType::kGoaway) && out.u8(static_cast<std::uint8_t>(f.scope)) &&

@@ -36,6 +36,7 @@ constexpr bool is_of_listener(FlowId id) {
 }
 inline constexpr ListenerId kMaxDatagramListener = (kVarintMax - 1) / 2;  // so that its flow has an id
 
+using RequestId = std::uint64_t;   // of RESOLVE and ECHO: the client's, not used twice in a session
 using LaneNumber = std::uint64_t;  // counts up within a session
 using Token = std::array<std::uint8_t, 8>;
 
@@ -62,12 +63,19 @@ enum class FrameType : std::uint8_t {
   kListen = 0x14,
   kListening = 0x15,
   kUnlisten = 0x16,
+  kResolve = 0x17,
+  kResolved = 0x18,
+  kEcho = 0x19,
+  kEchoReply = 0x1a,
   kGoaway = 0x1f,
 };
 
 inline constexpr std::size_t kMaxNameBytes = 255;
 inline constexpr std::size_t kMaxGoawayText = 256;
 inline constexpr std::size_t kMaxDatagram = 65'507;  // what UDP over IPv4 can carry
+inline constexpr std::size_t kMaxDnsQuery = 4096;
+inline constexpr std::size_t kMaxDnsAnswer = 65'535;
+inline constexpr std::size_t kMaxEchoData = 65'507;  // as of a datagram
 inline constexpr std::size_t kMaxParameters = 16;
 inline constexpr std::size_t kMaxTableEntries = 4096;  // of one frame
 // Lanes of a session at an exit: live ones, and dead ones whose streams the client has not yet moved.
@@ -79,12 +87,25 @@ enum class ListenKind : std::uint8_t { kTcp = 0, kUdp = 1 };
 enum class GoawayScope : std::uint8_t { kLane = 0, kSession = 1 };
 enum class GoawayCode : std::uint64_t { kShutdown = 0, kRevoked = 1, kProtocolError = 2 };
 
+// What an exit says of itself, as bits of one number from 1 on in this order. An exit that says nothing
+// reaches both families, as far as anybody knows, and can do none of the rest.
+struct ExitCapabilities {
+  bool ipv4 = true;  // it has a route to the internet's addresses of this family
+  bool ipv6 = true;
+  bool echo_ipv4 = false;  // ECHO to such an address is sent
+  bool echo_ipv6 = false;
+  bool resolve = false;  // RESOLVE is answered
+
+  friend bool operator==(const ExitCapabilities&, const ExitCapabilities&) = default;
+};
+
 // Each as (id varint, value varint); ids that are not known are ignored.
 struct Parameters {
   std::uint64_t max_streams = 2048;    // id 1: how many streams the sender of this keeps in its table at once
   std::uint64_t orphan_seconds = 120;  // id 2, WELCOME: how long the exit keeps a session without a lane
   std::uint64_t max_lanes = 1;         // id 3, WELCOME: how many lanes the exit takes for a session
   std::uint64_t max_flows = 0;         // id 4, WELCOME: how many flows it keeps for one at once; 0: no UDP
+  ExitCapabilities capabilities;       // id 6, WELCOME: as of the session's beginning
   std::uint64_t max_listeners = 0;     // id 5, WELCOME: how many listeners the exit keeps for this client
 };
 
@@ -232,6 +253,35 @@ struct UnlistenFrame {
   ResetCode code = ResetCode::kCancelled;
 };
 
+// RESOLVE (client): request varint || length varint (at most kMaxDnsQuery) || DNS message.
+// RESOLVED (exit): request varint || length varint (at most kMaxDnsAnswer) || DNS message.
+struct ResolveFrame {
+  RequestId request = 0;
+  ByteView message;
+};
+struct ResolvedFrame {
+  RequestId request = 0;
+  ByteView message;
+};
+
+// ECHO (client): request varint || address, not a name, its port unused || hop limit (1) || length varint (at
+// most kMaxEchoData) || bytes. What the exit shall send as an echo request of ICMP or ICMPv6.
+struct EchoFrame {
+  RequestId request = 0;
+  Destination address;
+  std::uint8_t hop_limit = 64;
+  ByteView bytes;
+};
+// ECHO_REPLY (exit): request varint || address of who said it, not a name || type (1) || code (1) || hop
+// limit that it came with, 0 where unknown (1) || length varint || bytes of an echo reply, none of an error.
+struct EchoReplyFrame {
+  RequestId request = 0;
+  Destination address;
+  IcmpError said;
+  std::uint8_t hop_limit = 0;
+  ByteView bytes;
+};
+
 // GOAWAY: scope (1) || code varint || length varint || text.
 struct GoawayFrame {
   GoawayScope scope = GoawayScope::kSession;
@@ -239,10 +289,11 @@ struct GoawayFrame {
   std::string text;
 };
 
-using Frame = std::variant<PaddingFrame, HelloFrame, TableFrame, LaneDownFrame, LaneAckFrame, PingFrame,
-                           OpenFrame, OpenedFrame, DataFrame, FinFrame, CreditFrame, ResetFrame, DoneFrame,
-                           FlowOpenFrame, DatagramFrame, FlowErrorFrame, FlowCloseFrame, GoawayFrame,
-                           ListenFrame, ListeningFrame, UnlistenFrame>;
+using Frame =
+    std::variant<PaddingFrame, HelloFrame, TableFrame, LaneDownFrame, LaneAckFrame, PingFrame, OpenFrame,
+                 OpenedFrame, DataFrame, FinFrame, CreditFrame, ResetFrame, DoneFrame, FlowOpenFrame,
+                 DatagramFrame, FlowErrorFrame, FlowCloseFrame, GoawayFrame, ListenFrame, ListeningFrame,
+                 UnlistenFrame, ResolveFrame, ResolvedFrame, EchoFrame, EchoReplyFrame>;
 
 // The next frame of a record. kProtocol when it is unknown, cut short or out of range.
 Result<Frame> decode_frame(ByteReader& in);

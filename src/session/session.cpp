@@ -111,6 +111,7 @@ void Session::end() {
   dead_.clear();
   reset_all();
   end_flows();
+  while (!requests_.empty()) drop_request();
 }
 
 void Session::reset_all() {

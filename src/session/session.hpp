@@ -13,12 +13,15 @@
 //   session_streams.cpp  the application's side
 //   session_flows.cpp    flows of datagrams, which are dropped rather than queued for long
 //   session_listen.cpp   listeners at the exit, whose connections the exit opens as streams
+//   session_requests.cpp names to look up and hosts to ping: questions and answers without a state
 //
 // Memory for a peer: receive_memory_bytes of stream data it may send us, send_memory_bytes of data that waits
 // for it, 2 x max_streams table entries (3 x where the exit opens streams, too), max_flows flows and one for
-// each listener, kMaxQueuedDatagramBytes of datagrams. Not thread safe: one strand.
+// each listener, kMaxQueuedDatagramBytes of datagrams, kMaxQueuedRequestBytes of requests or their answers.
+// Not thread safe: one strand.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -37,6 +40,12 @@ inline constexpr std::uint64_t kMaxOrphanSeconds = 24 * 3600;
 // Exit: listeners that were refused or are over; the oldest whose UNLISTEN went out makes room.
 inline constexpr std::size_t kMaxListenersEnding = 64;
 
+// Requests and answers that wait for a lane, each counted with kRequestCost; what waits longer than this is
+// dropped, as what does not fit: whoever asks for a name or pings asks again.
+inline constexpr std::size_t kMaxQueuedRequestBytes = 512 * 1024;
+inline constexpr std::size_t kRequestCost = 64;
+inline constexpr auto kRequestPatience = std::chrono::seconds(2);
+
 enum class Role : std::uint8_t { kClient, kExit };
 
 struct Options {
@@ -47,6 +56,7 @@ struct Options {
   std::uint64_t max_flows = 1024;      // exit: 0 for no UDP; client: beside what the exit says
   std::uint64_t orphan_seconds = 120;  // exit: how long the session outlives its lane
   std::uint64_t max_listeners = 0;     // exit: how many the client may have
+  ExitCapabilities capabilities;       // exit: what WELCOME says
   std::uint64_t receive_memory_bytes = 64 * 1024 * 1024;
   std::uint64_t send_memory_bytes = 64 * 1024 * 1024;
 };
@@ -68,11 +78,17 @@ struct Event {
     kListen,      // exit: the client wants `listener` at `address`; answer with listening() or unlisten()
     kListening,   // client: `listener` is there; `address` is what it is bound to
     kUnlisten,    // exit: the client gave `listener` up; client: it is refused, or over, `code` says why
+    kResolve,     // exit: the client's DNS query `bytes`; answer `request` with resolved()
+    kResolved,    // client: the DNS answer to `request`
+    kEcho,        // exit: the client pings `address` with `bytes`; answer `request` with echo_reply()
+    kEchoReply,   // client: `address` said `icmp` about `request`
     kLaneDown,    // the peer gave `lane` up, and nothing of it is looked at any more: drop it
   };
   Kind kind{};
   StreamId stream = 0;
   FlowId flow = 0;
+  RequestId request = 0;
+  std::uint8_t hop_limit = 0;
   Destination address{};
   Bytes bytes{};
   IcmpError icmp{};
@@ -180,6 +196,18 @@ class Session {
   std::uint64_t peer_max_flows() const { return peer_max_flows_.value_or(0); }  // from WELCOME
   const FlowCounters& flow_counters() const { return flow_counters_; }
 
+  // --- requests, which may be lost (session_requests.cpp)
+  // Client: kRefused: the exit does not do this; kClosed: no session, no lane, or it is leaving; kLimit: too
+  // much waits for a lane already; kUsage: the message is too long, or the address a name.
+  Result<RequestId> resolve(ByteView query, TimePoint now);
+  Result<RequestId> echo(const Destination& address, std::uint8_t hop_limit, ByteView bytes, TimePoint now);
+  // Exit: the answer. False when it is dropped: too long, or too much waits.
+  bool resolved(RequestId request, ByteView answer, TimePoint now);
+  bool echo_reply(const EchoReplyFrame& reply, TimePoint now);
+  // From WELCOME; null before the first.
+  const std::optional<ExitCapabilities>& exit_capabilities() const { return exit_capabilities_; }
+  std::size_t queued_request_bytes() const { return queued_request_bytes_; }
+
   // --- listeners at the exit; they end with the session, also when the exit forgot it (kWelcome, kNew). One
   // of datagrams has the flow flow_of() from kListening, or listening(), on, until kFlowClosed.
   // Client: asks for one. kLimit: the exit allows no (more) listeners; kClosed: no session, or it is leaving.
@@ -247,6 +275,10 @@ class Session {
   Result<> on(const ListenFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const ListeningFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const UnlistenFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const ResolveFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const ResolvedFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const EchoFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const EchoReplyFrame& frame, LaneState& lane, TimePoint now);
   Result<> check_known_parity(StreamId id) const;
 
   // session_resume.cpp
@@ -305,6 +337,12 @@ class Session {
   bool fill_flow(ByteWriter& out, std::size_t usual, FlowState& flow, LaneState& lane, TimePoint now);
   bool may_lead(const LaneState& lane) const;
 
+  // session_requests.cpp
+  Result<> may_ask(bool offered) const;
+  bool queue_request(const Frame& frame, std::size_t payload_bytes, TimePoint now);
+  void drop_request();
+  void fill_requests(ByteWriter& out, std::size_t usual, LaneState& lane, TimePoint now);
+
   bool owed(const LaneState& lane) const;  // something the peer must still answer
   static void request_ping(LaneState& lane, TimePoint now);
 
@@ -328,6 +366,14 @@ class Session {
   std::optional<std::uint64_t> peer_max_flows_;  // client: once there was a WELCOME
   std::size_t queued_datagram_bytes_ = 0;
   FlowCounters flow_counters_;
+  struct Request {
+    Bytes frame;  // encoded
+    TimePoint queued_at{};
+  };
+  std::deque<Request> requests_;  // of any lane that can take one
+  std::size_t queued_request_bytes_ = 0;
+  RequestId next_request_ = 0;
+  std::optional<ExitCapabilities> exit_capabilities_;  // client: once there was a WELCOME
   std::vector<Event> events_;
   std::optional<GoawayFrame> goaway_;
   bool goaway_sent_ = false;

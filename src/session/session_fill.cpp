@@ -55,6 +55,7 @@ std::size_t Session::fill_turns(MutableBytes buffer, std::size_t written, LaneSt
   const std::size_t usual = std::min(buffer.size(), kUsualFrames);
   ByteWriter datagrams(buffer);
   datagrams.advance(written);
+  fill_requests(datagrams, usual, lane, now);
   fill_flows(datagrams, usual, lane, now);
   if (datagrams.written() >= usual) return datagrams.written();
   ByteWriter data(buffer.first(usual));
@@ -82,6 +83,7 @@ bool Session::fill_hello(ByteWriter& out, LaneState& lane) {
   hello.parameters.max_lanes = kMaxLanes;
   hello.parameters.max_flows = options_.max_flows;
   hello.parameters.max_listeners = options_.max_listeners;
+  hello.parameters.capabilities = options_.capabilities;
   return lane.hello_sent = encode_frame(out, hello);
 }
 

@@ -76,6 +76,7 @@ Result<> Session::on_welcome(const HelloFrame& frame, LaneState& lane) {
   options_.orphan_seconds = frame.parameters.orphan_seconds;
   peer_max_lanes_ = frame.parameters.max_lanes;
   peer_max_flows_ = frame.parameters.max_flows;
+  exit_capabilities_ = frame.parameters.capabilities;
   if (forgotten) {
     reset_all();
     lane.table.clear();  // its end is still told, so that the exit knows what it ignores

@@ -296,6 +296,7 @@ void Client::on_up(session::LaneNumber lane, session::HelloMode mode) {
   log_up(mode);
   const bool was_up = std::exchange(up_, true);
   history_.came_up(mode, was_up);
+  exit_capabilities_ = tunnel_->exit_capabilities();
   had_session_ = true;
   if (attaching_ == lane) attaching_ = 0;
   failures_ = 0;
@@ -432,6 +433,18 @@ Result<FlowPtr> Client::open_flow(FlowHandlers handlers) {
   const auto begun = flow->begin();
   if (!begun && begun.error().kind != ErrorKind::kClosed) return begun.error();
   return flow;
+}
+
+asio::awaitable<Result<Bytes>> Client::resolve(Bytes query) {
+  const auto self = shared_from_this();
+  const auto tunnel = tunnel_;
+  if (!up_ || !tunnel) co_return make_error(ErrorKind::kClosed, "no session is up");
+  co_return co_await tunnel->resolve(std::move(query));
+}
+
+Result<> Client::echo(EchoRequest request, EchoHandler handler) {
+  if (!up_ || !tunnel_) return make_error(ErrorKind::kClosed, "no session is up");
+  return tunnel_->echo(request, std::move(handler));
 }
 
 // SOCKS5 has no words for it; the program that asked only hears "not allowed".

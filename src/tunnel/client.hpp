@@ -62,6 +62,9 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   asio::any_io_executor executor() override { return executor_; }
   asio::awaitable<OpenOutcome> open(session::Destination destination) override;
   Result<FlowPtr> open_flow(FlowHandlers handlers) override;
+  asio::awaitable<Result<Bytes>> resolve(Bytes query) override;
+  Result<> echo(EchoRequest request, EchoHandler handler) override;
+  std::optional<session::ExitCapabilities> exit_capabilities() override { return exit_capabilities_; }
 
   // client_listen.cpp: for as long as the client runs, or until stop_listening().
   void listen(std::shared_ptr<RemoteListener> listener);
@@ -130,7 +133,8 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   bool had_session_ = false;
   bool up_ = false;  // there are lanes
   bool stopping_ = false;
-  Error ended_because_;  // the last lane
+  std::optional<session::ExitCapabilities> exit_capabilities_;  // of the last session
+  Error ended_because_;                                         // the last lane
   std::optional<Error> final_;
   ClientHistory history_;
   Wakeup changed_;                            // wakes run()

@@ -19,6 +19,7 @@
 #include "session/session.hpp"
 #include "tunnel/flow.hpp"
 #include "tunnel/meter.hpp"
+#include "tunnel/requests.hpp"
 #include "tunnel/wakeup.hpp"
 
 namespace zks::tunnel {
@@ -92,6 +93,20 @@ class StreamOpener {
   virtual Result<FlowPtr> open_flow(FlowHandlers) {
     return make_error(ErrorKind::kRefused, "there is no UDP here");
   }
+  // The answer of the exit's DNS servers to a whole DNS message (RFC 1035, section 4) of at most
+  // session::kMaxDnsQuery bytes, up to 65,535 bytes of it whatever size the query allows over UDP: who passes
+  // it on over UDP cuts it (base/dns_message.hpp). kClosed: no session is up, or it ended; kRefused: the exit
+  // does not do it; kTimeout; kLimit. The caller makes SERVFAIL of these; nothing is repeated.
+  virtual asio::awaitable<Result<Bytes>> resolve(Bytes) {
+    co_return make_error(ErrorKind::kRefused, "there is no DNS here");
+  }
+  // Lets the exit ping. `handler` is called at most once, with a reply or an ICMP error; never, when nothing
+  // came within kEchoWithin. The error is known at once: kClosed and kRefused as above, kLimit.
+  virtual Result<> echo(EchoRequest, EchoHandler) {
+    return make_error(ErrorKind::kRefused, "there is no ping here");
+  }
+  // What the exit said when the last session began; null before the first.
+  virtual std::optional<session::ExitCapabilities> exit_capabilities() { return std::nullopt; }
 };
 
 // TCP or a unix socket.

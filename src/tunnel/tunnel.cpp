@@ -30,6 +30,7 @@ Tunnel::Tunnel(asio::any_io_executor executor, session::Options options, Handler
       handlers_(std::move(handlers)),
       session_(options),
       client_(options.role == session::Role::kClient),
+      requests_(executor_),
       timer_(executor_),
       orphan_timer_(executor_) {}
 
@@ -121,6 +122,33 @@ SessionFlowPtr Tunnel::flow_of(session::ListenerId id) {
   return std::make_shared<SessionFlow>(shared_from_this(), session::flow_of(id));
 }
 
+asio::awaitable<Result<Bytes>> Tunnel::resolve(Bytes query) {
+  const auto self = shared_from_this();
+  if (requests_.full()) co_return make_error(ErrorKind::kLimit, "too many DNS queries wait for answers");
+  const auto id = session_.resolve(query, now());
+  if (!id) co_return id.error();
+  changed();
+  co_return co_await requests_.await_answer(*id);
+}
+
+Result<> Tunnel::echo(const EchoRequest& request, EchoHandler handler) {
+  const auto id = session_.echo(request.address, request.hop_limit, request.data, now());
+  if (!id) return id.error();
+  requests_.await_echo(*id, std::move(handler));
+  changed();
+  return {};
+}
+
+void Tunnel::resolved(session::RequestId request, ByteView answer) {
+  session_.resolved(request, answer, now());
+  changed();
+}
+
+void Tunnel::echo_reply(const session::EchoReplyFrame& reply) {
+  session_.echo_reply(reply, now());
+  changed();
+}
+
 Result<session::ListenerId> Tunnel::listen(session::ListenKind kind, session::Destination bind) {
   auto id = session_.listen(kind, std::move(bind));
   changed();
@@ -161,6 +189,7 @@ void Tunnel::end(const Error& why) {
   orphan_timer_.cancel();
   drop_lanes();
   session_.end();
+  requests_.close();
   deliver_events();
   if (handlers_.on_end) std::exchange(handlers_.on_end, nullptr)(why);
 }
@@ -318,6 +347,14 @@ void Tunnel::deliver(Event event) {
     case Event::Kind::kUnlisten:
       if (handlers_.on_listener) handlers_.on_listener(event);
       return;
+    case Event::Kind::kResolve:
+    case Event::Kind::kEcho:
+      if (handlers_.on_request) handlers_.on_request(event);
+      return;
+    case Event::Kind::kResolved:
+      return requests_.on_resolved(event);
+    case Event::Kind::kEchoReply:
+      return requests_.on_echo_reply(event);
     case Event::Kind::kOpen:
       if (client_ && handlers_.on_connection) {
         handlers_.on_connection(event.listener, std::make_shared<Stream>(shared_from_this(), event.stream),

@@ -29,6 +29,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
     // Client: somebody at that address connected to a listener of this client's.
     std::function<void(session::ListenerId, StreamPtr, session::Destination)> on_connection;
     std::function<void(const session::Event&)> on_listener;              // kListen, kListening and kUnlisten
+    std::function<void(session::Event&)> on_request;                     // exit: kResolve and kEcho
     std::function<void(session::LaneNumber, session::HelloMode)> on_up;  // client: the exit welcomed the lane
     std::function<void(session::LaneNumber, const Error&)> on_lane_lost;  // if orphaned(): streams wait
     std::function<void(session::GoawayCode, const std::string&)> on_goaway;
@@ -73,6 +74,16 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   Result<SessionFlowPtr> open_flow();
   // That of a listener of datagrams, once it is there; it is over when the listener is.
   SessionFlowPtr flow_of(session::ListenerId id);
+
+  // Client: requests (requests.hpp); the errors are Session::resolve()'s and echo()'s, and kTimeout.
+  asio::awaitable<Result<Bytes>> resolve(Bytes query);
+  Result<> echo(const EchoRequest& request, EchoHandler handler);
+  const std::optional<session::ExitCapabilities>& exit_capabilities() const {
+    return session_.exit_capabilities();
+  }
+  // Exit: the answers to on_request.
+  void resolved(session::RequestId request, ByteView answer);
+  void echo_reply(const session::EchoReplyFrame& reply);
 
   // Every stream that there is now.
   void reset_streams(session::ResetCode code);
@@ -133,6 +144,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   bool up_ = false;  // HELLO was answered once
   std::unordered_map<session::StreamId, Stream*> streams_;
   std::unordered_map<session::FlowId, SessionFlow*> flows_;
+  Requests requests_;
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer orphan_timer_;
   session::TimePoint timer_at_ = session::TimePoint::max();

@@ -233,6 +233,36 @@ inline std::vector<Golden> golden_frames() {
        "16"
        "02"
        "02"},
+      {"resolve", ResolveFrame{300, golden_data()},
+       "17"
+       "412c"
+       "03"
+       "616263"},
+      {"resolved", ResolvedFrame{300, golden_data()},
+       "18"
+       "412c"
+       "03"
+       "616263"},
+      {"echo_ipv4", EchoFrame{7, to_ipv4(ipv4, 0), 64, golden_data()},
+       "19"
+       "07"
+       "01"
+       "c0000201"
+       "0000"
+       "40"
+       "03"
+       "616263"},
+      {"echo_reply_ipv6", EchoReplyFrame{7, to_ipv6(ipv6, 0), {129, 0}, 57, golden_data()},
+       "1a"
+       "07"
+       "04"
+       "20010db8000000000000000000000001"
+       "0000"
+       "81"
+       "00"
+       "39"
+       "03"
+       "616263"},
       {"goaway", GoawayFrame{GoawayScope::kSession, GoawayCode::kRevoked, "revoked"},
        "1f"
        "01"

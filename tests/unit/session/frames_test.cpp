@@ -47,6 +47,15 @@ bool in_range(const DatagramFrame& f) {
 bool in_range(const FlowErrorFrame& f) {
   return in_range(f.address);
 }
+bool in_range(const ResolveFrame& f) {
+  return f.message.size() <= kMaxDnsQuery;
+}
+bool in_range(const EchoFrame& f) {
+  return f.address.kind != Destination::Kind::kName && f.bytes.size() <= kMaxEchoData;
+}
+bool in_range(const EchoReplyFrame& f) {
+  return f.address.kind != Destination::Kind::kName && f.bytes.size() <= kMaxEchoData;
+}
 bool in_range(const TableFrame& f) {
   return f.entries.size() <= kMaxTableEntries;
 }
@@ -151,9 +160,9 @@ TEST(Frames, EveryByteChangedFailsOrStaysInRange) {
 }
 
 TEST(Frames, UnknownTypesAreRefused) {
-  constexpr std::array<int, 23> kKnown = {0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07,
+  constexpr std::array<int, 27> kKnown = {0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07,
                                           0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x10,
-                                          0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x1f};
+                                          0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1f};
   for (int type = 0; type < 256; ++type) {
     Bytes bytes(300, 1);  // as fields: stream 1, offset 1, one byte, and so on
     bytes[0] = static_cast<std::uint8_t>(type);
@@ -281,6 +290,47 @@ TEST(Frames, TheLongestDatagramIsTakenAndNoLongerOne) {
     ByteReader in(ByteView(record).first(out.written()));
     EXPECT_EQ(decode_frame(in).has_value(), size == kMaxDatagram);
     EXPECT_EQ(out.written() <= kMostFrames, size == kMaxDatagram);
+  }
+}
+
+TEST(Frames, RequestsAndAnswersAreBounded) {
+  const auto is_taken = [](const Frame& frame) {
+    Bytes record(kMostFrames + 100);
+    ByteWriter out(record);
+    EXPECT_TRUE(encode_frame(out, frame));
+    ByteReader in(ByteView(record).first(out.written()));
+    return decode_frame(in).has_value();
+  };
+  const Bytes bytes(kMaxDnsAnswer + 1, 'x');
+  const auto first = [&](std::size_t size) { return ByteView(bytes).first(size); };
+  const Destination host = test::to_ipv6({1}, 0);
+  EXPECT_TRUE(is_taken(ResolveFrame{kVarintMax, first(kMaxDnsQuery)}));
+  EXPECT_FALSE(is_taken(ResolveFrame{0, first(kMaxDnsQuery + 1)}));
+  EXPECT_TRUE(is_taken(ResolvedFrame{kVarintMax, first(kMaxDnsAnswer)}));
+  EXPECT_FALSE(is_taken(ResolvedFrame{0, first(kMaxDnsAnswer + 1)}));
+  EXPECT_TRUE(is_taken(EchoFrame{kVarintMax, host, 0, first(kMaxEchoData)}));
+  EXPECT_FALSE(is_taken(EchoFrame{0, host, 0, first(kMaxEchoData + 1)}));
+  EXPECT_FALSE(is_taken(EchoFrame{0, test::to_name("host.example", 0), 0, {}}));
+  EXPECT_TRUE(is_taken(EchoReplyFrame{kVarintMax, host, {255, 255}, 255, first(kMaxEchoData)}));
+  EXPECT_FALSE(is_taken(EchoReplyFrame{0, host, {0, 0}, 0, first(kMaxEchoData + 1)}));
+  EXPECT_FALSE(is_taken(EchoReplyFrame{0, test::to_name("host.example", 0), {0, 0}, 0, {}}));
+}
+
+TEST(Frames, CapabilitiesAreBitsOfAParameter) {
+  HelloFrame welcome = test::golden_hello(true);
+  const Bytes without = encoded(welcome);
+  for (unsigned bits = 0; bits < 32; ++bits) {
+    ExitCapabilities& to = welcome.parameters.capabilities;
+    to = {(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 8) != 0, (bits & 16) != 0};
+    const Bytes bytes = encoded(welcome);
+    EXPECT_EQ(bytes == without, to == ExitCapabilities{});
+    if (bytes != without) {
+      EXPECT_EQ(Bytes(bytes.end() - 2, bytes.end()), (Bytes{6, static_cast<std::uint8_t>(bits)}));
+    }
+    ByteReader in(bytes);
+    const auto decoded = decode_frame(in);
+    ASSERT_TRUE(decoded);
+    EXPECT_EQ(std::get<HelloFrame>(*decoded).parameters.capabilities, to);
   }
 }
 
