@@ -156,13 +156,14 @@ void add_forwards(CLI::App& app, ForwardOptions& forwards) {
   ops::add_parsed_list<frontdoor::ForwardSpec>(app, "-L,--local-forward", forwards.local,
                                                frontdoor::parse_local_forward,
                                                "listen here and connect to HOST:PORT from the exit; instead "
-                                               "of a port /PATH of a unix socket; repeatable",
-                                               "[BIND:]PORT:HOST:PORT");
+                                               "of a port /PATH of a unix socket; /udp behind it for "
+                                               "datagrams; repeatable",
+                                               "[BIND:]PORT:HOST:PORT[/udp]");
   ops::add_parsed_list<frontdoor::ForwardSpec>(
       app, "-R,--remote-forward", forwards.remote, frontdoor::parse_remote_forward,
       "listen at the exit and connect to HOST:PORT, or to /PATH of a unix socket, from here; the exit has to "
-      "allow it (--allow-listen); repeatable",
-      "[BIND:]PORT:HOST:PORT");
+      "allow it (--allow-listen); /udp behind it for datagrams; repeatable",
+      "[BIND:]PORT:HOST:PORT[/udp]");
 }
 
 Result<> finish_proxy(const ProxyText& text, ProxyOptions& proxy) {

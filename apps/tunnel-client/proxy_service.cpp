@@ -12,6 +12,22 @@ namespace {
 
 constexpr std::chrono::seconds kDrainTime{5};
 
+FrontDoor door_status(const frontdoor::LocalForward& forward) {
+  return {"forward", forward.address(), forward.connections()};
+}
+
+FrontDoor door_status(const frontdoor::LocalUdpForward& forward) {
+  return {"udp forward", forward.address(), forward.sources()};
+}
+
+FrontDoor door_status(const frontdoor::RemoteForward& forward) {
+  const bool udp = forward.kind() == session::ListenKind::kUdp;
+  const bool there = !forward.address().empty();
+  return {udp ? "reverse udp forward" : "reverse forward",
+          there ? forward.address() : to_text(forward.spec().listen) + ", where the exit does not listen",
+          forward.connections()};
+}
+
 }  // namespace
 
 Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_executor executor,
@@ -60,6 +76,19 @@ Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_e
   return service;
 }
 
+Result<> ProxyService::open_local(frontdoor::ForwardSpec spec) {
+  if (spec.kind == session::ListenKind::kUdp) {
+    auto bound = frontdoor::LocalUdpForward::listen(client_, std::move(spec));
+    if (!bound) return bound.error();
+    local_.emplace_back(std::move(*bound));
+  } else {
+    auto listening = frontdoor::LocalForward::listen(client_, std::move(spec));
+    if (!listening) return listening.error();
+    local_.emplace_back(std::move(*listening));
+  }
+  return {};
+}
+
 Result<> ProxyService::open_doors(const ProxyOptions& proxy, ForwardOptions forwards,
                                   std::function<void(const Result<>&)> on_answer) {
   if (proxy.wanted) {
@@ -71,9 +100,7 @@ Result<> ProxyService::open_doors(const ProxyOptions& proxy, ForwardOptions forw
     server_ = std::move(*listening);
   }
   for (auto& spec : forwards.local) {
-    auto listening = frontdoor::LocalForward::listen(client_, std::move(spec));
-    if (!listening) return listening.error();
-    local_.push_back(std::move(*listening));
+    if (auto opened = open_local(std::move(spec)); !opened) return opened;
   }
   for (auto& spec : forwards.remote) {
     remote_.push_back(
@@ -89,7 +116,9 @@ std::optional<std::vector<std::string>> ProxyService::addresses() const {
     const auto proxy = server_->local_endpoint();
     out.push_back(format_host_port(proxy.address().to_string(), proxy.port()));
   }
-  for (const auto& forward : local_) out.push_back(forward->address());
+  for (const LocalDoor& door : local_) {
+    out.push_back(std::visit([](const auto& forward) { return forward->address(); }, door));
+  }
   for (const auto& forward : remote_) {
     if (forward->address().empty()) return std::nullopt;
     out.push_back(forward->address());
@@ -99,7 +128,7 @@ std::optional<std::vector<std::string>> ProxyService::addresses() const {
 
 void ProxyService::start() {
   if (server_) server_->start();
-  for (const auto& forward : local_) forward->start();
+  for (const LocalDoor& door : local_) std::visit([](const auto& forward) { forward->start(); }, door);
   client_->start();
 }
 
@@ -111,9 +140,10 @@ ModeStatus ProxyService::status() const {
     out.front_doors.push_back(
         {"proxy", format_host_port(listen.address().to_string(), listen.port()), server_->connections()});
   }
-  for (const auto& forward : local_) {
-    out.front_doors.push_back({"forward", forward->address(), forward->connections()});
+  for (const LocalDoor& door : local_) {
+    out.front_doors.push_back(std::visit([](const auto& forward) { return door_status(*forward); }, door));
   }
+  for (const auto& forward : remote_) out.front_doors.push_back(door_status(*forward));
   return out;
 }
 
@@ -126,9 +156,12 @@ void ProxyService::stop() {
 boost::asio::awaitable<void> ProxyService::drain(std::shared_ptr<ProxyService> self) {
   const auto deadline = std::chrono::steady_clock::now() + kDrainTime;
   self->client_->stop_listening();
-  for (const auto& forward : self->local_) forward->close();
+  for (const LocalDoor& door : self->local_) std::visit([](const auto& forward) { forward->close(); }, door);
   if (self->server_) co_await self->server_->stop();
-  for (const auto& forward : self->local_) co_await forward->stop(deadline);
+  for (const LocalDoor& door : self->local_) {
+    const auto* forward = std::get_if<std::shared_ptr<frontdoor::LocalForward>>(&door);
+    if (forward != nullptr) co_await (*forward)->stop(deadline);
+  }
   self->client_->stop();
 }
 

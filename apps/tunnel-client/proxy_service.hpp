@@ -6,9 +6,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <variant>
 
 #include "exit/interfaces.hpp"
 #include "frontdoor/local_forward.hpp"
+#include "frontdoor/local_udp_forward.hpp"
 #include "frontdoor/proxy_server.hpp"
 #include "frontdoor/remote_forward.hpp"
 #include "options.hpp"
@@ -44,13 +46,16 @@ class ProxyService : public std::enable_shared_from_this<ProxyService> {
   std::optional<std::vector<std::string>> addresses() const;
 
  private:
+  using LocalDoor =
+      std::variant<std::shared_ptr<frontdoor::LocalForward>, std::shared_ptr<frontdoor::LocalUdpForward>>;
   static boost::asio::awaitable<void> drain(std::shared_ptr<ProxyService> self);
+  Result<> open_local(frontdoor::ForwardSpec spec);
   Result<> open_doors(const ProxyOptions& proxy, ForwardOptions forwards,
                       std::function<void(const Result<>&)> on_answer);
 
   std::shared_ptr<tunnel::Client> client_;
   std::shared_ptr<frontdoor::ProxyServer> server_;  // null: no proxy
-  std::vector<std::shared_ptr<frontdoor::LocalForward>> local_;
+  std::vector<LocalDoor> local_;                    // in the order in which they were given
   std::vector<std::shared_ptr<frontdoor::RemoteForward>> remote_;
   std::unique_ptr<exit::InterfaceWatch> network_;
   std::unique_ptr<tunnel::WakeWatch> sleep_;

@@ -17,11 +17,11 @@
 
 namespace zks::app {
 
-// Something that programs on this machine connect to.
+// Something that programs on this machine, or for a reverse forward at the exit, connect to.
 struct FrontDoor {
-  std::string kind;     // "proxy"
-  std::string address;  // where it listens
-  std::size_t connections = 0;
+  std::string kind;             // "proxy"
+  std::string address;          // where it listens
+  std::size_t connections = 0;  // UDP: who wrote lately
 };
 
 // Of one moment. A mode fills in what it has.

@@ -238,22 +238,22 @@ Result<ExitPeer::VisitPtr> ExitPeer::new_visit(const SessionId& id, const tunnel
   visit->tunnel = std::make_shared<tunnel::Tunnel>(executor_, std::move(options), visit_handlers(visit));
   const std::weak_ptr<Visit> weak_visit = visit;
   visit->listeners = std::make_shared<Listeners>(
-      options_.listen_rules, visit->allowance, visit->tunnel,
-      [weak = weak_from_this(), weak_visit](const asio::ip::tcp::endpoint& address) {
+      options_.listen_rules, visit->allowance, visit->tunnel, options_.max_flows == 0 ? nullptr : udp_,
+      [weak = weak_from_this(), weak_visit](const Listeners::Place& place) {
         const auto self = weak.lock();
         const auto this_visit = weak_visit.lock();
-        return self && this_visit && self->make_way(*this_visit, address);
+        return self && this_visit && self->make_way(*this_visit, place);
       });
   visits_.push_back(visit);
   return visit;
 }
 
 // A client that was killed and started again finds its listener taken by what it left behind.
-bool ExitPeer::make_way(const Visit& visit, const asio::ip::tcp::endpoint& address) {
+bool ExitPeer::make_way(const Visit& visit, const Listeners::Place& place) {
   for (const auto& other : visits_) {
     const bool same_guest =
         other->claim.invite == visit.claim.invite && other->claim.client_key == visit.claim.client_key;
-    if (same_guest && other->tunnel->orphaned() && other->listeners->close_at(address)) return true;
+    if (same_guest && other->tunnel->orphaned() && other->listeners->close_at(place)) return true;
   }
   return false;
 }

@@ -100,7 +100,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
                                             Allowance::Admission admission);
   void refuse(const VisitPtr& visit, const tunnel::StreamPtr& stream, session::ResetCode code,
               const std::string& reason);
-  bool make_way(const Visit& visit, const asio::ip::tcp::endpoint& address);
+  bool make_way(const Visit& visit, const Listeners::Place& place);
   void look_after_guests();
   void finish();
 

@@ -22,13 +22,18 @@ using session::ResetCode;
 
 constexpr std::size_t kMostTries = 256;  // of free ports
 
-IpAddress ip_address_of_bind(const session::Destination& address) {
-  const bool ipv6 = address.kind == session::Destination::Kind::kIpv6;
-  return ipv6 ? make_ipv6(address.address.data()) : make_ipv4(address.address.data());
+Listeners::Place place_of(const session::Event& event) {
+  return {event.listen_kind, tunnel::make_endpoint<tcp>(event.address).address(), event.address.port};
 }
 
-std::string text(const tcp::endpoint& endpoint) {
-  return format_host_port(endpoint.address().to_string(), endpoint.port());
+IpAddress ip_address(const asio::ip::address& address) {
+  return address.is_v6() ? make_ipv6(address.to_v6().to_bytes().data())
+                         : make_ipv4(address.to_v4().to_bytes().data());
+}
+
+std::string text(const Listeners::Place& place) {
+  const std::string kind = place.kind == session::ListenKind::kUdp ? "/udp" : "";
+  return format_host_port(place.address.to_string(), place.port) + kind;
 }
 
 // Whoever connected sees RST.
@@ -46,66 +51,95 @@ ResetCode refusal(const Error& error) {
 }  // namespace
 
 Listeners::Listeners(std::shared_ptr<const ListenRules> rules, std::shared_ptr<Allowance> allowance,
-                     std::weak_ptr<tunnel::Tunnel> tunnel, MakeWay make_way)
+                     std::weak_ptr<tunnel::Tunnel> tunnel, std::shared_ptr<UdpHost> udp, MakeWay make_way)
     : rules_(std::move(rules)),
       allowance_(std::move(allowance)),
       tunnel_(std::move(tunnel)),
+      udp_(std::move(udp)),
       make_way_(std::move(make_way)) {}
+
+Listeners::Place Listeners::Entry::place() const {
+  if (udp) return {session::ListenKind::kUdp, udp->local_endpoint().address(), udp->local_endpoint().port()};
+  return {session::ListenKind::kTcp, loop->local_endpoint().address(), loop->local_endpoint().port()};
+}
+
+void Listeners::Entry::stop() const {
+  if (loop) loop->stop();
+  if (udp) udp->stop();
+}
 
 void Listeners::on_event(const session::Event& event) {
   if (event.kind == session::Event::Kind::kListen) return listen(event);
   const auto entry = entries_.extract(event.listener);
   if (!entry) return;
-  entry.mapped()->loop->stop();
-  log::info("a user's listener on {} is closed", text(entry.mapped()->loop->local_endpoint()));
+  entry.mapped()->stop();
+  log::info("a user's listener on {} is closed", text(entry.mapped()->place()));
 }
 
 void Listeners::listen(const session::Event& event) {
   const auto tunnel = tunnel_.lock();
   if (!tunnel) return;
-  if (event.listen_kind != session::ListenKind::kTcp) {
-    return tunnel->unlisten(event.listener, ResetCode::kCommandNotSupported);
+  const bool udp = event.listen_kind == session::ListenKind::kUdp;
+  if (udp && !udp_) return tunnel->unlisten(event.listener, ResetCode::kCommandNotSupported);
+  const auto made = udp ? listen_udp(*tunnel, event) : listen_tcp(*tunnel, event);
+  if (!made) {
+    log::info("a user's listener is refused: {}", made.error().text);
+    return tunnel->unlisten(event.listener, refusal(made.error()));
   }
-  auto acceptor = bind(tunnel->executor(), event.address);
-  if (!acceptor) {
-    log::info("a user's listener is refused: {}", acceptor.error().text);
-    return tunnel->unlisten(event.listener, refusal(acceptor.error()));
-  }
-  const auto entry = std::make_shared<Entry>();
-  entry->loop =
-      std::make_shared<tunnel::AcceptLoop>(std::move(*acceptor), "a user's listener",
-                                           [weak = weak_from_this(), id = event.listener,
-                                            weak_entry = std::weak_ptr(entry)](tunnel::Socket socket) {
-                                             const auto self = weak.lock();
-                                             const auto this_entry = weak_entry.lock();
-                                             if (self && this_entry)
-                                               self->on_connection(id, this_entry, std::move(socket));
-                                           });
-  entry->loop->start();
+  const EntryPtr entry = *made;
   entries_.emplace(event.listener, entry);
-  log::info("listening on {} for a user", text(entry->loop->local_endpoint()));
-  tunnel->listening(event.listener, make_destination(entry->loop->local_endpoint()));
+  const Place place = entry->place();
+  log::info("listening on {} for a user", text(place));
+  tunnel->listening(event.listener, make_destination(tcp::endpoint(place.address, place.port)));
+  if (udp) entry->udp->start(tunnel->flow_of(event.listener));
+}
+
+Result<Listeners::EntryPtr> Listeners::listen_tcp(tunnel::Tunnel& tunnel, const session::Event& event) {
+  auto acceptor = bind(place_of(event), [&](const Place& place) {
+    return tunnel::listen_on(tunnel.executor(), tcp::endpoint(place.address, place.port));
+  });
+  if (!acceptor) return acceptor.error();
+  auto entry = std::make_shared<Entry>();
+  auto on_accepted = [weak = weak_from_this(), id = event.listener,
+                      weak_entry = std::weak_ptr(entry)](tunnel::Socket socket) {
+    const auto self = weak.lock();
+    const auto this_entry = weak_entry.lock();
+    if (self && this_entry) self->on_connection(id, this_entry, std::move(socket));
+  };
+  entry->loop =
+      std::make_shared<tunnel::AcceptLoop>(std::move(*acceptor), "a user's listener", std::move(on_accepted));
+  entry->loop->start();
+  return entry;
+}
+
+Result<Listeners::EntryPtr> Listeners::listen_udp(tunnel::Tunnel& tunnel, const session::Event& event) {
+  auto socket = bind(place_of(event), [&](const Place& place) {
+    return UdpSocket::open(tunnel.executor(), {place.address, place.port});
+  });
+  if (!socket) return socket.error();
+  auto entry = std::make_shared<Entry>();
+  entry->udp = std::make_shared<UdpListener>(std::move(*socket), udp_->buffers(), allowance_);
+  return entry;
 }
 
 // Port 0 is any free one among those that the rules allow.
-Result<tunnel::Acceptor> Listeners::bind(const asio::any_io_executor& executor,
-                                         const session::Destination& address) {
-  const IpAddress ip = ip_address_of_bind(address);
-  auto endpoint = tunnel::make_endpoint<tcp>(address);
-  const Error forbidden = make_error(ErrorKind::kRefused, "no --allow-listen rule opens " + text(endpoint));
-  if (address.port != 0) {
-    if (!rules_->allows(ip, address.port)) return forbidden;
-    auto acceptor = tunnel::listen_on(executor, endpoint);
-    const bool taken = !acceptor && acceptor.error().detail == EADDRINUSE;
-    if (!taken || !make_way_(endpoint)) return acceptor;
-    return tunnel::listen_on(executor, endpoint);
+template <class Bind>
+std::invoke_result_t<Bind, Listeners::Place> Listeners::bind(Place place, const Bind& try_bind) {
+  const IpAddress ip = ip_address(place.address);
+  const Error forbidden = make_error(ErrorKind::kRefused, "no --allow-listen rule opens " + text(place));
+  if (place.port != 0) {
+    if (!rules_->allows(ip, place.port)) return forbidden;
+    auto bound = try_bind(place);
+    const bool taken = !bound && bound.error().detail == EADDRINUSE;
+    if (!taken || !make_way_(place)) return bound;
+    return try_bind(place);
   }
   Error last = forbidden;
   for (const std::uint16_t port : rules_->candidates(ip, kMostTries)) {
-    endpoint.port(port);
-    auto acceptor = tunnel::listen_on(executor, endpoint);
-    if (acceptor) return acceptor;
-    last = acceptor.error();
+    place.port = port;
+    auto bound = try_bind(place);
+    if (bound) return bound;
+    last = bound.error();
   }
   return last;
 }
@@ -146,10 +180,10 @@ asio::awaitable<void> Listeners::serve(std::shared_ptr<tunnel::Tunnel> tunnel, s
                           std::move(allowance));
 }
 
-bool Listeners::close_at(const tcp::endpoint& address) {
+bool Listeners::close_at(const Place& place) {
   for (auto at = entries_.begin(); at != entries_.end(); ++at) {
-    if (at->second->loop->local_endpoint() != address) continue;
-    at->second->loop->stop();
+    if (at->second->place() != place) continue;
+    at->second->stop();
     const auto id = at->first;
     entries_.erase(at);
     if (const auto tunnel = tunnel_.lock()) tunnel->unlisten(id, ResetCode::kCancelled);
@@ -159,7 +193,7 @@ bool Listeners::close_at(const tcp::endpoint& address) {
 }
 
 void Listeners::close() {
-  for (const auto& [id, entry] : entries_) entry->loop->stop();
+  for (const auto& [id, entry] : entries_) entry->stop();
   entries_.clear();
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The listeners of one session: a client's LISTEN becomes a socket here, if the rules allow it
-// (listen_rules.hpp), and each connection to it a stream that the exit opens. They live as long as the
-// session, also while it has no lane: who connects then waits.
+// (listen_rules.hpp), and each connection to it a stream that the exit opens; udp_listener.hpp is the one for
+// datagrams. They live as long as the session, also while it has no lane: who connects then waits.
 //
 // Bounds: kMaxListeners a session, kMaxPending connections of a listener that the client has not answered;
 // more wait in the kernel. Executor: the session's. Lifetime: shared; close() ends the sockets.
@@ -14,6 +14,8 @@
 
 #include "exit/allowance.hpp"
 #include "exit/listen_rules.hpp"
+#include "exit/udp_flow.hpp"
+#include "exit/udp_listener.hpp"
 #include "tunnel/accept_loop.hpp"
 #include "tunnel/tunnel.hpp"
 
@@ -26,28 +28,43 @@ inline constexpr std::size_t kMaxPending = 64;
 
 class Listeners : public std::enable_shared_from_this<Listeners> {
  public:
-  // `make_way(address)` is called when that address is taken: true when somebody could be made to let go of
-  // it.
-  using MakeWay = std::function<bool(const asio::ip::tcp::endpoint&)>;
+  struct Place {
+    session::ListenKind kind{};
+    asio::ip::address address;
+    std::uint16_t port = 0;
 
+    friend bool operator==(const Place&, const Place&) = default;
+  };
+  // Called when that place is taken: true when somebody could be made to let go of it.
+  using MakeWay = std::function<bool(const Place&)>;
+
+  // `udp`: null for an exit that carries none.
   Listeners(std::shared_ptr<const ListenRules> rules, std::shared_ptr<Allowance> allowance,
-            std::weak_ptr<tunnel::Tunnel> tunnel, MakeWay make_way);
+            std::weak_ptr<tunnel::Tunnel> tunnel, std::shared_ptr<UdpHost> udp, MakeWay make_way);
 
   // kListen and kUnlisten.
   void on_event(const session::Event& event);
-  // Ends the one on this address. False when there is none.
-  bool close_at(const asio::ip::tcp::endpoint& address);
+  // Ends the one at this place. False when there is none.
+  bool close_at(const Place& place);
   void close();
+  std::size_t size() const { return entries_.size(); }
 
  private:
   struct Entry {
-    std::shared_ptr<tunnel::AcceptLoop> loop;
+    std::shared_ptr<tunnel::AcceptLoop> loop;  // one of these two
+    std::shared_ptr<UdpListener> udp;
     std::size_t pending = 0;
+
+    Place place() const;
+    void stop() const;
   };
   using EntryPtr = std::shared_ptr<Entry>;
 
   void listen(const session::Event& event);
-  Result<tunnel::Acceptor> bind(const asio::any_io_executor& executor, const session::Destination& address);
+  Result<EntryPtr> listen_tcp(tunnel::Tunnel& tunnel, const session::Event& event);
+  Result<EntryPtr> listen_udp(tunnel::Tunnel& tunnel, const session::Event& event);
+  template <class Bind>
+  std::invoke_result_t<Bind, Place> bind(Place place, const Bind& try_bind);
   void on_connection(session::ListenerId id, const EntryPtr& entry, tunnel::Socket socket);
   static asio::awaitable<void> serve(std::shared_ptr<tunnel::Tunnel> tunnel, session::ListenerId id,
                                      EntryPtr entry, tunnel::Socket socket,
@@ -56,6 +73,7 @@ class Listeners : public std::enable_shared_from_this<Listeners> {
   std::shared_ptr<const ListenRules> rules_;
   std::shared_ptr<Allowance> allowance_;  // of the session's invite
   std::weak_ptr<tunnel::Tunnel> tunnel_;
+  std::shared_ptr<UdpHost> udp_;
   MakeWay make_way_;
   std::map<session::ListenerId, EntryPtr> entries_;
 };

@@ -51,8 +51,13 @@ Destination to_destination(const IpAddress& address, std::uint16_t port) {
 
 void UdpHost::serve(tunnel::SessionFlowPtr flow, std::shared_ptr<Allowance> allowance) {
   if (flows_ >= options_.max_flows) return;
-  if (!buffers_) buffers_.emplace();
+  (void)buffers();
   std::make_shared<UdpFlow>(shared_from_this(), std::move(flow), std::move(allowance))->start();
+}
+
+std::shared_ptr<UdpBuffers> UdpHost::buffers() {
+  if (!buffers_) buffers_ = std::make_shared<UdpBuffers>();
+  return buffers_;
 }
 
 UdpFlow::UdpFlow(std::shared_ptr<UdpHost> host, tunnel::SessionFlowPtr flow,

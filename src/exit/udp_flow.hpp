@@ -45,13 +45,15 @@ class UdpHost : public std::enable_shared_from_this<UdpHost> {
   void serve(tunnel::SessionFlowPtr flow, std::shared_ptr<Allowance> allowance);
   void set_log_destinations(bool log) { options_.log_destinations = log; }
   std::size_t flows() const { return flows_; }
+  // Where all sockets of this exit read to.
+  std::shared_ptr<UdpBuffers> buffers();
 
  private:
   friend class UdpFlow;
   asio::any_io_executor executor_;
   std::shared_ptr<Resolver> resolver_;
   UdpOptions options_;
-  std::optional<UdpBuffers> buffers_;  // once there is a flow
+  std::shared_ptr<UdpBuffers> buffers_;  // once there is a socket
   std::size_t flows_ = 0;
 };
 

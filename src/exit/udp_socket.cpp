@@ -49,13 +49,17 @@ UdpBuffers::UdpBuffers() : bytes_(kDatagrams * kBytes) {
 }
 
 Result<UdpSocket> UdpSocket::open(const asio::any_io_executor& executor, IpAddress::Family family) {
-  const bool ipv4 = family == IpAddress::Family::kIpv4;
+  return open(executor, {family == IpAddress::Family::kIpv4 ? udp::v4() : udp::v6(), 0});
+}
+
+Result<UdpSocket> UdpSocket::open(const asio::any_io_executor& executor, const udp::endpoint& bind) {
+  const bool ipv4 = bind.protocol() == udp::v4();
   udp::socket socket(executor);
   boost::system::error_code ec;
-  socket.open(ipv4 ? udp::v4() : udp::v6(), ec);
+  socket.open(bind.protocol(), ec);
   if (!ec && !ipv4) socket.set_option(asio::ip::v6_only(true), ec);
   if (!ec) socket.non_blocking(true, ec);
-  if (!ec) socket.bind({ipv4 ? udp::v4() : udp::v6(), 0}, ec);
+  if (!ec) socket.bind(bind, ec);
   if (ec) return make_error(ErrorKind::kIo, "no UDP socket: " + ec.message(), ec.value());
   const int on = 1;
   const int fd = socket.native_handle();

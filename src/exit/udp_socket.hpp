@@ -50,8 +50,10 @@ class UdpSocket {
   };
   using Received = std::function<void(const IpAddress&, std::uint16_t, ByteView)>;
 
-  // Bound to a port of the kernel's choice on all addresses. kIo with the errno.
+  // Bound to a port of the kernel's choice on all addresses, or as given. kIo with the errno. IPv6 is IPv6
+  // alone.
   static Result<UdpSocket> open(const asio::any_io_executor& executor, IpAddress::Family family);
+  static Result<UdpSocket> open(const asio::any_io_executor& executor, const asio::ip::udp::endpoint& bind);
   explicit UdpSocket(asio::ip::udp::socket socket) : socket_(std::move(socket)) {}
 
   // 0, or an errno; EAGAIN when the kernel's queue is full, and the datagram is lost.

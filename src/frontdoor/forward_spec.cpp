@@ -128,7 +128,9 @@ Result<ForwardSpec> parse(std::string_view text) {
   auto target = parse_target(text);
   if (!target) return target.error();
   spec.target = std::move(*target);
-  if (spec.kind == ListenKind::kUdp) return usage("UDP can't be forwarded yet; SOCKS5 carries it");
+  if (spec.kind == ListenKind::kUdp && (spec.listen.is_unix() || spec.target.is_unix())) {
+    return usage("unix sockets are forwarded as streams only, without /udp");
+  }
   return spec;
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// What -L and -R are given: where to listen, and where each connection is to go. Sans-IO. local_forward.hpp
-// and remote_forward.hpp do it.
+// What -L and -R are given: where to listen, and where each connection is to go. Sans-IO. local_forward.hpp,
+// local_udp_forward.hpp and remote_forward.hpp do it.
 //
 //   [BIND:]PORT:HOST:PORT[/tcp]     BIND is an IP address, IPv6 in brackets, "localhost" or "*"; without it
 //                                   127.0.0.1. PORT 0 takes a free one
+//   [BIND:]PORT:HOST:PORT/udp       the same for datagrams
 //   /PATH:HOST:PORT                 -L: a unix socket here
 //   [BIND:]PORT:/PATH               -R: to a unix socket here
 #pragma once

@@ -133,6 +133,12 @@ void RemoteForward::on_connection(tunnel::StreamPtr stream, session::Destination
                  });
 }
 
+void RemoteForward::on_flow(tunnel::SessionFlowPtr flow) {
+  if (targets_) targets_->stop();
+  targets_ = std::make_shared<UdpTargets>(executor_, spec_.target.address, std::move(flow));
+  targets_->start();
+}
+
 asio::awaitable<void> RemoteForward::serve(std::shared_ptr<RemoteForward> self, tunnel::StreamPtr stream) {
   const AttemptPtr attempt = begin(self->executor_, stream);
   const bool is_unix = self->spec_.target.is_unix();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// One -R: the exit listens, and whatever connects there goes to one target at this end. The target is the
-// user's word alone: nothing that the exit says of a connection has a part in where it leads.
+// One -R: the exit listens, and whatever connects there, or is sent there by UDP (udp_targets.hpp), goes to
+// one target at this end. The target is the user's word alone: nothing that the exit says of a connection has
+// a part in where it leads.
 //
 // Bound: kMaxConnections; more are refused. Executor: the client's. Lifetime: shared; the coroutines of its
 // connections hold it.
@@ -11,6 +12,7 @@
 #include <memory>
 
 #include "frontdoor/forward_spec.hpp"
+#include "frontdoor/udp_targets.hpp"
 #include "tunnel/remote_listener.hpp"
 
 namespace zks::frontdoor {
@@ -26,6 +28,8 @@ class RemoteForward final : public tunnel::RemoteListener,
   RemoteForward(asio::any_io_executor executor, ForwardSpec spec,
                 std::function<void(const Result<>&)> on_answer);
 
+  std::size_t connections() const { return targets_ ? targets_->sources() : connections_; }
+  const ForwardSpec& spec() const { return spec_; }
   // Where the exit listens; empty while it does not.
   const std::string& address() const { return address_; }
 
@@ -34,7 +38,7 @@ class RemoteForward final : public tunnel::RemoteListener,
   void on_listening(session::Destination bound) override;
   void on_refused(session::ResetCode code) override;
   void on_connection(tunnel::StreamPtr stream, session::Destination from) override;
-  void on_flow(tunnel::SessionFlowPtr) override {}  // parse_remote_forward() refuses UDP
+  void on_flow(tunnel::SessionFlowPtr flow) override;
 
  private:
   static asio::awaitable<void> serve(std::shared_ptr<RemoteForward> self, tunnel::StreamPtr stream);
@@ -44,6 +48,7 @@ class RemoteForward final : public tunnel::RemoteListener,
   std::function<void(const Result<>&)> on_answer_;
   std::string address_;
   std::size_t connections_ = 0;
+  std::shared_ptr<UdpTargets> targets_;  // UDP, once the exit listens
 };
 
 }  // namespace zks::frontdoor

@@ -10,6 +10,7 @@
 #include "base/log.hpp"
 #include "frontdoor/socks5_parser.hpp"
 #include "frontdoor/socks5_udp.hpp"
+#include "tunnel/endpoints.hpp"
 
 namespace zks::frontdoor {
 namespace {
@@ -23,26 +24,6 @@ constexpr std::uint8_t kSucceeded = 0;
 constexpr std::size_t kDatagramBytes = 64 * 1024;
 constexpr int kDatagramsATurn = 64;  // then others have theirs
 constexpr int kSocketBufferBytes = 1024 * 1024;
-
-// An IPv4 client of a socket for both families is an IPv4 client.
-asio::ip::address unmapped(const asio::ip::address& address) {
-  if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return address;
-  return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
-}
-
-Destination to_destination(const udp::endpoint& endpoint) {
-  Destination out;
-  out.port = endpoint.port();
-  const asio::ip::address address = endpoint.address();
-  out.kind = address.is_v4() ? Destination::Kind::kIpv4 : Destination::Kind::kIpv6;
-  if (address.is_v4()) {
-    const auto bytes = address.to_v4().to_bytes();
-    std::copy(bytes.begin(), bytes.end(), out.address.begin());
-  } else {
-    out.address = address.to_v6().to_bytes();
-  }
-  return out;
-}
 
 class Association : public std::enable_shared_from_this<Association> {
  public:
@@ -142,16 +123,17 @@ asio::awaitable<void> serve_udp_associate(std::shared_ptr<Connection> client,
                                           std::unique_ptr<Crowd::Place> place) {
   const auto until_the_end = std::move(place);
   const AssociationGuard guard{std::make_shared<Association>(
-      client->executor(), unmapped(client->remote_endpoint().address()), announced.port)};
+      client->executor(), tunnel::unmapped(client->remote_endpoint().address()), announced.port)};
   Result<udp::endpoint> bound = make_error(ErrorKind::kLimit, "too many UDP associations");
-  if (until_the_end) bound = guard.association->start(unmapped(client->local_endpoint().address()), *opener);
+  if (until_the_end)
+    bound = guard.association->start(tunnel::unmapped(client->local_endpoint().address()), *opener);
   if (!bound) {
     log::warn("UDP ASSOCIATE refused: {}", bound.error().text);
     Bytes reply = encode_socks5_refusal(code_of(bound.error()));
     co_await Connection::refuse(client, std::move(reply));
     co_return;
   }
-  Bytes reply = encode_socks5_reply(kSucceeded, to_destination(*bound));
+  Bytes reply = encode_socks5_reply(kSucceeded, tunnel::make_destination(*bound));
   bool there = co_await Connection::write(client, std::move(reply));
   while (there) {  // there is nothing that it could say here
     client->take(client->input().size());

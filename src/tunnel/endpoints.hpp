@@ -39,6 +39,12 @@ typename Protocol::endpoint make_endpoint(const session::Destination& address) {
   return {boost::asio::ip::address_v4(bytes), address.port};
 }
 
+// An IPv4 address in IPv6 spelling is that IPv4 address.
+inline boost::asio::ip::address unmapped(const boost::asio::ip::address& address) {
+  if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return address;
+  return boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, address.to_v6());
+}
+
 // The code for a connect(), bind() or listen() that failed with this errno.
 session::ResetCode reset_code_of(const boost::system::error_code& failure);
 

@@ -57,8 +57,14 @@ TEST(ForwardSpec, UnixSocketsAreAtThisEnd) {
   EXPECT_EQ(remote("/run/x:a:1"), "error: the exit does not listen on unix sockets, only on PORT");
 }
 
-TEST(ForwardSpec, UdpIsRefusedInSoManyWords) {
-  EXPECT_EQ(local("53:a:53/udp"), "error: UDP can't be forwarded yet; SOCKS5 carries it");
+TEST(ForwardSpec, UdpIsSaidBehindIt) {
+  EXPECT_EQ(local("53:a:53/udp"), "127.0.0.1:53:a:53/udp");
+  EXPECT_EQ(remote("[::]:53:[::1]:53/udp"), "[::]:53:[::1]:53/udp");
+  EXPECT_EQ(parse_local_forward("53:a:53/udp")->kind, session::ListenKind::kUdp);
+  EXPECT_EQ(parse_local_forward("53:a:53/tcp")->kind, session::ListenKind::kTcp);
+  EXPECT_FALSE(parse_local_forward("53:a:53/UDP"));
+  EXPECT_FALSE(parse_local_forward("53:a:53/udp/udp"));
+  EXPECT_EQ(local("/run/x:a:53/udp"), "error: unix sockets are forwarded as streams only, without /udp");
 }
 
 TEST(ForwardSpec, CutAtEveryLengthIsRefusedOrStillAForward) {
