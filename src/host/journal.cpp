@@ -13,15 +13,19 @@
 #include "host/small_file.hpp"
 
 namespace zks::host {
+
+NLOHMANN_JSON_SERIALIZE_ENUM(ResolvConfChange::Form, {{ResolvConfChange::Form::kMissing, "missing"},
+                                                      {ResolvConfChange::Form::kFile, "file"},
+                                                      {ResolvConfChange::Form::kLink, "link"}})
+
 namespace {
 
 using nlohmann::json;
 using Form = ResolvConfChange::Form;
 
 constexpr int kVersion = 1;
-
-NLOHMANN_JSON_SERIALIZE_ENUM(Form,
-                             {{Form::kMissing, "missing"}, {Form::kFile, "file"}, {Form::kLink, "link"}})
+// A resolv.conf in hex, and the little else.
+constexpr std::size_t kMaxBytes = 2 * kMaxSmallFile + 32 * 1024;
 
 std::string hex(const std::string& bytes) {
   return to_hex(as_bytes(bytes));
@@ -51,6 +55,8 @@ Change change_of(const json& entry) {
   if (kind == "routing") return RoutingChange{};
   if (kind == "src_valid_mark") return MarkCheckChange{.before = entry.at("before").get<std::string>()};
   if (kind != "resolv_conf") throw std::invalid_argument("change");
+  // What is not in the table becomes its first.
+  if (json(entry.at("before").get<Form>()) != entry.at("before")) throw std::invalid_argument("before");
   return ResolvConfChange{.path = entry.at("path").get<std::string>(),
                           .before = entry.at("before").get<Form>(),
                           .content = bytes_of(entry.at("content")),
@@ -94,7 +100,7 @@ Result<Journal> Journal::open(const std::filesystem::path& file) {
                           " directs what is undone as root, and is not a file that you alone "
                           "may write: look into it, and remove it");
   }
-  const auto text = read_small_file(file);
+  const auto text = read_small_file(file, kMaxBytes);
   if (!text) return text.error();
   auto changes = decode(*text);
   if (!changes) {

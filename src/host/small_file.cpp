@@ -17,7 +17,7 @@ Error system_error(const std::string& action, int code) {
   return make_error(ErrorKind::kIo, std::move(text), code);
 }
 
-Result<std::string> read_small_file(const std::string& path) {
+Result<std::string> read_small_file(const std::string& path, std::size_t limit) {
   // O_NONBLOCK: a FIFO under this name must not hang the program.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return system_error("read " + path, errno);
@@ -31,7 +31,7 @@ Result<std::string> read_small_file(const std::string& path) {
     if (count < 0) code = errno;
     if (count <= 0) break;
     out.append(piece.data(), static_cast<std::size_t>(count));
-    if (out.size() > kMaxSmallFile) code = EFBIG;
+    if (out.size() > limit) code = EFBIG;
   }
   ::close(fd);
   if (code != 0) return system_error("read " + path, code);

@@ -11,8 +11,8 @@ namespace zks::host {
 
 inline constexpr std::size_t kMaxSmallFile = 64 * 1024;
 
-// kIo, with errno in `detail`, also for more than kMaxSmallFile bytes and what is not a regular file.
-Result<std::string> read_small_file(const std::string& path);
+// kIo, with errno in `detail`, also for more than `limit` bytes and what is not a regular file.
+Result<std::string> read_small_file(const std::string& path, std::size_t limit = kMaxSmallFile);
 
 // For what `action` could not do because of `code` (errno), with what to do next where that is known.
 Error system_error(const std::string& action, int code);
