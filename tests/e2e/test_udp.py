@@ -12,7 +12,7 @@ import pytest
 import socks as pysocks
 from conftest import SITE, SITE_IPV6
 from harness import socks
-from harness.process import ReadyProgram, run
+from harness.process import ReadyProgram, run, wait_until
 from harness.tunnel import client_command, start_client
 from harness.udp import Association, UdpServer, associate_request, header
 
@@ -217,12 +217,25 @@ def test_another_address_is_not_heard(tunnel, echo):
     assert len(echo.seen) == before
 
 
+def is_refused(address):
+    """Whether nobody has that UDP port any more, by the word of ICMP."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.settimeout(0.05)
+        probe.connect(address)
+        probe.send(b"")
+        try:
+            probe.recv(1)
+        except (ConnectionRefusedError, TimeoutError) as why:
+            return isinstance(why, ConnectionRefusedError)
+    return False
+
+
 def test_an_association_ends_with_its_connection(tunnel, echo):
     association = Association(tunnel.proxy)
     try:
         association.ask(*echo.address, b"alive")
         association.control.close()
-        time.sleep(0.3)
+        wait_until(lambda: is_refused(association.relay), 5, "the socket is closed")
         before = len(echo.seen)
         association.send(*echo.address, b"too late")
         assert association.is_silent()
