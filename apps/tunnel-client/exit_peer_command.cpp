@@ -56,8 +56,10 @@ void add_options(CLI::App& app, ExitPeerOptions& options) {
       "let users have this port here for reverse forwards (-R), on loopback unless an address is named; "
       "repeatable; none by default",
       "[ADDR:]PORT[-PORT]");
-  ops::add_parsed<std::string>(app, "--resolver", options.resolver, parse_resolver,
-                               "DNS server to use instead of the system's", "ADDR[:PORT]");
+  ops::add_parsed_list<std::string>(app, "--resolver", options.resolvers, parse_resolver,
+                                    "DNS server to use instead of the system's; repeatable, in the order in "
+                                    "which they are asked",
+                                    "ADDR[:PORT]");
   const ops::Parser<std::filesystem::path> parse_path =
       [](std::string_view text) -> Result<std::filesystem::path> { return std::filesystem::path(text); };
   ops::add_parsed(app, "--link-file", options.link_file, parse_path,

@@ -24,9 +24,11 @@ Result<link::RelayList> choose_relays(link::StateDirectory& state, const ExitPee
 }
 
 Result<std::shared_ptr<exit::Resolver>> make_resolver(boost::asio::any_io_executor executor,
-                                                      const std::string& server) {
+                                                      const std::vector<std::string>& servers) {
   exit::Resolver::Options options;
-  options.lookup.servers = server;
+  for (const std::string& server : servers) {
+    options.lookup.servers += (options.lookup.servers.empty() ? "" : ",") + server;
+  }
   return exit::Resolver::create(std::move(executor), std::move(options));
 }
 
@@ -57,7 +59,7 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
   });
   if (!sleep) return sleep.error();
   service->sleep_ = std::move(*sleep);
-  auto resolver = make_resolver(executor, options.resolver);
+  auto resolver = make_resolver(executor, options.resolvers);
   if (!resolver) return resolver.error();
 
   exit::ExitPeerOptions peer;

@@ -71,10 +71,10 @@ struct ExitPeerOptions {
   std::vector<exit::Rule> allow;
   std::vector<exit::Rule> deny;
   std::vector<exit::ListenRule> allow_listen;
-  std::string resolver;             // "ADDR:PORT", IPv6 in brackets; empty: the system's
-  std::filesystem::path link_file;  // empty: none
-  std::size_t max_streams = 2048;   // of one session (PROTOCOL.md, "Streams")
-  std::size_t max_flows = 1024;     // of one session (PROTOCOL.md, "Flows")
+  std::vector<std::string> resolvers;  // "ADDR:PORT", IPv6 in brackets; none: the system's
+  std::filesystem::path link_file;     // empty: none
+  std::size_t max_streams = 2048;      // of one session (PROTOCOL.md, "Streams")
+  std::size_t max_flows = 1024;        // of one session (PROTOCOL.md, "Flows")
   std::chrono::seconds flow_timeout{120};
   std::size_t max_sessions = 128;
   std::chrono::seconds orphan_timeout{120};

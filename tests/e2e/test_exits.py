@@ -10,6 +10,7 @@ import pytest
 from harness import servers, socks
 from harness.chain import LOST, SERVED_WITHIN_SECONDS, assert_serves, wait_for_words
 from harness.outages import pause
+from harness.tunnel import start_client, start_exit, start_relay
 
 # The client's pause after the exit is back: with 1 or 2 failed attempts at most 0.8 s, then the new session.
 RESET_WITHIN_SECONDS = 2
@@ -161,3 +162,18 @@ def test_session_is_resumed_just_before_its_time_is_over(new_chain):
         pause(5)  # the timer of the loss is not running any more
         far.sock.sendall(b"me too")
         assert socks.read_exactly(near.sock, 6) == b"me too"
+
+
+def test_a_second_resolver_is_asked_when_the_first_is_silent(tmp_path, programs, dns):
+    dns.names["second.exit-only.test"] = ["127.0.0.1"]
+    relay = start_relay(tmp_path)
+    programs.append(relay)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent, servers.accepting() as server:
+        silent.bind(("127.0.0.1", 0))
+        first = "{}:{}".format(*silent.getsockname())
+        exit_peer = start_exit(tmp_path, relay.url, "--resolver", dns.address, resolver=first)
+        programs.append(exit_peer)
+        client = start_client(tmp_path, exit_peer.link())
+        programs.append(client)
+        with socks.connect(client.proxy, "second.exit-only.test", server.port, timeout=20), server.next():
+            assert silent.recv(1500), "and the first one was asked before"
