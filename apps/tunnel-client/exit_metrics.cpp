@@ -53,7 +53,8 @@ void add_metrics(ops::Families& out, const exit::ExitStatus& status) {
   out.counter("zks_exit_streams_total", "Connections that users asked for.", number(status.traffic.streams));
   out.counter("zks_exit_streams_connected_total", "Those of them that were made.",
               number(tally.connected_streams));
-  out.counters("zks_exit_refused_total", "Those of them that were refused or failed.", "reason",
+  out.counters("zks_exit_refused_total",
+               "Connections that were refused or failed, and refused destinations of datagrams.", "reason",
                by_reason<session::ResetCode>(tally.failed_streams));
   out.counters("zks_exit_bytes_total", "Bytes of connections: sent to users, received from them.",
                "direction",

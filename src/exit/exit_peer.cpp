@@ -458,6 +458,7 @@ ExitStatus ExitPeer::status() const {
 }
 
 void ExitPeer::finish() {
+  out.tally.failed_streams[static_cast<std::size_t>(ResetCode::kNotAllowed)] += udp_->refused();
   stop_timer_.cancel();
   const auto saved = guests_.save_usage();
   if (!saved) log::error("what users used can't be written down: {}", saved.error().text);

@@ -52,7 +52,7 @@ const char* name_of(session::ResetCode code) {
       "network_unreachable", "host_unreachable",      "connection_refused",
       "timed_out",           "command_not_supported", "address_not_supported",
       "name_not_found",      "connection_reset",      "limit",
-      "session_lost"};
+      "session_lost",        "quota_used_up",         "address_in_use"};
   const auto index = static_cast<std::size_t>(code);
   return index < kNames.size() ? kNames[index] : "other";
 }

@@ -21,7 +21,7 @@ namespace zks::exit {
 // either.
 enum class ClientRefusal : std::uint8_t { kBusy, kNotInvited, kLimit, kTimeout, kGone, kProtocol, kNetwork };
 inline constexpr std::size_t kClientRefusals = 7;
-inline constexpr std::size_t kResetCodes = 13;
+inline constexpr std::size_t kResetCodes = 15;
 
 const char* name_of(ClientRefusal reason);
 const char* name_of(session::ResetCode code);  // for a label: "not_allowed"
@@ -32,7 +32,7 @@ struct ExitTally {
   std::uint64_t sessions = 0;
   std::uint64_t resumes = 0;
   std::uint64_t connected_streams = 0;
-  std::array<std::uint64_t, kResetCodes> failed_streams{};  // by reset code: policy, DNS, connect
+  std::array<std::uint64_t, kResetCodes> failed_streams{};  // by reset code; refused datagrams, too
   std::array<std::uint64_t, kClientRefusals> refused_clients{};
   tunnel::Traffic over;  // of sessions that have ended
 

@@ -184,6 +184,7 @@ bool UdpFlow::send_to(const std::string& name, const IpAddress& address, std::ui
 }
 
 void UdpFlow::refuse(const Destination& to, const std::string& reason) {
+  ++host_->refused_;
   flow_->send_error(to, icmp_error(to, Unreachable::kProhibited));
   if (!allowance_->may_log()) return;
   const std::string where = host_->options_.log_destinations ? " to " + session::to_text(to) : "";

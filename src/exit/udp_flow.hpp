@@ -45,6 +45,7 @@ class UdpHost : public std::enable_shared_from_this<UdpHost> {
   void serve(tunnel::SessionFlowPtr flow, std::shared_ptr<Allowance> allowance);
   void set_log_destinations(bool log) { options_.log_destinations = log; }
   std::size_t flows() const { return flows_; }
+  std::uint64_t refused() const { return refused_; }  // destinations, each time that the policy was asked
   // Where all sockets of this exit read to.
   std::shared_ptr<UdpBuffers> buffers();
 
@@ -55,6 +56,7 @@ class UdpHost : public std::enable_shared_from_this<UdpHost> {
   UdpOptions options_;
   std::shared_ptr<UdpBuffers> buffers_;  // once there is a socket
   std::size_t flows_ = 0;
+  std::uint64_t refused_ = 0;
 };
 
 class UdpFlow : public std::enable_shared_from_this<UdpFlow> {

@@ -10,6 +10,7 @@ from harness.chain import assert_serves
 from harness.process import RELAY_PROGRAM, run, wait_until
 from harness.transfer import MIB, download, upload, write_random
 from harness.tunnel import start_relay
+from harness.udp import Association
 from harness.watching import METRICS, exchange, metrics_address, metrics_text, scrape
 
 pytestmark = pytest.mark.native_relay("the Worker has no --metrics: its platform counts")
@@ -64,6 +65,16 @@ def test_the_numbers_are_those_of_the_transfers(watched, web):
     assert exit_peer["zks_exit_streams_total"] - exit0["zks_exit_streams_total"] == 3
     assert exit_peer["zks_exit_streams_connected_total"] - exit0["zks_exit_streams_connected_total"] == 2
     assert exit_peer.of("zks_exit_refused_total", reason="not_allowed") == 1
+
+
+def test_refused_datagrams_are_counted(watched):
+    def refused():
+        return scrape(watched.exit).of("zks_exit_refused_total", reason="not_allowed")
+
+    before = refused()
+    with Association(watched.proxy) as association:
+        association.send("127.77.66.55", 4321, b"x")
+        wait_until(lambda: refused() == before + 1, 10, "it is counted")
 
 
 def test_names_types_and_help_are_by_the_conventions(watched):
