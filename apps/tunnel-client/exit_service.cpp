@@ -23,6 +23,17 @@ Result<link::RelayList> choose_relays(link::StateDirectory& state, const ExitPee
   return relays;
 }
 
+exit::ExitLimits limits_of(const ExitPeerOptions& options) {
+  exit::ExitLimits limits;
+  limits.max_streams = options.max_streams;
+  limits.max_flows = options.max_flows;
+  limits.flow_timeout = options.flow_timeout;
+  limits.max_sessions = options.max_sessions;
+  limits.listen_rules = options.allow_listen;
+  limits.log_destinations = options.log_destinations;
+  return limits;
+}
+
 Result<std::shared_ptr<exit::Resolver>> make_resolver(boost::asio::any_io_executor executor,
                                                       const std::vector<std::string>& servers) {
   exit::Resolver::Options options;
@@ -67,15 +78,9 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
   peer.dial = options.common.dial;
   peer.dial.pin = relays->pin;
   announce_proxies(peer.dial, peer.relays);
-  peer.max_streams = options.max_streams;
-  peer.max_flows = options.max_flows;
-  peer.udp.idle_timeout = options.flow_timeout;
-  peer.udp.log_destinations = options.log_destinations;
-  peer.max_sessions = options.max_sessions;
-  peer.listen_rules = std::make_shared<const exit::ListenRules>(options.allow_listen);
+  peer.limits = limits_of(options);
   peer.orphan_timeout = options.orphan_timeout;
   peer.control_refresh = options.control_refresh;
-  peer.log_destinations = options.log_destinations;
   peer.reconnect_max = options.common.reconnect_max;
   service->peer_ = std::make_shared<exit::ExitPeer>(
       executor, std::move(peer), std::move(*identity),
@@ -85,7 +90,7 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
 
 void ExitService::reload(const ExitPeerOptions& options) {
   policy_->set_rules(exit::Rules{options.allow, options.deny});
-  peer_->set_limits(options.max_streams, options.max_sessions, options.log_destinations);
+  peer_->set_limits(limits_of(options));
 }
 
 Result<> ExitService::issue_default_link(link::StateDirectory& state, const link::ExitIdentity& identity,

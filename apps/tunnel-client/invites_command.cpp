@@ -44,6 +44,7 @@ std::string as_json(const std::vector<link::Invite>& invites, const link::Usage&
                    {"max_devices", invite.max_devices},
                    {"allow", invite.terms.allow},
                    {"deny", invite.terms.deny},
+                   {"allow_listen", invite.terms.allow_listen},
                    {"max_streams", limit_json(invite.terms.max_streams)},
                    {"stream_rate", limit_json(invite.terms.stream_rate)},
                    {"rate_bytes", limit_json(invite.terms.rate_bytes)},

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 
+#include "exit/listen_rules.hpp"
 #include "exit/policy.hpp"
 #include "ops/units.hpp"
 
@@ -30,25 +31,27 @@ Result<std::uint64_t> parse_number(std::string_view text) {
   return ops::parse_count(text, 1, link::kMaxStreams);
 }
 
-Result<std::string> check_rule(std::string_view text) {
+template <class Rule>
+Result<std::string> check_rule(std::string_view text, Result<Rule> (*parse)(std::string_view)) {
   if (text != kNone) {
-    if (const auto rule = exit::parse_rule(text); !rule) return rule.error();
+    if (const auto rule = parse(text); !rule) return rule.error();
   }
   return std::string(text);
 }
 
+template <class Rule>
 void add_rules(CLI::App& app, const char* name, std::optional<std::vector<std::string>>& rules,
-               const char* help) {
-  const auto take = [name, &rules](const std::vector<std::string>& texts) {
+               Result<Rule> (*parse)(std::string_view), const char* type, const char* help) {
+  const auto take = [name, &rules, parse](const std::vector<std::string>& texts) {
     rules.emplace();
     for (const std::string& text : texts) {
-      const auto rule = check_rule(text);
+      const auto rule = check_rule(text, parse);
       if (!rule) throw CLI::ValidationError(name, rule.error().text);
       if (*rule != kNone) rules->push_back(*rule);
     }
   };
   app.add_option_function<std::vector<std::string>>(name, take, help)
-      ->type_name("CIDR|HOST:PORT")
+      ->type_name(type)
       ->allow_extra_args(false);
 }
 
@@ -59,12 +62,13 @@ void add_words(std::string& out, const char* option, const std::string& value) {
 }  // namespace
 
 bool TermsOptions::empty() const {
-  return !allow && !deny && !max_streams && !stream_rate && !rate_bytes && !quota_bytes;
+  return !allow && !deny && !allow_listen && !max_streams && !stream_rate && !rate_bytes && !quota_bytes;
 }
 
 void TermsOptions::apply(link::Terms& terms) const {
   terms.allow = allow.value_or(terms.allow);
   terms.deny = deny.value_or(terms.deny);
+  terms.allow_listen = allow_listen.value_or(terms.allow_listen);
   terms.max_streams = max_streams.value_or(terms.max_streams);
   terms.stream_rate = stream_rate.value_or(terms.stream_rate);
   terms.rate_bytes = rate_bytes.value_or(terms.rate_bytes);
@@ -72,9 +76,14 @@ void TermsOptions::apply(link::Terms& terms) const {
 }
 
 void add_terms(CLI::App& app, TermsOptions& options) {
-  add_rules(app, "--allow", options.allow,
+  add_rules(app, "--allow", options.allow, &exit::parse_rule, "CIDR|HOST:PORT",
             "let this user reach this too, as --allow of exit-peer does for all; repeatable");
-  add_rules(app, "--deny", options.deny, "keep this user from this; stronger than every --allow; repeatable");
+  add_rules(app, "--deny", options.deny, &exit::parse_rule, "CIDR|HOST:PORT",
+            "keep this user from this; stronger than every --allow; repeatable");
+  add_rules(
+      app, "--allow-listen", options.allow_listen, &exit::parse_listen_rule, "[ADDR:]PORT[-PORT]",
+      "let this user have this port of the exit's machine for -R, as --allow-listen of exit-peer does for "
+      "all; repeatable");
   const auto limit = [&app](const char* name, std::optional<std::uint64_t>& value,
                             const ops::Parser<std::uint64_t>& parse, const char* help, const char* type) {
     ops::add_parsed<std::uint64_t>(app, name, value, parse, help, type);
@@ -97,6 +106,7 @@ std::string describe_terms(const link::Terms& terms) {
   std::string out;
   for (const std::string& rule : terms.allow) add_words(out, "--allow", rule);
   for (const std::string& rule : terms.deny) add_words(out, "--deny", rule);
+  for (const std::string& rule : terms.allow_listen) add_words(out, "--allow-listen", rule);
   if (terms.max_streams != 0) add_words(out, "--max-streams", std::to_string(terms.max_streams));
   if (terms.stream_rate != 0) add_words(out, "--stream-rate", std::to_string(terms.stream_rate) + "/s");
   if (terms.rate_bytes != 0) add_words(out, "--rate", std::to_string(terms.rate_bytes) + "/s");

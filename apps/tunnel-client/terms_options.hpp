@@ -17,6 +17,7 @@ namespace zks::app {
 struct TermsOptions {
   std::optional<std::vector<std::string>> allow;
   std::optional<std::vector<std::string>> deny;
+  std::optional<std::vector<std::string>> allow_listen;
   std::optional<std::uint64_t> max_streams;
   std::optional<std::uint64_t> stream_rate;
   std::optional<std::uint64_t> rate_bytes;

@@ -22,9 +22,10 @@ Allowance::Allowance(boost::asio::any_io_executor executor, std::shared_ptr<cons
       down_([this] { arm(Direction::kDown); }),
       timers_{boost::asio::steady_timer(executor), boost::asio::steady_timer(executor)} {}
 
-void Allowance::set_terms(Rules rules, const link::Terms& terms) {
+void Allowance::set_terms(Rules rules, const link::Terms& terms, ListenRules listen_rules) {
   const TimePoint now = clock_();
   policy_->set_rules(std::move(rules));
+  listen_rules_ = std::move(listen_rules);
   max_streams_ = terms.max_streams;
   if (terms.stream_rate != stream_rate_) {
     stream_rate_ = terms.stream_rate;

@@ -21,6 +21,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "exit/listen_rules.hpp"
 #include "exit/policy.hpp"
 #include "exit/rate_gate.hpp"
 #include "link/terms.hpp"
@@ -62,8 +63,9 @@ class Allowance final : public tunnel::Meter, public std::enable_shared_from_thi
             Clock clock = &std::chrono::steady_clock::now);
 
   // What its operator decided; may change at any time, and counts from then on.
-  void set_terms(Rules rules, const link::Terms& terms);
+  void set_terms(Rules rules, const link::Terms& terms, ListenRules listen_rules = ListenRules());
   const std::shared_ptr<Policy>& policy() const { return policy_; }
+  const ListenRules& listen_rules() const { return listen_rules_; }  // beside the exit's
 
   Admission admit();
   std::size_t streams() const { return streams_; }
@@ -96,6 +98,7 @@ class Allowance final : public tunnel::Meter, public std::enable_shared_from_thi
 
   Clock clock_;
   std::shared_ptr<Policy> policy_;
+  ListenRules listen_rules_;
   std::uint64_t max_streams_ = 0;
   std::uint64_t stream_rate_ = 0;
   std::uint64_t quota_bytes_ = 0;

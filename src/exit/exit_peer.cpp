@@ -23,6 +23,13 @@ constexpr auto kFirstRecordWithin = 5s;  // from there to the first authentic re
 constexpr auto kGuestsEvery = 1s;
 constexpr auto kStopWithin = 5s;
 
+UdpOptions udp_options(const ExitLimits& limits) {
+  UdpOptions out;
+  out.idle_timeout = limits.flow_timeout;
+  out.log_destinations = limits.log_destinations;
+  return out;
+}
+
 }  // namespace
 
 ExitPeer::ExitPeer(asio::any_io_executor executor, ExitPeerOptions options, link::ExitIdentity identity,
@@ -33,7 +40,8 @@ ExitPeer::ExitPeer(asio::any_io_executor executor, ExitPeerOptions options, link
       static_key_(crypto::KeyPair::from_private(identity_.static_secret.clone())),
       guests_(std::move(guests)),
       resolver_(std::move(resolver)),
-      udp_(std::make_shared<UdpHost>(executor_, resolver_, options_.udp)),
+      udp_(std::make_shared<UdpHost>(executor_, resolver_, udp_options(options_.limits))),
+      listen_rules_(std::make_shared<ListenRules>(options_.limits.listen_rules)),
       handlers_(std::move(handlers)),
       guest_timer_(executor_),
       stop_timer_(executor_) {}
@@ -221,16 +229,16 @@ ExitPeer::VisitPtr ExitPeer::find_session(const SessionId& id, const tunnel::Cla
 }
 
 Result<ExitPeer::VisitPtr> ExitPeer::new_visit(const SessionId& id, const tunnel::Claim& claim) {
-  if (visits_.size() >= options_.max_sessions && !end_oldest_orphan("its place was needed")) {
+  if (visits_.size() >= options_.limits.max_sessions && !end_oldest_orphan("its place was needed")) {
     return make_error(ErrorKind::kLimit, "too many sessions; raise --max-sessions");
   }
   session::Options options;
   options.role = session::Role::kExit;
   options.id = id;
   options.instance = instance_;
-  options.max_streams = options_.max_streams;
-  options.max_flows = options_.max_flows;
-  options.max_listeners = options_.listen_rules->empty() ? 0 : kMaxListeners;
+  options.max_streams = options_.limits.max_streams;
+  options.max_flows = options_.limits.max_flows;
+  options.max_listeners = kMaxListeners;  // rules may come later
   options.orphan_seconds = static_cast<std::uint64_t>(options_.orphan_timeout.count());
   const auto visit = std::make_shared<Visit>();
   visit->claim = claim;
@@ -238,7 +246,7 @@ Result<ExitPeer::VisitPtr> ExitPeer::new_visit(const SessionId& id, const tunnel
   visit->tunnel = std::make_shared<tunnel::Tunnel>(executor_, std::move(options), visit_handlers(visit));
   const std::weak_ptr<Visit> weak_visit = visit;
   visit->listeners = std::make_shared<Listeners>(
-      options_.listen_rules, visit->allowance, visit->tunnel, options_.max_flows == 0 ? nullptr : udp_,
+      listen_rules_, visit->allowance, visit->tunnel, options_.limits.max_flows == 0 ? nullptr : udp_,
       [weak = weak_from_this(), weak_visit](const Listeners::Place& place) {
         const auto self = weak.lock();
         const auto this_visit = weak_visit.lock();
@@ -326,7 +334,7 @@ tunnel::Tunnel::Handlers ExitPeer::visit_handlers(const VisitPtr& visit) {
 // A connect outlives a stream that is reset meanwhile, by at most its own timeout; so connects have a bound
 // of their own, or OPEN and RESET in turn would pile them up.
 void ExitPeer::on_open(const VisitPtr& visit, tunnel::StreamPtr stream, session::Destination destination) {
-  if (visit->connecting >= options_.max_streams) {
+  if (visit->connecting >= options_.limits.max_streams) {
     return refuse(visit, stream, ResetCode::kLimit, "too many connects under way");
   }
   auto admission = visit->allowance->admit();
@@ -357,7 +365,8 @@ asio::awaitable<void> ExitPeer::serve_stream(std::shared_ptr<ExitPeer> self, Vis
     --visit->connecting;
     co_return;
   }
-  const std::string where = self->options_.log_destinations ? " to " + session::to_text(destination) : "";
+  const std::string where =
+      self->options_.limits.log_destinations ? " to " + session::to_text(destination) : "";
   auto outcome = co_await connect(self->executor_, std::move(destination), visit->allowance->policy(),
                                   self->resolver_, {});
   --visit->connecting;
@@ -378,11 +387,12 @@ asio::awaitable<void> ExitPeer::serve_stream(std::shared_ptr<ExitPeer> self, Vis
                           visit->allowance);
 }
 
-void ExitPeer::set_limits(std::uint64_t max_streams, std::size_t max_sessions, bool log_destinations) {
-  options_.max_streams = max_streams;
-  options_.max_sessions = max_sessions;
-  options_.log_destinations = log_destinations;
-  udp_->set_log_destinations(log_destinations);
+void ExitPeer::set_limits(ExitLimits limits) {
+  options_.limits = std::move(limits);
+  udp_->set_options(udp_options(options_.limits));
+  listen_rules_->set(options_.limits.listen_rules);
+  const std::list<VisitPtr> visits = visits_;
+  for (const auto& visit : visits) visit->listeners->recheck();
 }
 
 // Revocations and expiries end live sessions, a quota that is used up their streams.
@@ -398,6 +408,7 @@ void ExitPeer::look_after_guests() {
     } else if (visit->allowance->used_up()) {
       visit->tunnel->reset_streams(ResetCode::kQuotaUsedUp);
     }
+    visit->listeners->recheck();
   }
   bound_orphans();
   // What an ended session held stays with the allocator otherwise, for the rest of the exit's life.
@@ -444,9 +455,10 @@ ExitStatus ExitPeer::status() const {
   out.instance = instance_;
   out.stopping = stopping_;
   out.age = std::chrono::steady_clock::now() - began_;
-  out.max_sessions = options_.max_sessions;
+  out.max_sessions = options_.limits.max_sessions;
   for (const auto& control : controls_) out.relays.push_back(control->status());
   out.tally = tally_;
+  out.tally.failed_streams[static_cast<std::size_t>(ResetCode::kNotAllowed)] += udp_->refused();
   out.traffic = tally_.over;
   for (const auto& visit : visits_) {
     const Allowance& allowance = *visit->allowance;
@@ -458,7 +470,6 @@ ExitStatus ExitPeer::status() const {
 }
 
 void ExitPeer::finish() {
-  out.tally.failed_streams[static_cast<std::size_t>(ResetCode::kNotAllowed)] += udp_->refused();
   stop_timer_.cancel();
   const auto saved = guests_.save_usage();
   if (!saved) log::error("what users used can't be written down: {}", saved.error().text);

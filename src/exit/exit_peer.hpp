@@ -32,18 +32,23 @@ namespace zks::exit {
 
 inline constexpr std::size_t kMaxHalfOpen = 64;
 
+// What may change while it runs.
+struct ExitLimits {
+  std::uint64_t max_streams = 2048;  // of a session, from its beginning on
+  std::uint64_t max_flows = 1024;    // UDP flows of a session, likewise; 0: no UDP
+  std::chrono::milliseconds flow_timeout{120'000};
+  std::size_t max_sessions = 128;
+  std::vector<ListenRule> listen_rules;
+  bool log_destinations = false;
+};
+
 struct ExitPeerOptions {
   std::vector<RelayUrl> relays;
   carrier::DialOptions dial;
-  std::uint64_t max_streams = 2048;
-  std::uint64_t max_flows = 1024;  // UDP flows of a session; 0: no UDP
-  UdpOptions udp;
-  std::size_t max_sessions = 128;
+  ExitLimits limits;
   std::chrono::seconds orphan_timeout{120};  // how long a session outlives its lane
   std::size_t orphan_memory_bytes = 256 * 1024 * 1024;
   std::chrono::milliseconds control_refresh{0};  // control_socket.hpp
-  std::shared_ptr<const ListenRules> listen_rules = std::make_shared<const ListenRules>();
-  bool log_destinations = false;
   std::chrono::milliseconds reconnect_max{15'000};
 };
 
@@ -63,8 +68,8 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   void stop();
   // Lanes are probed, and pauses before the next attempt at a relay end.
   void network_changed();
-  // For what comes from now on.
-  void set_limits(std::uint64_t max_streams, std::size_t max_sessions, bool log_destinations);
+  // For what comes from now on; listeners that are not allowed any more end.
+  void set_limits(ExitLimits limits);
   ExitStatus status() const;
 
  private:
@@ -112,6 +117,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   Guests guests_;
   std::shared_ptr<Resolver> resolver_;
   std::shared_ptr<UdpHost> udp_;
+  std::shared_ptr<ListenRules> listen_rules_;
   Handlers handlers_;
   std::vector<std::shared_ptr<ControlSocket>> controls_;
   std::size_t refused_ = 0;         // relays that will never take us

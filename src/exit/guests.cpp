@@ -7,22 +7,31 @@
 namespace zks::exit {
 namespace {
 
-Result<std::vector<Rule>> parse_rules(const std::vector<std::string>& texts) {
-  std::vector<Rule> out;
+template <class OneRule>
+Result<std::vector<OneRule>> parse_rules(const std::vector<std::string>& texts,
+                                         Result<OneRule> (*parse)(std::string_view)) {
+  std::vector<OneRule> out;
   for (const std::string& text : texts) {
-    auto rule = parse_rule(text);
+    auto rule = parse(text);
     if (!rule) return rule.error();
     out.push_back(std::move(*rule));
   }
   return out;
 }
 
-Result<Rules> read_rules(const link::Terms& terms) {
-  auto allow = parse_rules(terms.allow);
+struct OwnRules {
+  Rules rules;
+  ListenRules listen;
+};
+
+Result<OwnRules> read_rules(const link::Terms& terms) {
+  auto allow = parse_rules(terms.allow, &parse_rule);
   if (!allow) return allow.error();
-  auto deny = parse_rules(terms.deny);
+  auto deny = parse_rules(terms.deny, &parse_rule);
   if (!deny) return deny.error();
-  return Rules{std::move(*allow), std::move(*deny)};
+  auto listen = parse_rules(terms.allow_listen, &parse_listen_rule);
+  if (!listen) return listen.error();
+  return OwnRules{{std::move(*allow), std::move(*deny)}, ListenRules(std::move(*listen))};
 }
 
 }  // namespace
@@ -52,7 +61,7 @@ Result<> Guests::refresh() {
 Result<> Guests::read_invites() {
   auto invites = state_.load_invites();
   if (!invites) return invites.error();
-  std::vector<Rules> rules;
+  std::vector<OwnRules> rules;
   for (const link::Invite& invite : *invites) {
     auto read = read_rules(invite.terms);
     if (!read) return make_error(ErrorKind::kIo, "the invite " + invite.name + ": " + read.error().text);
@@ -60,7 +69,8 @@ Result<> Guests::read_invites() {
   }
   invites_ = std::move(*invites);
   for (std::size_t i = 0; i < invites_.size(); ++i) {
-    allowance_of(invites_[i].id)->set_terms(std::move(rules[i]), invites_[i].terms);
+    allowance_of(invites_[i].id)
+        ->set_terms(std::move(rules[i].rules), invites_[i].terms, std::move(rules[i].listen));
   }
   // Those of revoked invites stay as long as a session that is about to end has them.
   std::erase_if(allowances_, [this](const auto& entry) {

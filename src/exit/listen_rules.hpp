@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Where users may let this exit listen for their reverse forwards: the rules of --allow-listen. Closed unless
-// a rule opens it. Sans-IO; listeners.hpp asks and binds.
+// a rule of the exit, or of the user's invite, opens it. Sans-IO; listeners.hpp asks and binds.
 #pragma once
 
 #include <optional>
@@ -34,7 +34,7 @@ class ListenRules {
  public:
   explicit ListenRules(std::vector<ListenRule> rules = {}) : rules_(std::move(rules)) {}
 
-  bool empty() const { return rules_.empty(); }
+  void set(std::vector<ListenRule> rules) { rules_ = std::move(rules); }
   bool allows(const IpAddress& bind, std::uint16_t port) const;
   // What to try for "any free port": at most `most` allowed ones.
   std::vector<std::uint16_t> candidates(const IpAddress& bind, std::size_t most) const;

@@ -128,20 +128,42 @@ std::invoke_result_t<Bind, Listeners::Place> Listeners::bind(Place place, const 
   const IpAddress ip = ip_address(place.address);
   const Error forbidden = make_error(ErrorKind::kRefused, "no --allow-listen rule opens " + text(place));
   if (place.port != 0) {
-    if (!rules_->allows(ip, place.port)) return forbidden;
+    if (!allows(place)) return forbidden;
     auto bound = try_bind(place);
     const bool taken = !bound && bound.error().detail == EADDRINUSE;
     if (!taken || !make_way_(place)) return bound;
     return try_bind(place);
   }
   Error last = forbidden;
-  for (const std::uint16_t port : rules_->candidates(ip, kMostTries)) {
+  auto ports = allowance_->listen_rules().candidates(ip, kMostTries);
+  for (const std::uint16_t port : rules_->candidates(ip, kMostTries)) ports.push_back(port);
+  for (const std::uint16_t port : ports) {
     place.port = port;
     auto bound = try_bind(place);
     if (bound) return bound;
     last = bound.error();
   }
   return last;
+}
+
+bool Listeners::allows(const Place& place) const {
+  const IpAddress ip = ip_address(place.address);
+  return rules_->allows(ip, place.port) || allowance_->listen_rules().allows(ip, place.port);
+}
+
+void Listeners::recheck() {
+  std::vector<session::ListenerId> over;
+  for (const auto& [id, entry] : entries_) {
+    if (!allows(entry->place())) over.push_back(id);
+  }
+  const auto tunnel = tunnel_.lock();
+  for (const session::ListenerId id : over) {
+    const auto entry = entries_.extract(id);
+    if (!entry) continue;
+    entry.mapped()->stop();
+    log::info("a user's listener on {} is closed: no rule opens it any more", text(entry.mapped()->place()));
+    if (tunnel) tunnel->unlisten(id, ResetCode::kNotAllowed);
+  }
 }
 
 void Listeners::on_connection(session::ListenerId id, const EntryPtr& entry, tunnel::Socket socket) {

@@ -39,6 +39,7 @@ class Listeners : public std::enable_shared_from_this<Listeners> {
   using MakeWay = std::function<bool(const Place&)>;
 
   // `udp`: null for an exit that carries none.
+  // `rules`: the exit's, beside those of the invite.
   Listeners(std::shared_ptr<const ListenRules> rules, std::shared_ptr<Allowance> allowance,
             std::weak_ptr<tunnel::Tunnel> tunnel, std::shared_ptr<UdpHost> udp, MakeWay make_way);
 
@@ -46,6 +47,8 @@ class Listeners : public std::enable_shared_from_this<Listeners> {
   void on_event(const session::Event& event);
   // Ends the one at this place. False when there is none.
   bool close_at(const Place& place);
+  // Ends what the rules do not allow any more; connections that came go on.
+  void recheck();
   void close();
   std::size_t size() const { return entries_.size(); }
 
@@ -65,6 +68,7 @@ class Listeners : public std::enable_shared_from_this<Listeners> {
   Result<EntryPtr> listen_udp(tunnel::Tunnel& tunnel, const session::Event& event);
   template <class Bind>
   std::invoke_result_t<Bind, Place> bind(Place place, const Bind& try_bind);
+  bool allows(const Place& place) const;
   void on_connection(session::ListenerId id, const EntryPtr& entry, tunnel::Socket socket);
   static asio::awaitable<void> serve(std::shared_ptr<tunnel::Tunnel> tunnel, session::ListenerId id,
                                      EntryPtr entry, tunnel::Socket socket,

@@ -43,7 +43,7 @@ class UdpHost : public std::enable_shared_from_this<UdpHost> {
 
   // Beyond max_flows the flow is dropped, which closes it.
   void serve(tunnel::SessionFlowPtr flow, std::shared_ptr<Allowance> allowance);
-  void set_log_destinations(bool log) { options_.log_destinations = log; }
+  void set_options(const UdpOptions& options) { options_ = options; }  // a flow's timer follows
   std::size_t flows() const { return flows_; }
   std::uint64_t refused() const { return refused_; }  // destinations, each time that the policy was asked
   // Where all sockets of this exit read to.

@@ -33,13 +33,14 @@ std::vector<Invite>::iterator find_name(std::vector<Invite>& invites, const std:
 
 Result<> check_terms(const Terms& terms) {
   const auto wrong = [](std::string text) { return make_error(ErrorKind::kUsage, std::move(text)); };
-  if (terms.allow.size() + terms.deny.size() > kMaxRules) {
+  if (terms.rules() > kMaxRules) {
     return wrong("an invite has at most " + std::to_string(kMaxRules) +
                  " rules; rules for all users belong to the exit");
   }
   const auto too_long = [](const std::string& rule) { return rule.size() > kMaxRuleBytes; };
   if (std::any_of(terms.allow.begin(), terms.allow.end(), too_long) ||
-      std::any_of(terms.deny.begin(), terms.deny.end(), too_long)) {
+      std::any_of(terms.deny.begin(), terms.deny.end(), too_long) ||
+      std::any_of(terms.allow_listen.begin(), terms.allow_listen.end(), too_long)) {
     return wrong("a rule is longer than " + std::to_string(kMaxRuleBytes) + " bytes");
   }
   return {};

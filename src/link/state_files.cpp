@@ -124,16 +124,17 @@ std::optional<Terms> read_terms(const Json& object) {
       out = static_cast<std::uint64_t>(read.value_or(0));
       return read.has_value();
     };
-    const bool good = key == "allow"         ? read_rules(value, terms.allow)
-                      : key == "deny"        ? read_rules(value, terms.deny)
-                      : key == "max_streams" ? number(terms.max_streams, kMaxStreams)
-                      : key == "stream_rate" ? number(terms.stream_rate, kMaxStreamRate)
-                      : key == "rate"        ? number(terms.rate_bytes, kMaxRate)
-                      : key == "quota"       ? number(terms.quota_bytes, kMaxQuota)
-                                             : false;
+    const bool good = key == "allow"          ? read_rules(value, terms.allow)
+                      : key == "deny"         ? read_rules(value, terms.deny)
+                      : key == "allow_listen" ? read_rules(value, terms.allow_listen)
+                      : key == "max_streams"  ? number(terms.max_streams, kMaxStreams)
+                      : key == "stream_rate"  ? number(terms.stream_rate, kMaxStreamRate)
+                      : key == "rate"         ? number(terms.rate_bytes, kMaxRate)
+                      : key == "quota"        ? number(terms.quota_bytes, kMaxQuota)
+                                              : false;
     if (!good) return std::nullopt;
   }
-  if (terms.allow.size() + terms.deny.size() > kMaxRules) return std::nullopt;
+  if (terms.rules() > kMaxRules) return std::nullopt;
   return terms;
 }
 
@@ -174,6 +175,7 @@ Json write_terms(const Terms& terms) {
   Json out = Json::object();
   if (!terms.allow.empty()) out["allow"] = terms.allow;
   if (!terms.deny.empty()) out["deny"] = terms.deny;
+  if (!terms.allow_listen.empty()) out["allow_listen"] = terms.allow_listen;
   if (terms.max_streams != 0) out["max_streams"] = terms.max_streams;
   if (terms.stream_rate != 0) out["stream_rate"] = terms.stream_rate;
   if (terms.rate_bytes != 0) out["rate"] = terms.rate_bytes;

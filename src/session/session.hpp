@@ -16,7 +16,7 @@
 //   session_requests.cpp names to look up and hosts to ping: questions and answers without a state
 //
 // Memory for a peer: receive_memory_bytes of stream data it may send us, send_memory_bytes of data that waits
-// for it, 2 x max_streams table entries (3 x where the exit opens streams, too), max_flows flows and one for
+// for it, 2 x max_streams table entries (3 x where the exit has max_listeners), max_flows flows and one for
 // each listener, kMaxQueuedDatagramBytes of datagrams, kMaxQueuedRequestBytes of requests or their answers.
 // Not thread safe: one strand.
 #pragma once

@@ -3,7 +3,9 @@
 lost relay and an exit that is started again; refusals that say why; how connections end; the config file. The same
 for UDP, with dig."""
 import contextlib
+import json
 import shutil
+import signal
 import socket
 
 import pytest
@@ -21,9 +23,9 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def p2p_command(chain, *options, name="p2p"):
+def p2p_command(chain, *options, name="p2p", link=None):
     link_file = chain.directory / f"{name}.link"
-    link_file.write_text(str(chain.exit.link()) + "\n")
+    link_file.write_text(str(link or chain.exit.link()) + "\n")
     link_file.chmod(0o600)
     return [CLIENT_PROGRAM, "p2p-client", "--link-file", link_file, "--state-dir", chain.directory / f"{name}-state",
             "--relay-ca", chain.authority.ca_file, *options]
@@ -387,6 +389,24 @@ def test_the_exit_s_policy_holds_for_udp_forwards(tunnel, start):
         wait_for_words(tunnel.exit, "datagram: loopback", 10)
 
 
+def test_status_shows_every_forward(new_chain, start):
+    port = free_port()
+    chain = new_chain(exit_options=("--allow-listen", str(port)))
+    with udp.UdpServer() as server, udp_socket() as program:
+        target = f"127.0.0.1:{server.address[1]}"
+        client = start(chain, "-L", f"0:{target}", "-L", f"0:{target}/udp", "-R", f"{port}:{target}/udp")
+        ask(program, client.address(1), b"x")
+        done = run([CLIENT_PROGRAM, "status", "--json", "--state-dir", chain.directory / "p2p-state"])
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        assert [(door["kind"], door["address"], door["connections"]) for door in found["front_doors"]] == [
+            ("forward", client.addresses[0], 0), ("udp forward", client.addresses[1], 1),
+            ("reverse udp forward", client.addresses[2], 0)]
+        assert found["client"]["session"]["open_flows"] == 2, "that of the program, and the listener's"
+        shown = run([CLIENT_PROGRAM, "status", "--state-dir", chain.directory / "p2p-state"]).stdout
+        assert f"{client.addresses[1]}, 1 connections" in shown
+
+
 def test_what_the_exit_does_not_allow_for_udp(tunnel):
     refused = run(p2p_command(tunnel, "-R", "8080:127.0.0.1:1/udp", name="none-udp"))
     assert refused.returncode == 3
@@ -450,6 +470,53 @@ def test_a_new_exit_takes_udp_again(new_chain, start):
         wait_for_words(client, "the exit listens on", BACK_WITHIN_SECONDS, times=2)
         ask_until_answered(program, client.address(0), b"after")
         ask_until_answered(remote, client.address(1), b"after")
+
+
+# ---- where the exit may listen, and for whom
+
+
+def reload(exit_peer, config, text, times):
+    config.write_text(text)
+    exit_peer.process.send_signal(signal.SIGHUP)
+    wait_for_words(exit_peer, "were read again", 5, times)
+
+
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+def test_sighup_opens_and_closes_listeners(new_chain, start, tmp_path, kind):
+    port = free_port()
+    config = tmp_path / "exit.toml"
+    config.write_text(f"allow-listen = [\"{port}\"]\n")
+    chain = new_chain(exit_options=("--config", config))
+    client = start(chain, "-R", f"{port}:127.0.0.1:9/{kind}")
+    reload(chain.exit, config, "max-flows = 2000\n", 1)
+    wait_for_words(chain.exit, "no rule opens it any more", 5)
+    wait_for_words(client, "the exit does not allow it", 5)
+    reload(chain.exit, config, f"allow-listen = [\"{port}\"]\n", 2)
+    wait_for_words(client, "the exit listens on", 30, times=2)
+
+
+def test_an_invite_s_own_listeners(new_chain, programs):
+    port = free_port()
+    chain = new_chain()
+
+    def invite(name, *options):
+        made = run([CLIENT_PROGRAM, "invite", name, "--state-dir", chain.exit.state, *options])
+        assert made.returncode == 0, made.stderr
+        return p2p_command(chain, "-R", f"{port}:127.0.0.1:9", name=name, link=made.stdout.strip())
+
+    refused = run(invite("bob"))
+    assert refused.returncode == 3 and f"--allow-listen {port}" in refused.stderr
+    alice = ReadyProgram("alice", invite("alice", "--allow-listen", str(port)), chain.directory)
+    programs.append(alice)
+    assert alice.addresses == [f"127.0.0.1:{port}"]
+    limited = run([CLIENT_PROGRAM, "limit", "alice", "--state-dir", chain.exit.state, "--allow-listen", "none"])
+    assert limited.returncode == 0, limited.stderr
+    wait_for_words(alice, "the exit does not allow it", 10)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+    listed = run([CLIENT_PROGRAM, "invites", "--json", "--state-dir", chain.exit.state])
+    assert {each["name"]: each["allow_listen"] for each in json.loads(listed.stdout)} == {
+        "default": [], "alice": [], "bob": []}
 
 
 @pytest.mark.load

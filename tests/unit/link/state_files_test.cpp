@@ -27,8 +27,13 @@ std::vector<Invite> sample_invites() {
   invites[1].name = "bob";
   invites[1].id.fill(2);
   invites[1].psk = Key::random();
-  invites[1].terms = {
-      {"10.0.0.0/8:22", "*.lab.example"}, {"*:6667"}, 20, 5, 1'000'000, std::uint64_t{1} << 40};
+  invites[1].terms = {{"10.0.0.0/8:22", "*.lab.example"},
+                      {"*:6667"},
+                      {"8080", "0.0.0.0:9000-9099"},
+                      20,
+                      5,
+                      1'000'000,
+                      std::uint64_t{1} << 40};
   return invites;
 }
 
@@ -150,7 +155,8 @@ TEST(StateFiles, WrongTermsAreRefused) {
   for (const char* terms :
        {"{}", "[]", "null", R"({"rate":0})", R"({"rate":-1})", R"({"rate":"1"})", R"({"rate":1.5})",
         R"({"rate":18446744073709551615})", R"({"other":1})", R"({"allow":[]})", R"({"allow":"x"})",
-        R"({"deny":[1]})", R"({"quota":1152921504606846977})", R"({"max_streams":1048577})"}) {
+        R"({"deny":[1]})", R"({"allow_listen":[]})", R"({"allow_listen":8080})",
+        R"({"quota":1152921504606846977})", R"({"max_streams":1048577})"}) {
     EXPECT_FALSE(with(terms)) << terms;
   }
 }
