@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "host/connections.hpp"
 #include "host/firewall.hpp"
 #include "host/name_service.hpp"
 #include "host/resolv_conf.hpp"
@@ -39,7 +40,11 @@ Result<> check(const Plan& plan) {
 
 struct Undo {
   Result<> operator()(const FirewallChange&) const { return without_value(remove_firewall()); }
-  Result<> operator()(const RoutingChange&) const { return without_value(remove_routing()); }
+  Result<> operator()(const RoutingChange& change) const {
+    // While they have no way to send; a failure costs no more than connections that hang.
+    if (auto ended = end_connections(change.addresses); !ended) log::warn("{}", ended.error().text);
+    return without_value(remove_routing());
+  }
   Result<> operator()(const MarkCheckChange& change) const {
     const auto now = read_sysctl(kMarkCheck);
     if (now && *now == change.before) return {};
@@ -103,7 +108,8 @@ Result<> Host::make_changes() {
 
   if (auto checked = check_marks(journal_); !checked) return checked;
   if (auto up = set_up_tun(plan_); !up) return up;
-  if (auto written = journal_.append(RoutingChange{}); !written) return written;
+  if (auto written = journal_.append(RoutingChange{{plan_.tun_ipv4, plan_.tun_ipv6}}); !written)
+    return written;
   if (auto installed = install_routing(plan_); !installed) return installed;
   outside_resolvers_ = host::outside_resolvers(plan_.resolv_conf);
   if (!plan_.dns) return {};

@@ -33,7 +33,11 @@ std::string hex(const std::string& bytes) {
 
 json entry_of(const Change& change) {
   if (std::holds_alternative<FirewallChange>(change)) return {{"change", "firewall"}};
-  if (std::holds_alternative<RoutingChange>(change)) return {{"change", "routing"}};
+  if (const auto* routing = std::get_if<RoutingChange>(&change)) {
+    json addresses = json::array();
+    for (const IpAddress& address : routing->addresses) addresses.push_back(address.text());
+    return {{"change", "routing"}, {"addresses", addresses}};
+  }
   if (const auto* check = std::get_if<MarkCheckChange>(&change)) {
     return {{"change", "src_valid_mark"}, {"before", check->before}};
   }
@@ -49,10 +53,20 @@ std::string bytes_of(const json& hex_text) {
   return std::string(bytes->begin(), bytes->end());
 }
 
+RoutingChange routing_of(const json& entry) {
+  RoutingChange out;
+  for (const json& text : entry.at("addresses")) {
+    const auto address = parse_ip_address(text.get<std::string>());
+    if (!address) throw std::invalid_argument("address");
+    out.addresses.push_back(*address);
+  }
+  return out;
+}
+
 Change change_of(const json& entry) {
   const auto kind = entry.at("change").get<std::string>();
   if (kind == "firewall") return FirewallChange{};
-  if (kind == "routing") return RoutingChange{};
+  if (kind == "routing") return routing_of(entry);
   if (kind == "src_valid_mark") return MarkCheckChange{.before = entry.at("before").get<std::string>()};
   if (kind != "resolv_conf") throw std::invalid_argument("change");
   // What is not in the table becomes its first.

@@ -12,15 +12,18 @@
 
 #include <sys/types.h>
 
+#include "base/ip_address.hpp"
 #include "base/result.hpp"
 
 namespace zks::host {
 
-// The kernel's table and rules are found by their names and numbers.
+// The table, the rules and the routes are found by their names and numbers.
 struct FirewallChange {
   friend bool operator==(const FirewallChange&, const FirewallChange&) = default;
 };
 struct RoutingChange {
+  std::vector<IpAddress> addresses;  // of the TUN device: connections from them end
+
   friend bool operator==(const RoutingChange&, const RoutingChange&) = default;
 };
 // net.ipv4.conf.all.src_valid_mark

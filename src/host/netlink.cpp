@@ -53,10 +53,10 @@ int family_of(const IpAddress& address) {
   return address.is_ipv4() ? AF_INET : AF_INET6;
 }
 
-Result<Netlink> Netlink::open() {
-  Netlink out(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
+Result<Netlink> Netlink::open(int protocol) {
+  Netlink out(mnl_socket_open2(protocol, SOCK_CLOEXEC));
   if (!out.socket_ || mnl_socket_bind(out.socket_.get(), 0, MNL_SOCKET_AUTOPID) != 0) {
-    return system_error("open rtnetlink", errno);
+    return system_error("open netlink", errno);
   }
   // Dumps then show only what was asked for. Kernels before 4.20 show all, and the callers look anyway.
   int on = 1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// rtnetlink requests by libmnl, for tun_link.cpp and routing.cpp.
+// Netlink requests by libmnl: rtnetlink for tun_link.cpp and routing.cpp, sock_diag for connections.cpp.
 #pragma once
 
 #include <array>
@@ -29,6 +29,11 @@ class NetlinkMessage {
   T& body() {
     return *static_cast<T*>(mnl_nlmsg_put_extra_header(header(), sizeof(T)));
   }
+  // The same, once it is there.
+  template <class T>
+  T& fixed() {
+    return *static_cast<T*>(mnl_nlmsg_get_payload(header()));
+  }
   void put(std::uint16_t type, std::uint32_t value) { mnl_attr_put_u32(header(), type, value); }
   void put(std::uint16_t type, const IpAddress& address);
 
@@ -44,7 +49,7 @@ int family_of(const IpAddress& address);  // AF_INET or AF_INET6
 // One socket, for the thread that made it. Errors have errno in `detail`.
 class Netlink {
  public:
-  static Result<Netlink> open();
+  static Result<Netlink> open(int protocol = NETLINK_ROUTE);
 
   // Waits for the kernel's answer. `action` is what an error says could not be done.
   Result<> request(NetlinkMessage& message, const std::string& action);

@@ -456,6 +456,31 @@ def test_neighbours_do_not_reach_the_tunnels_address(machine, version):
     assert machine.left(version) == []
 
 
+@both
+@pytest.mark.parametrize("how", ["undo", "killed"])
+def test_connections_end_with_the_tunnel(machine, version, how):
+    """They would hang, and over IPv6 go on by the uplink, from the tunnel's address."""
+    program, tun = machine.start()
+    connecting = machine.socket(socket.SOCK_STREAM, version)
+    connecting.setblocking(False)
+    assert connecting.connect_ex((ELSEWHERE[version], 80)) == errno.EINPROGRESS
+    tun.takes((ELSEWHERE[version], 6, 80))
+    assert connecting.getsockname()[0] == TUN_ADDRESS[version]
+    datagrams = machine.socket(socket.SOCK_DGRAM, version)
+    datagrams.connect((ELSEWHERE[version], 53))
+    if how == "undo":
+        program.do("undo")
+    else:
+        program.kill()
+        tun.close()
+        assert machine.keep(Program(machine.near)).do("leftovers", str(machine.journal)) is True
+    ready, _, _ = select.select([connecting], [], [], SECONDS)
+    assert ready and connecting.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNABORTED
+    with pytest.raises(ConnectionAbortedError):
+        datagrams.recv(1)
+    assert machine.left(version, mark=0) == []
+
+
 @pytest.mark.parametrize("version, client, server, to", [(4, 68, 67, "255.255.255.255"), (4, 68, 67, FAR[4]),
                                                          (6, 546, 547, "ff02::1:2")])
 def test_the_uplink_keeps_its_address(machine, version, client, server, to):

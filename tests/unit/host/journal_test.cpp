@@ -22,6 +22,7 @@ const Change kResolvConf = ResolvConfChange{.path = "/etc/resolv.conf",
                                             .owner = 1,
                                             .group = 2,
                                             .ours = "nameserver 198.18.0.2\n"};
+const Change kRouting = RoutingChange{{*parse_ip_address("192.0.2.1"), *parse_ip_address("2001:db8::1")}};
 const Change kMarkChange = MarkCheckChange{.before = "0"};
 
 class JournalFile : public testing::Test {
@@ -37,7 +38,7 @@ class JournalFile : public testing::Test {
 };
 
 TEST(JournalText, IsTheSameAfterDecoding) {
-  const std::vector<Change> changes{FirewallChange{}, kMarkChange, RoutingChange{}, kResolvConf,
+  const std::vector<Change> changes{FirewallChange{}, kMarkChange, kRouting, kResolvConf,
                                     ResolvConfChange{.path = "x", .before = ResolvConfChange::Form::kLink}};
   const std::string text = encode(changes);
   const auto decoded = decode(text);
@@ -47,12 +48,13 @@ TEST(JournalText, IsTheSameAfterDecoding) {
 }
 
 TEST(JournalText, OfVersionOne) {
-  const auto decoded = decode(R"({"version": 1, "changes": [{"change": "firewall"}, {"change": "routing"},
+  const auto decoded = decode(
+      R"({"version": 1, "changes": [{"change": "firewall"}, {"change": "routing", "addresses": ["192.0.2.1", "2001:db8::1"]},
     {"change": "src_valid_mark", "before": "0"},
     {"change": "resolv_conf", "path": "/r", "before": "link", "content": "2e2e2f61", "mode": 511, "owner": 0,
      "group": 0, "ours": "62"}]})");
   ASSERT_TRUE(decoded.has_value());
-  EXPECT_THAT(*decoded, ElementsAre(Change(FirewallChange{}), Change(RoutingChange{}), kMarkChange,
+  EXPECT_THAT(*decoded, ElementsAre(Change(FirewallChange{}), kRouting, kMarkChange,
                                     Change(ResolvConfChange{.path = "/r",
                                                             .before = ResolvConfChange::Form::kLink,
                                                             .content = "../a",
