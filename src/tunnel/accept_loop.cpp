@@ -48,7 +48,7 @@ bool is_left_behind(const asio::any_io_executor& executor, const std::filesystem
 // Of the process; nothing else makes files meanwhile, for there is one thread.
 class OnlyOwner {
  public:
-  OnlyOwner() : before_(::umask(S_IRWXG | S_IRWXO)) {}
+  OnlyOwner() : before_(::umask(S_IXUSR | S_IRWXG | S_IRWXO)) {}
   ~OnlyOwner() { ::umask(before_); }
   OnlyOwner(const OnlyOwner&) = delete;
   OnlyOwner& operator=(const OnlyOwner&) = delete;
