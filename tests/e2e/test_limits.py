@@ -13,9 +13,10 @@ import urllib.error
 import urllib.request
 
 import pytest
-from harness import servers, socks
+from harness import servers, socks, udp
 from harness.process import CLIENT_PROGRAM, run, wait_until
 from harness.tunnel import make_invite, start_client, start_exit, start_relay
+from harness.watching import status
 
 MIB = 1 << 20
 # A bucket that is full, one turn on credit, and what the measuring itself takes.
@@ -280,6 +281,31 @@ def test_sighup_reads_the_rules_again(tmp_path, programs):
         near.sendall(b"still")
         assert socks.read_exactly(far, 5) == b"still"
     assert exit_peer.alive()
+
+
+def test_sighup_changes_how_long_flows_are_kept_and_how_many(tmp_path, programs):
+    relay = start_relay(tmp_path)
+    programs.append(relay)
+    config = tmp_path / "exit.toml"
+    config.write_text("")
+    exit_peer = start_exit(tmp_path, relay.url, "--config", config)
+    programs.append(exit_peer)
+    client = start_client(tmp_path, exit_peer.link())
+    programs.append(client)
+    with udp.UdpServer() as echo, udp.Association(client.proxy) as association:
+        association.ask(*echo.address, b"before")
+        config.write_text('flow-timeout = "1s"\nmax-flows = 0\n')
+        exit_peer.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "were read again" in exit_peer.stderr(), 5, "the file is read")
+        association.ask(*echo.address, b"after")
+        assert echo.seen[0] == echo.seen[1], "a flow that is there stays"
+        (session,) = status(exit_peer)["exit"]["sessions"]
+        assert session["open_flows"] == 1
+        wait_until(lambda: status(exit_peer)["exit"]["sessions"][0]["open_flows"] == 0, 10, "it is closed after 1 s")
+    late = start_client(tmp_path, exit_peer.link(), name="late")
+    programs.append(late)
+    with pytest.raises(socks.SocksError):
+        udp.Association(late.proxy)
 
 
 def test_sighup_without_a_config_file_ends_the_exit(tmp_path, programs):
