@@ -42,11 +42,13 @@ ExitPeer::ExitPeer(asio::any_io_executor executor, ExitPeerOptions options, link
       resolver_(std::move(resolver)),
       udp_(std::make_shared<UdpHost>(executor_, resolver_, udp_options(options_.limits))),
       listen_rules_(std::make_shared<ListenRules>(options_.limits.listen_rules)),
+      echo_(std::make_shared<EchoHost>(executor_)),
       handlers_(std::move(handlers)),
       guest_timer_(executor_),
       stop_timer_(executor_) {}
 
 void ExitPeer::start() {
+  echo_->start();
   look_after_guests();
   for (const auto& relay : options_.relays) add_relay(relay);
 }
@@ -239,6 +241,7 @@ Result<ExitPeer::VisitPtr> ExitPeer::new_visit(const SessionId& id, const tunnel
   options.max_streams = options_.limits.max_streams;
   options.max_flows = options_.limits.max_flows;
   options.max_listeners = kMaxListeners;  // rules may come later
+  options.capabilities = find_capabilities(*echo_);
   options.orphan_seconds = static_cast<std::uint64_t>(options_.orphan_timeout.count());
   const auto visit = std::make_shared<Visit>();
   visit->claim = claim;
@@ -252,6 +255,7 @@ Result<ExitPeer::VisitPtr> ExitPeer::new_visit(const SessionId& id, const tunnel
         const auto this_visit = weak_visit.lock();
         return self && this_visit && self->make_way(*this_visit, place);
       });
+  visit->requests = std::make_shared<SessionRequests>(resolver_, echo_, visit->allowance, visit->tunnel);
   visits_.push_back(visit);
   return visit;
 }
@@ -301,6 +305,9 @@ tunnel::Tunnel::Handlers ExitPeer::visit_handlers(const VisitPtr& visit) {
   };
   handlers.on_listener = [weak_visit](const session::Event& event) {
     if (const auto this_visit = weak_visit.lock()) this_visit->listeners->on_event(event);
+  };
+  handlers.on_request = [weak_visit](session::Event& event) {
+    if (const auto this_visit = weak_visit.lock()) this_visit->requests->on_event(event);
   };
   handlers.on_goaway = [weak_visit](session::GoawayCode, const std::string&) {
     if (const auto this_visit = weak_visit.lock()) {

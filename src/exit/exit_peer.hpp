@@ -8,7 +8,8 @@
 // the oldest that has not sent a valid message 1 loses its place, so that strangers, who can't, do not keep
 // guests out); max_sessions sessions, orphans included: the oldest orphan makes room; orphans hold at most
 // orphan_memory_bytes of stream data together; what one session may hold is in session/session.hpp;
-// max_streams connects under way a session; flows: udp_flow.hpp.
+// max_streams connects under way a session; flows: udp_flow.hpp; DNS
+// queries and pings: session_requests.hpp, echo_host.hpp.
 //
 // Executor: one, given at construction. Lifetime: shared; stop() ends its coroutines.
 #pragma once
@@ -25,6 +26,7 @@
 #include "exit/exit_status.hpp"
 #include "exit/guests.hpp"
 #include "exit/listeners.hpp"
+#include "exit/session_requests.hpp"
 #include "exit/udp_flow.hpp"
 #include "tunnel/tunnel.hpp"
 
@@ -79,6 +81,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
     std::shared_ptr<Allowance> allowance;  // its invite's
     std::shared_ptr<tunnel::Tunnel> tunnel;
     std::shared_ptr<Listeners> listeners;
+    std::shared_ptr<SessionRequests> requests;
     std::size_t connecting = 0;
   };
   using VisitPtr = std::shared_ptr<Visit>;
@@ -118,6 +121,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   std::shared_ptr<Resolver> resolver_;
   std::shared_ptr<UdpHost> udp_;
   std::shared_ptr<ListenRules> listen_rules_;
+  std::shared_ptr<EchoHost> echo_;
   Handlers handlers_;
   std::vector<std::shared_ptr<ControlSocket>> controls_;
   std::size_t refused_ = 0;         // relays that will never take us

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/dns_message.hpp"
 #include "base/relay_url.hpp"
 #include "exit/address_order.hpp"
 
@@ -63,6 +64,41 @@ struct Slot {
   std::size_t& count;
 };
 
+// What came for one message; c-ares calls on_message() once, also when its channel is destroyed.
+struct Message {
+  explicit Message(const boost::asio::any_io_executor& executor) : changed(executor) {}
+
+  bool done = false;
+  int status = ARES_SUCCESS;
+  Bytes bytes;
+  carrier::Signal changed;
+};
+
+void on_message(void* argument, int status, int, unsigned char* bytes, int size) {
+  const std::unique_ptr<std::shared_ptr<Message>> message(static_cast<std::shared_ptr<Message>*>(argument));
+  Message& to = **message;
+  to.done = true;
+  to.status = status;
+  if (status == ARES_SUCCESS && bytes != nullptr && size > 0) to.bytes.assign(bytes, bytes + size);
+  to.changed.notify();
+}
+
+// Queries that a server on the internet may be asked by strangers: not the transfer of a zone.
+std::optional<DnsCode> refusal_of(const DnsQuestion& question) {
+  constexpr std::uint16_t kInternet = 1;
+  constexpr std::uint16_t kIxfr = 251;
+  constexpr std::uint16_t kAxfr = 252;
+  if (!question.is_query || question.klass != kInternet) return DnsCode::kNotImp;
+  if (question.type == kIxfr || question.type == kAxfr) return DnsCode::kRefused;
+  return std::nullopt;
+}
+
+DnsCode code_of(int status) {
+  return status == ARES_ENOTIMP    ? DnsCode::kNotImp
+         : status == ARES_EREFUSED ? DnsCode::kRefused
+                                   : DnsCode::kServFail;
+}
+
 }  // namespace
 
 bool is_resolvable_name(std::string_view name) {
@@ -113,6 +149,32 @@ boost::asio::awaitable<Resolution> Resolver::resolve(std::string name, TimePoint
   out.addresses = order_addresses(lookup.ipv6().addresses, lookup.ipv4().addresses);
   if (out.addresses.empty()) out.code = failure_of(lookup.ipv4(), lookup.ipv6());
   co_return out;
+}
+
+boost::asio::awaitable<Result<Bytes>> Resolver::answer(Bytes query, TimePoint deadline) {
+  const auto self = shared_from_this();
+  const auto question = read_dns_query(query);
+  if (!question) co_return make_error(ErrorKind::kProtocol, "not a DNS query with one question");
+  if (const auto code = refusal_of(*question)) co_return dns_failure(query, *question, *code);
+  if (outstanding_ >= options_.max_lookups) co_return dns_failure(query, *question, DnsCode::kServFail);
+
+  const Slot slot(outstanding_);
+  const auto message = std::make_shared<Message>(executor_);
+  DnsChannel channel(executor_, options_.lookup);
+  const auto opened = channel.open();
+  if (!opened) co_return dns_failure(query, *question, DnsCode::kServFail);
+  // The client's id is perhaps easy to guess (RFC 5452, section 9.1).
+  Bytes sent = query;
+  fill_random(MutableBytes(sent).first(2));
+  ares_send(channel.get(), sent.data(), static_cast<int>(sent.size()), &on_message,
+            new std::shared_ptr<Message>(message));
+  channel.arm_timer();
+  while (!message->done && steady_clock::now() < deadline) co_await message->changed.wait_until(deadline);
+  if (!message->done || message->bytes.size() < kDnsHeader) {
+    co_return dns_failure(query, *question, message->done ? code_of(message->status) : DnsCode::kServFail);
+  }
+  std::copy_n(query.begin(), 2, message->bytes.begin());
+  co_return std::move(message->bytes);
 }
 
 }  // namespace zks::exit

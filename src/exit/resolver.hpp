@@ -13,6 +13,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
+#include "base/bytes.hpp"
 #include "base/ip_address.hpp"
 #include "base/result.hpp"
 #include "exit/lookup.hpp"
@@ -51,6 +52,12 @@ class Resolver : public std::enable_shared_from_this<Resolver> {
   // kNameNotFound: no such name, no address, or not a name at all. kTimedOut: no answer by `deadline` or from
   // any server. kHostUnreachable: the servers could not say.
   boost::asio::awaitable<Resolution> resolve(std::string name, TimePoint deadline);
+
+  // The answer of the DNS servers to a whole DNS message, under the query's own id; /etc/hosts is not asked.
+  // An answer that was cut is asked for again over TCP. kProtocol: it is no query with one question. Failures
+  // are answers, too: SERVFAIL without an answer by `deadline` or from any server, and with too many lookups
+  // outstanding; NOTIMP for another opcode or class; REFUSED for a zone transfer.
+  boost::asio::awaitable<Result<Bytes>> answer(Bytes query, TimePoint deadline);
 
   std::size_t outstanding() const { return outstanding_; }
 

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+//
+// The exit's side of requests (PROTOCOL.md, "Requests"): DNS messages of one session go to the exit's DNS
+// servers (resolver.hpp), pings to the network (echo_host.hpp), if the policy and the invite's limits
+// (allowance.hpp) allow them.
+//
+// Bounds: kMaxQueries outstanding, one more is answered with SERVFAIL; kPingsASecond after kPingsAtOnce, more
+// are dropped.
+//
+// Executor: the exit's. Lifetime: shared; what is under way holds it.
+#pragma once
+
+#include <memory>
+
+#include "base/token_bucket.hpp"
+#include "exit/allowance.hpp"
+#include "exit/echo_host.hpp"
+#include "exit/resolver.hpp"
+#include "tunnel/tunnel.hpp"
+
+namespace zks::exit {
+
+namespace asio = boost::asio;
+
+// What this machine can do, as WELCOME says it: whether it has a route to the internet is asked of the
+// kernel, by a UDP socket that is connected and sends nothing.
+session::ExitCapabilities find_capabilities(const EchoHost& echo);
+
+class SessionRequests : public std::enable_shared_from_this<SessionRequests> {
+ public:
+  static constexpr std::size_t kMaxQueries = 256;
+  static constexpr double kPingsASecond = 50;
+  static constexpr double kPingsAtOnce = 100;
+
+  SessionRequests(std::shared_ptr<Resolver> resolver, std::shared_ptr<EchoHost> echo,
+                  std::shared_ptr<Allowance> allowance, std::weak_ptr<tunnel::Tunnel> tunnel);
+
+  // kResolve and kEcho.
+  void on_event(session::Event& event);
+
+ private:
+  void resolve(session::RequestId request, Bytes query);
+  static asio::awaitable<void> answer(std::shared_ptr<SessionRequests> self, session::RequestId request,
+                                      Bytes query);
+  void ping(const session::Event& event);
+  void say(session::RequestId request, const session::Destination& from, session::IcmpError error);
+
+  std::shared_ptr<Resolver> resolver_;
+  std::shared_ptr<EchoHost> echo_;
+  std::shared_ptr<Allowance> allowance_;  // its invite's
+  std::weak_ptr<tunnel::Tunnel> tunnel_;
+  std::size_t queries_ = 0;
+  TokenBucket pings_;
+};
+
+}  // namespace zks::exit
