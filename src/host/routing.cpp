@@ -57,7 +57,7 @@ bool ipv6_in_kernel() {
 }
 
 NetlinkMessage rule_message(const Rule& rule) {
-  NetlinkMessage out(RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL);
+  NetlinkMessage out(RTM_NEWRULE, NLM_F_CREATE);  // twice the same is allowed, as in --exclude
   auto& head = out.body<fib_rule_hdr>();
   const bool ipv4 = rule.family == Family::kIpv4;
   head.family = ipv4 ? AF_INET : AF_INET6;

@@ -12,7 +12,7 @@ import signal
 import socket
 import struct
 import subprocess
-import threading
+import sys
 import time
 
 import pytest
@@ -40,6 +40,17 @@ SECONDS = 10
 USER, OTHER_USER = 12345, 12346
 both = pytest.mark.parametrize("version", [4, 6])
 
+RESTARTS = 15
+SEND_WITHOUT_END = """
+import socket, sys
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sender.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"uplink")
+while True:
+    try:
+        sender.sendto(b"without end", (sys.argv[1], 80))
+    except OSError:
+        pass
+"""
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 ICMPV6_KEEPS_THE_UPLINK = {133, 135, 136, 131, 132, 143}  # solicitations, advertisements, listener reports
 _payloads = (f"packet {number} of {os.getpid()}".encode() for number in itertools.count())
@@ -280,6 +291,9 @@ PLANS = {
     "without kill switch": {"kill_switch": False},
     "without dns": {"dns": False},
     "some routes": {"routes": ["203.0.113.0/24", "2001:db8:2::/48"], "excludes": []},
+    "the same twice": {"routes": ["0.0.0.0/0", "203.0.113.0/24", "203.0.113.0/24", "::/0", "2001:db8::/32"],
+                       "excludes": ["10.0.0.0/8", "10.0.0.0/8", "10.1.0.0/16", "fd00::/8", "fd00::/8"],
+                       "uids": [[USER, USER], [USER, USER], [0, USER]]},
     "users": {"uids": [[USER, USER], [20000, 30000]]},
 }
 
@@ -358,27 +372,26 @@ def test_nothing_leaves_when_the_program_is_killed(machine, version, kill_switch
 
 
 def test_no_gap_between_a_crash_and_the_next_start(machine):
+    """Somebody sends all the time, by the uplink's name. Where the table is replaced without a stand-in, one restart in
+    five or so lets a packet out."""
     before = machine.snapshot()
     program, tun = machine.start()
-    program.do("allow", allowed(4))
-    program.kill()
-    tun.close()
-    stop = threading.Event()
-
-    def keep_trying():
-        while not stop.is_set():
-            machine.send(4, ELSEWHERE[4], 80, device="uplink")
-
-    trying = threading.Thread(target=keep_trying)
-    trying.start()
+    with namespace.entered(machine.near):
+        senders = [subprocess.Popen([sys.executable, "-c", SEND_WITHOUT_END, ELSEWHERE[4]]) for _ in range(2)]
     try:
-        program, tun = machine.start()
-        program.do("allow", allowed(4))
+        for _ in range(RESTARTS):
+            program.kill()
+            tun.close()
+            program, tun = machine.start()
+            program.do("allow", allowed(4))
+            assert program.do("resolvers") == ["192.0.2.1"]
         assert machine.left(4) == []
-        assert program.do("resolvers") == ["192.0.2.1"]
+        machine.run("nft", "delete", "table", *TABLE.split())
+        machine.wire.until(b"without end")  # they do send
     finally:
-        stop.set()
-        trying.join()
+        for sender in senders:
+            sender.kill()
+            sender.wait()
     program.do("undo")
     tun.close()
     assert machine.snapshot() == before
@@ -507,6 +520,27 @@ def test_a_rule_of_somebody_in_front(machine, version):
         machine.socket(socket.SOCK_STREAM, version).connect((ELSEWHERE[version], 80))
     assert time.monotonic() - began < SECONDS / 2
     assert machine.left(version) == [] and tun.packets() == []
+
+
+def test_where_ipv6_is_switched_off(machine):
+    machine.sysctl("net.ipv6.conf.all.disable_ipv6=1")
+    before = machine.snapshot()
+    program, tun = machine.start()
+    program.do("allow", allowed(4))
+    assert program.do("summary")["ipv6"] is None
+    machine.try_everything(4, ELSEWHERE[4])
+    tun.takes((ELSEWHERE[4], 17, 53))
+    # An interface that has it nevertheless is no way out.
+    machine.sysctl("net.ipv6.conf.uplink.disable_ipv6=0")
+    ip(machine.near, f"address add {NEAR[6]}/64 dev uplink nodad")
+    ip(machine.near, f"-6 route add default via {FAR[6]}")
+    machine.try_everything(6, ELSEWHERE[6])
+    program.do("allow", allowed(6))
+    assert machine.left(6) == []
+    machine.sysctl("net.ipv6.conf.uplink.disable_ipv6=1")
+    program.do("undo")
+    tun.close()
+    assert machine.snapshot() == before
 
 
 def test_a_mounted_resolv_conf(machine):
