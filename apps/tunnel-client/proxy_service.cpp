@@ -23,7 +23,7 @@ FrontDoor door_status(const frontdoor::LocalUdpForward& forward) {
 FrontDoor door_status(const frontdoor::RemoteForward& forward) {
   const bool udp = forward.kind() == session::ListenKind::kUdp;
   const bool there = !forward.address().empty();
-  return {udp ? "reverse udp forward" : "reverse forward",
+  return {udp ? "reverse udp" : "reverse",
           there ? forward.address() : to_text(forward.spec().listen) + ", where the exit does not listen",
           forward.connections()};
 }

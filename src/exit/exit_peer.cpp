@@ -469,8 +469,9 @@ ExitStatus ExitPeer::status() const {
   out.traffic = tally_.over;
   for (const auto& visit : visits_) {
     const Allowance& allowance = *visit->allowance;
-    out.sessions.push_back({guests_.name_of(visit->claim), visit->connecting, allowance.streams(),
-                            allowance.used_bytes(), allowance.quota_bytes(), visit->tunnel->status()});
+    out.sessions.push_back({guests_.name_of(visit->claim), visit->connecting, visit->listeners->size(),
+                            allowance.streams(), allowance.used_bytes(), allowance.quota_bytes(),
+                            visit->tunnel->status()});
     out.traffic += out.sessions.back().tunnel.traffic;
   }
   return out;

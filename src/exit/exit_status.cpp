@@ -83,6 +83,7 @@ Json to_json(const SessionStatus& session) {
   Json out = tunnel::to_json(session.tunnel);
   out["invite"] = session.invite;
   out["connecting_streams"] = session.connecting;
+  out["listeners"] = session.listeners;
   out["invite_streams"] = session.invite_streams;
   out["invite_used_bytes"] = session.invite_used_bytes;
   out["invite_quota_bytes"] = session.invite_quota_bytes == 0 ? Json() : Json(session.invite_quota_bytes);

@@ -56,6 +56,7 @@ struct RelayLinkStatus {
 struct SessionStatus {
   std::string invite;  // its name; empty when the invite is gone
   std::size_t connecting = 0;
+  std::size_t listeners = 0;         // that the client has here, for its -R
   std::uint64_t invite_streams = 0;  // of all sessions of the invite
   std::uint64_t invite_used_bytes = 0;
   std::uint64_t invite_quota_bytes = 0;  // 0: none

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <type_traits>
 
 #include "exit/allowance.hpp"
 #include "exit/listen_rules.hpp"

@@ -19,6 +19,13 @@ constexpr int kDatagramsATurn = 64;  // then others have theirs
 constexpr int kSocketBufferBytes = 1024 * 1024;
 constexpr std::chrono::seconds kComplainAgain{60};
 
+// The program that sent it would need a socket of its own to hear of that.
+std::string describe(session::IcmpError error) {
+  const bool prohibited = error == session::IcmpError{3, 13} || error == session::IcmpError{1, 1};
+  if (prohibited) return session::describe(session::ResetCode::kNotAllowed);
+  return "unreachable, ICMP type " + std::to_string(error.type) + ", code " + std::to_string(error.code);
+}
+
 std::string text(const udp::endpoint& endpoint) {
   return format_host_port(endpoint.address().to_string(), endpoint.port());
 }
@@ -108,6 +115,9 @@ Result<tunnel::FlowPtr> LocalUdpForward::open_flow(const Source& source) {
   tunnel::FlowHandlers handlers;
   handlers.on_datagram = [weak = weak_from_this(), source](const Destination& from, ByteView bytes) {
     if (const auto self = weak.lock()) self->answer(source, from, bytes);
+  };
+  handlers.on_error = [weak = weak_from_this()](const Destination&, session::IcmpError error) {
+    if (const auto self = weak.lock()) self->complain(make_error(ErrorKind::kRefused, describe(error)));
   };
   return opener_->open_flow(std::move(handlers));
 }

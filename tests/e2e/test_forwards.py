@@ -387,6 +387,7 @@ def test_the_exit_s_policy_holds_for_udp_forwards(tunnel, start):
     with udp_socket() as program:
         program.sendto(b"x", client.address())
         wait_for_words(tunnel.exit, "datagram: loopback", 10)
+        wait_for_words(client, "not allowed by the exit's policy", 10)
 
 
 def test_status_shows_every_forward(new_chain, start):
@@ -401,8 +402,10 @@ def test_status_shows_every_forward(new_chain, start):
         found = json.loads(done.stdout)
         assert [(door["kind"], door["address"], door["connections"]) for door in found["front_doors"]] == [
             ("forward", client.addresses[0], 0), ("udp forward", client.addresses[1], 1),
-            ("reverse udp forward", client.addresses[2], 0)]
+            ("reverse udp", client.addresses[2], 0)]
         assert found["client"]["session"]["open_flows"] == 2, "that of the program, and the listener's"
+        exit_peer = run([CLIENT_PROGRAM, "status", "--json", "--state-dir", chain.exit.state])
+        assert sorted(each["listeners"] for each in json.loads(exit_peer.stdout)["exit"]["sessions"]) == [0, 1]
         shown = run([CLIENT_PROGRAM, "status", "--state-dir", chain.directory / "p2p-state"]).stdout
         assert f"{client.addresses[1]}, 1 connections" in shown
 
