@@ -102,6 +102,7 @@ Result<std::vector<Change>> decode(const std::string& text) {
 
 Result<Journal> Journal::open(const std::filesystem::path& file) {
   Journal out(file);
+  remove_unfinished_writes(file);
   struct stat status {};
   if (::lstat(file.c_str(), &status) != 0) {
     if (errno == ENOENT) return out;

@@ -51,8 +51,8 @@ class Journal {
  public:
   explicit Journal(std::filesystem::path file) : file_(std::move(file)) {}
 
-  // Nothing read when there is no file. kUsage for a file that others own or may write: it directs what root
-  // does.
+  // By the only process that uses it. Nothing read when there is no file. kUsage for a file that others own
+  // or may write: it directs what root does.
   static Result<Journal> open(const std::filesystem::path& file);
 
   const std::vector<Change>& changes() const { return changes_; }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <filesystem>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -67,7 +68,10 @@ Result<> write_file(const std::string& path, const std::string& content, mode_t 
 }
 
 Result<> make_link(const std::string& target, const std::string& path) {
-  const std::string temporary = path + ".zks-" + to_hex(random_array<8>());
+  // Named as those of base/atomic_file, which are looked for.
+  const std::filesystem::path final_name(path);
+  const std::string temporary = final_name.parent_path() / ("." + final_name.filename().string() + "." +
+                                                            to_hex(random_array<8>()) + ".tmp");
   if (::symlink(target.c_str(), temporary.c_str()) != 0) return system_error("make the link " + path, errno);
   if (::rename(temporary.c_str(), path.c_str()) == 0) return {};
   const int code = errno;
@@ -95,6 +99,7 @@ Result<> replace_resolv_conf(const ResolvConfChange& change) {
 }
 
 Result<> restore_resolv_conf(const ResolvConfChange& change) {
+  remove_unfinished_writes(change.path);
   const auto now = look_at(change.path);
   if (!now) return now.error();
   const bool untouched = now->before == change.before && now->content == change.content;

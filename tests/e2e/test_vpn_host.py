@@ -41,6 +41,7 @@ USER, OTHER_USER = 12345, 12346
 both = pytest.mark.parametrize("version", [4, 6])
 
 RESTARTS = 15
+MOMENTS = 24
 SEND_WITHOUT_END = """
 import socket, sys
 sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -331,6 +332,27 @@ def test_everything_is_as_before(machine, options, how):
     assert machine.snapshot() == before
 
 
+def test_killed_at_any_moment_of_the_start(machine):
+    before = machine.snapshot()
+    began = time.monotonic()
+    program, tun = machine.start()
+    whole = time.monotonic() - began
+    program.do("undo")
+    tun.close()
+    left = 0
+    after = machine.keep(Program(machine.near))
+    for moment in range(MOMENTS):
+        tun, program = Tun(machine.near), Program(machine.near)
+        program.process.stdin.write(f"up {json.dumps(machine.plan())}\n")
+        program.process.stdin.flush()
+        time.sleep(moment * whole / MOMENTS)
+        program.kill()
+        tun.close()
+        left += after.do("leftovers", str(machine.journal))
+        assert machine.snapshot() == before, f"killed after {moment * whole / MOMENTS} s"
+    assert left > 1
+
+
 @both
 def test_only_relay_and_excludes_by_the_uplink(machine, version):
     machine.try_everything(version, ELSEWHERE[version])
@@ -507,6 +529,32 @@ def test_the_uplink_keeps_its_address(machine, version, client, server, to):
     # Neighbours are asked for anew.
     ip(machine.near, "neigh flush dev uplink")
     assert machine.left(version) == []
+
+
+@both
+def test_what_the_machine_forwards(machine, version):
+    """A container's packets, whose network is excluded so that answers find it."""
+    host, bits, guest = {4: ("10.88.0.1", 24, "10.88.0.2"), 6: ("fd00:1:0:88::1", 64, "fd00:1:0:88::2")}[version]
+    with namespace.made() as container:
+        ip(machine.near, f"link add bridge type veth peer name eth0 netns {container}")
+        for name, interface, address in ((machine.near, "bridge", host), (container, "eth0", guest)):
+            ip(name, f"link set {interface} addrgenmode none", f"link set {interface} up",
+               f"address add {address}/{bits} dev {interface}" + (" nodad" if version == 6 else ""))
+        ip(container, f"-{version} route add default via {host}")
+        machine.sysctl("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        with namespace.entered(container):
+            sender = machine.keep(socket.socket(FAMILY[version], socket.SOCK_DGRAM))
+        sender.sendto(b"before", (ELSEWHERE[version], 80))
+        assert machine.wire.until(b"before") == []
+
+        program, tun = machine.start()
+        program.do("allow", allowed(version))
+        sender.sendto(b"x", (ELSEWHERE[version], 80))
+        tun.takes((ELSEWHERE[version], 17, 80))
+        ip(machine.near, f"-{version} rule add priority 40 lookup main")
+        sender.sendto(b"x", (ELSEWHERE[version], 80))
+        sender.sendto(b"excluded", (EXCLUDED[version], 80))
+        assert machine.wire.until(b"excluded") == []
 
 
 @both

@@ -95,6 +95,14 @@ TEST_F(ResolvConf, LinkWhoseTargetIsLeftAlone) {
   expect_nothing_else_there(1);
 }
 
+TEST_F(ResolvConf, WhatAKilledWriterLeftGoes) {
+  write(path_, "nameserver 192.0.2.1\n");
+  const ResolvConfChange change = replace();
+  write(directory_.path() / ".resolv.conf.0123456789abcdef.tmp", "nameserver");
+  ASSERT_TRUE(restore_resolv_conf(change));
+  expect_nothing_else_there(1);
+}
+
 TEST_F(ResolvConf, NoFile) {
   ASSERT_TRUE(restore_resolv_conf(replace()));
   EXPECT_FALSE(std::filesystem::exists(path_));
