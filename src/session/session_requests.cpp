@@ -82,6 +82,7 @@ void Session::drop_request() {
 
 // `usual` as for flows, which these go before; they count as datagrams where streams wait, too.
 void Session::fill_requests(ByteWriter& out, std::size_t usual, LaneState& lane, TimePoint now) {
+  if (!lane.usable()) return;  // the exit may refuse it
   while (!requests_.empty() && may_lead(lane)) {
     const Request& next = requests_.front();
     if (now - next.queued_at <= kRequestPatience) {

@@ -152,6 +152,20 @@ TEST_F(Requests, GoOnOnTheNextLane) {
   EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kResolve), 1U);
 }
 
+TEST_F(Requests, NotOnALaneThatTheExitMayRefuse) {
+  LaneOptions joining;
+  joining.number = 2;
+  joining.mode = HelloMode::kJoin;
+  pair.client.attach_lane(joining, pair.now);
+  ASSERT_TRUE(pair.client.resolve(message(30), pair.now));
+  const auto hello = test::next_record(pair.client, pair.now);
+  EXPECT_TRUE(hello.has<HelloFrame>());
+  EXPECT_FALSE(hello.has<ResolveFrame>());
+  EXPECT_TRUE(test::next_record(pair.client, pair.now).empty());
+  Bytes record(test::kRecordRoom);
+  EXPECT_GT(pair.client.fill(1, record, pair.now), 30U);
+}
+
 TEST_F(Requests, ADeadLaneIsFoundOut) {
   const auto round_trip = pair.client.lane_counters(1).round_trip;
   ASSERT_TRUE(round_trip);  // no PING is under way
