@@ -20,6 +20,8 @@ namespace {
 Result<> check(const Plan& plan) {
   constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
   constexpr std::size_t kLongest = 15;  // IFNAMSIZ - 1
+  constexpr unsigned kLeastMtu = 1280;
+  constexpr unsigned kMostMtu = 65535;
   if (plan.tun.empty() || plan.tun.size() > kLongest ||
       plan.tun.find_first_not_of(kAllowed) != std::string::npos) {
     return make_error(
@@ -30,6 +32,9 @@ Result<> check(const Plan& plan) {
       plan.dns_ipv6.is_ipv4()) {
     return make_error(ErrorKind::kUsage,
                       "the TUN device and its DNS server have one IPv4 and one IPv6 address each");
+  }
+  if (plan.mtu < kLeastMtu || plan.mtu > kMostMtu) {
+    return make_error(ErrorKind::kUsage, "the TUN device's MTU is 1280 (IPv6's least) to 65535");
   }
   for (const UidRange& range : plan.uids) {
     if (range.first <= range.last) continue;

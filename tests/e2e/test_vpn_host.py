@@ -532,6 +532,22 @@ def test_the_uplink_keeps_its_address(machine, version, client, server, to):
 
 
 @both
+def test_no_multicast_and_no_broadcast(machine, version):
+    def send_to_groups():
+        for group in {4: ("224.0.0.251", "239.1.2.3", "255.255.255.255", "192.0.2.255"), 6: ("ff02::fb", "ff05::1")}[version]:
+            sender = machine.socket(socket.SOCK_DGRAM, version, device="uplink")
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            with contextlib.suppress(OSError):
+                sender.sendto(b"x", (group, 5353))
+        return machine.left(version)
+
+    assert len(send_to_groups()) >= 2
+    program, _ = machine.start()
+    program.do("allow", allowed(version))
+    assert send_to_groups() == []
+
+
+@both
 def test_what_the_machine_forwards(machine, version):
     """A container's packets, whose network is excluded so that answers find it."""
     host, bits, guest = {4: ("10.88.0.1", 24, "10.88.0.2"), 6: ("fd00:1:0:88::1", 64, "fd00:1:0:88::2")}[version]
@@ -567,6 +583,11 @@ def test_a_rule_of_somebody_in_front(machine, version):
     with pytest.raises(OSError):
         machine.socket(socket.SOCK_STREAM, version).connect((ELSEWHERE[version], 80))
     assert time.monotonic() - began < SECONDS / 2
+    if version == 4:  # an error to a sender that is not here would be a packet too
+        with namespace.entered(machine.near), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw, \
+                contextlib.suppress(PermissionError):
+            raw.sendto(struct.pack("!BBHHHBBH4s4s8x", 0x45, 0, 28, 0, 0, 64, 17, 0, socket.inet_aton("203.0.113.9"),
+                                   socket.inet_aton(ELSEWHERE[4])), (ELSEWHERE[4], 0))
     assert machine.left(version) == [] and tun.packets() == []
 
 
