@@ -28,12 +28,10 @@ Destination to_destination(const IpAddress& address) {
   return make_destination(make_endpoint<udp>(address, 0));
 }
 
-// A route to an address of the internet that is nobody's machine, from an address that is more than the
-// link's.
+// To a root server of DNS, as to any address of the internet, from an address that is more than the link's.
 bool has_route(IpAddress::Family family) {
   const bool ipv4 = family == IpAddress::Family::kIpv4;
-  const auto anywhere =
-      parse_ip_address(ipv4 ? "198.41.0.4" : "2001:503:ba3e::2:30");  // a root server of DNS
+  const auto anywhere = parse_ip_address(ipv4 ? "198.41.0.4" : "2001:503:ba3e::2:30");
   asio::io_context unused;
   udp::socket socket(unused);
   boost::system::error_code ec;
