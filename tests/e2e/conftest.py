@@ -8,6 +8,8 @@ from harness import process
 from harness.certificates import Authority
 from harness.chain import Chain
 from harness.dns import DnsServer
+from harness.p2p import p2p_command
+from harness.process import ReadyProgram
 from harness.tunnel import RELAY, Tunnel
 from harness.web import WebServer
 
@@ -147,3 +149,15 @@ def programs():
     yield started
     for program in reversed(started):
         program.kill()
+
+
+@pytest.fixture
+def start_p2p(programs):
+    """Starts a p2p-client with these options at a chain's exit."""
+
+    def begin(chain, *options, name="p2p", **how):
+        client = ReadyProgram(name, p2p_command(chain, *options, name=name), chain.directory, **how)
+        programs.append(client)
+        return client
+
+    return begin

@@ -1,46 +1,19 @@
 # SPDX-License-Identifier: MIT
 """-L and -R with real programs: Redis behind the exit, curl at the exit's port to a web server here; what outlives a
-lost relay and an exit that is started again; refusals that say why; how connections end; the config file. The same
-for UDP, with dig."""
-import contextlib
+lost relay and an exit that is started again; refusals that say why; how connections end; the config file; rules that
+change. For UDP: test_udp_forwards.py."""
 import json
 import shutil
 import signal
 import socket
 
 import pytest
-from harness import dns, servers, socks, udp
+from harness import servers, socks
 from harness.chain import LOST, RESUMED, wait_for_words
+from harness.p2p import BACK_WITHIN_SECONDS, free_port, p2p_command
 from harness.process import CLIENT_PROGRAM, Program, ReadyProgram, run, wait_until
 
-BACK_WITHIN_SECONDS = 30
 REQUEST, RESPONSE = b"request " * 10_000, b"response " * 10_000
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def p2p_command(chain, *options, name="p2p", link=None):
-    link_file = chain.directory / f"{name}.link"
-    link_file.write_text(str(link or chain.exit.link()) + "\n")
-    link_file.chmod(0o600)
-    return [CLIENT_PROGRAM, "p2p-client", "--link-file", link_file, "--state-dir", chain.directory / f"{name}-state",
-            "--relay-ca", chain.authority.ca_file, *options]
-
-
-@pytest.fixture
-def start(programs):
-    """Starts a p2p-client with these options at a chain's exit."""
-
-    def begin(chain, *options, name="p2p", **how):
-        client = ReadyProgram(name, p2p_command(chain, *options, name=name), chain.directory, **how)
-        programs.append(client)
-        return client
-
-    return begin
 
 
 @pytest.fixture
@@ -71,9 +44,9 @@ def curl(url, *options):
     return run(["curl", "-sS", "--max-time", "20", *options, url])
 
 
-def test_redis_behind_the_exit_by_port_and_by_unix_socket(tunnel, start, redis, tmp_path):
+def test_redis_behind_the_exit_by_port_and_by_unix_socket(tunnel, start_p2p, redis, tmp_path):
     path = tmp_path / "redis.sock"
-    client = start(tunnel, "-L", f"0:127.0.0.1:{redis.port}", "--local-forward", f"{path}:127.0.0.1:{redis.port}")
+    client = start_p2p(tunnel, "-L", f"0:127.0.0.1:{redis.port}", "--local-forward", f"{path}:127.0.0.1:{redis.port}")
     host, port = client.address(0)
     assert client.addresses[1] == str(path)
     assert redis_cli("-h", host, "-p", str(port), "set", "key", "value") == "OK"
@@ -83,12 +56,12 @@ def test_redis_behind_the_exit_by_port_and_by_unix_socket(tunnel, start, redis, 
     assert not path.exists()
 
 
-def test_a_unix_socket_that_was_left_behind_is_replaced_and_a_file_is_not(tunnel, start, redis, tmp_path):
+def test_a_unix_socket_that_was_left_behind_is_replaced_and_a_file_is_not(tunnel, start_p2p, redis, tmp_path):
     path = tmp_path / "left.sock"
     left = socket.socket(socket.AF_UNIX)
     left.bind(str(path))
     left.close()
-    client = start(tunnel, "-L", f"{path}:127.0.0.1:{redis.port}")
+    client = start_p2p(tunnel, "-L", f"{path}:127.0.0.1:{redis.port}")
     assert redis_cli("-s", str(path), "ping") == "PONG"
     client.stop()
     path.write_text("mine")
@@ -98,19 +71,19 @@ def test_a_unix_socket_that_was_left_behind_is_replaced_and_a_file_is_not(tunnel
     assert path.read_text() == "mine"
 
 
-def test_the_exit_s_policy_holds_for_forwards(tunnel, start):
-    client = start(tunnel, "-L", "0:127.0.0.2:80")
+def test_the_exit_s_policy_holds_for_forwards(tunnel, start_p2p):
+    client = start_p2p(tunnel, "-L", "0:127.0.0.2:80")
     with socket.create_connection(client.address()) as near:
         with pytest.raises(ConnectionResetError):
             near.recv(1)
     wait_for_words(client, "not allowed by the exit's policy", 5)
 
 
-def test_curl_at_the_exit_reaches_a_server_here(new_chain, start, web, tmp_path):
+def test_curl_at_the_exit_reaches_a_server_here(new_chain, start_p2p, web, tmp_path):
     port = free_port()
     chain = new_chain(exit_options=("--allow-listen", str(port)))
     (web.root / "forwarded").write_text("from here")
-    client = start(chain, "-R", f"{port}:127.0.0.1:{web.http_port}")
+    client = start_p2p(chain, "-R", f"{port}:127.0.0.1:{web.http_port}")
     assert client.addresses == [f"127.0.0.1:{port}"]
     assert curl(f"http://127.0.0.1:{port}/forwarded").stdout == "from here"
     assert client.stop() == 0
@@ -118,14 +91,14 @@ def test_curl_at_the_exit_reaches_a_server_here(new_chain, start, web, tmp_path)
         socket.create_connection(("127.0.0.1", port))
 
 
-def test_reverse_to_a_unix_socket_and_any_port(new_chain, start, tmp_path):
+def test_reverse_to_a_unix_socket_and_any_port(new_chain, start_p2p, tmp_path):
     low = free_port()
     chain = new_chain(exit_options=("--allow-listen", f"{low}-{min(low + 50, 65535)}"))
     path = tmp_path / "here.sock"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        client = start(chain, "-R", f"0:{path}")
+        client = start_p2p(chain, "-R", f"0:{path}")
         with socket.create_connection(client.address()) as near:
             far, _ = listener.accept()
             with far:
@@ -158,25 +131,25 @@ def test_a_port_that_something_else_has(new_chain):
     assert "something else has that address" in refused.stderr
 
 
-def test_a_client_that_was_killed_gets_its_port_again(new_chain, start):
+def test_a_client_that_was_killed_gets_its_port_again(new_chain, start_p2p):
     port = free_port()
     chain = new_chain(exit_options=("--allow-listen", str(port)))
     with servers.accepting() as server:
-        start(chain, "-R", f"{port}:127.0.0.1:{server.port}").kill()
+        start_p2p(chain, "-R", f"{port}:127.0.0.1:{server.port}").kill()
         wait_for_words(chain.exit, "lost its lane", 10)
-        start(chain, "-R", f"{port}:127.0.0.1:{server.port}")
+        start_p2p(chain, "-R", f"{port}:127.0.0.1:{server.port}")
         with socket.create_connection(("127.0.0.1", port)) as near, server.next() as far:
             near.sendall(b"x")
             assert far.recv(1) == b"x"
 
 
 @pytest.fixture
-def reverse(new_chain, start):
+def reverse(new_chain, start_p2p):
     """A chain with an -R to a server here; connect() gives the two ends of a connection through it."""
     port = free_port()
     chain = new_chain(exit_options=("--allow-listen", str(port)))
     with servers.accepting() as server:
-        chain.p2p = start(chain, "-R", f"{port}:127.0.0.1:{server.port}")
+        chain.p2p = start_p2p(chain, "-R", f"{port}:127.0.0.1:{server.port}")
         chain.port = port
 
         def connect():
@@ -219,10 +192,10 @@ def test_resets_pass_both_ways_through_a_reverse_forward(reverse):
                 second.recv(1)
 
 
-def test_a_target_that_refuses_resets_whoever_connected(new_chain, start):
+def test_a_target_that_refuses_resets_whoever_connected(new_chain, start_p2p):
     port, nobody = free_port(), free_port()
     chain = new_chain(exit_options=("--allow-listen", str(port)))
-    start(chain, "-R", f"{port}:127.0.0.1:{nobody}")
+    start_p2p(chain, "-R", f"{port}:127.0.0.1:{nobody}")
     with pytest.raises(ConnectionResetError):  # so soon, perhaps, that connecting tells
         with socket.create_connection(("127.0.0.1", port), timeout=10) as near:
             near.recv(1)
@@ -255,14 +228,14 @@ def test_a_new_exit_listens_again(reverse):
         assert socks.read_exactly(near, 5) == b"again"
 
 
-def test_all_front_doors_from_a_config_file(new_chain, start, redis, web):
+def test_all_front_doors_from_a_config_file(new_chain, start_p2p, redis, web):
     port = free_port()
     chain = new_chain(exit_options=("--allow-listen", str(port)))
     config = chain.directory / "client.toml"
     config.write_text(f'socks = "127.0.0.1:0"\n'
                       f'local-forward = ["0:127.0.0.1:{redis.port}", "[::1]:0:127.0.0.1:{redis.port}"]\n'
                       f'remote-forward = ["{port}:127.0.0.1:{web.http_port}"]\n')
-    client = start(chain, "--config", config)
+    client = start_p2p(chain, "--config", config)
     assert len(client.addresses) == 4
     assert curl(f"http://127.0.0.1:{web.http_port}/", "--socks5-hostname", client.addresses[0]).returncode == 0
     for index in (1, 2):
@@ -286,195 +259,6 @@ def test_forwards_that_are_none_are_wrong_usage(tunnel, option):
     assert option[0] in done.stderr or "forward" in done.stderr
 
 
-# ---- UDP
-
-
-def dig(address, name, *options):
-    host, port = address
-    return run(["dig", f"@{host}", "-p", str(port), "+tries=1", "+time=10", "+short", *options, name])
-
-
-def udp_socket():
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.settimeout(10)
-    return sock
-
-
-def ask(sock, address, payload):
-    sock.sendto(payload, address)
-    answer, source = sock.recvfrom(70_000)
-    return answer, source
-
-
-def ask_until_answered(sock, address, payload, seconds=BACK_WITHIN_SECONDS):
-    """For a path that is being mended: as applications over UDP do."""
-    sock.settimeout(0.5)
-    for _ in range(seconds * 2):
-        sock.sendto(payload, address)
-        with contextlib.suppress(TimeoutError):
-            if sock.recv(70_000) == payload:
-                sock.settimeout(10)
-                return
-    pytest.fail("no answer")
-
-
-@pytest.fixture
-def dns_server():
-    server = dns.DnsServer({"behind.example": ["192.0.2.80"]})
-    yield server
-    server.close()
-
-
-def test_dig_through_a_local_udp_forward(tunnel, start, dns_server):
-    client = start(tunnel, "-L", f"0:{dns_server.address}/udp", "-L", f"[::1]:0:{dns_server.address}/udp")
-    for index in (0, 1):
-        done = dig(client.address(index), "behind.example")
-        assert done.stdout.strip() == "192.0.2.80", done.stdout + done.stderr
-    assert len(dns_server.asked) == 2
-
-
-def test_dig_at_the_exit_asks_a_dns_server_here(new_chain, start, dns_server):
-    port = free_port()
-    chain = new_chain(exit_options=("--allow-listen", str(port)))
-    client = start(chain, "-R", f"{port}:{dns_server.address}/udp")
-    assert client.addresses == [f"127.0.0.1:{port}"]
-    done = dig(client.address(), "behind.example")
-    assert done.stdout.strip() == "192.0.2.80", done.stdout + done.stderr
-    assert client.stop() == 0
-    with udp_socket() as late:
-        late.connect(("127.0.0.1", port))
-        late.send(b"x")
-        with pytest.raises(ConnectionRefusedError):
-            late.recv(1)
-
-
-def test_each_local_program_has_a_flow_of_its_own(tunnel, start):
-    with udp.UdpServer() as server, udp_socket() as first, udp_socket() as second:
-        client = start(tunnel, "-L", f"0:127.0.0.1:{server.address[1]}/udp")
-        assert ask(first, client.address(), b"one") == (b"one", client.address())
-        assert ask(second, client.address(), b"two") == (b"two", client.address())
-        assert ask(first, client.address(), b"") == (b"", client.address())
-        assert len(server.seen) == 3
-        assert server.seen[0] == server.seen[2] != server.seen[1], "a port for each, and always the same one"
-        largest = bytes(65_507)
-        assert ask(first, client.address(), largest)[0] == largest
-
-
-def test_only_the_target_answers_through_a_local_udp_forward(tunnel, start):
-    with udp.UdpServer() as server, udp_socket() as program, udp_socket() as stranger:
-        client = start(tunnel, "-L", f"0:127.0.0.1:{server.address[1]}/udp")
-        ask(program, client.address(), b"hello")
-        stranger.sendto(b"not asked for", server.seen[0])
-        # What the target sends behind it arrives, and so the other one has been dropped.
-        server.socket.sendto(b"more", server.seen[0])
-        assert program.recv(100) == b"more"
-
-
-def test_each_remote_program_has_a_socket_of_its_own(new_chain, start):
-    port = free_port()
-    chain = new_chain(exit_options=("--allow-listen", str(port)))
-    with udp.UdpServer() as server, udp_socket() as first, udp_socket() as second:
-        start(chain, "-R", f"{port}:localhost:{server.address[1]}/udp")
-        there = ("127.0.0.1", port)
-        ask_until_answered(first, there, b"one")  # localhost may be ::1 first, where nobody is
-        ask_until_answered(second, there, b"two")
-        assert ask(first, there, b"three") == (b"three", there)
-        assert len(set(server.seen)) == 2
-
-
-def test_the_exit_s_policy_holds_for_udp_forwards(tunnel, start):
-    client = start(tunnel, "-L", "0:127.0.0.2:9/udp")
-    with udp_socket() as program:
-        program.sendto(b"x", client.address())
-        wait_for_words(tunnel.exit, "datagram: loopback", 10)
-        wait_for_words(client, "not allowed by the exit's policy", 10)
-
-
-def test_status_shows_every_forward(new_chain, start):
-    port = free_port()
-    chain = new_chain(exit_options=("--allow-listen", str(port)))
-    with udp.UdpServer() as server, udp_socket() as program:
-        target = f"127.0.0.1:{server.address[1]}"
-        client = start(chain, "-L", f"0:{target}", "-L", f"0:{target}/udp", "-R", f"{port}:{target}/udp")
-        ask(program, client.address(1), b"x")
-        done = run([CLIENT_PROGRAM, "status", "--json", "--state-dir", chain.directory / "p2p-state"])
-        assert done.returncode == 0, done.stderr
-        found = json.loads(done.stdout)
-        assert [(door["kind"], door["address"], door["connections"]) for door in found["front_doors"]] == [
-            ("forward", client.addresses[0], 0), ("udp forward", client.addresses[1], 1),
-            ("reverse udp", client.addresses[2], 0)]
-        assert found["client"]["session"]["open_flows"] == 2, "that of the program, and the listener's"
-        exit_peer = run([CLIENT_PROGRAM, "status", "--json", "--state-dir", chain.exit.state])
-        assert sorted(each["listeners"] for each in json.loads(exit_peer.stdout)["exit"]["sessions"]) == [0, 1]
-        shown = run([CLIENT_PROGRAM, "status", "--state-dir", chain.directory / "p2p-state"]).stdout
-        assert f"{client.addresses[1]}, 1 connections" in shown
-
-
-def test_what_the_exit_does_not_allow_for_udp(tunnel):
-    refused = run(p2p_command(tunnel, "-R", "8080:127.0.0.1:1/udp", name="none-udp"))
-    assert refused.returncode == 3
-    assert "--allow-listen 8080" in refused.stderr
-
-
-def test_an_exit_without_udp_says_so_to_udp_forwards(new_chain):
-    chain = new_chain(exit_options=("--allow-listen", "8080", "--max-flows", "0"))
-    refused = run(p2p_command(chain, "-R", "8080:127.0.0.1:1/udp"))
-    assert refused.returncode == 3
-    assert "does not listen for UDP" in refused.stderr
-
-
-def test_a_client_that_was_killed_gets_its_udp_port_again(new_chain, start):
-    port = free_port()
-    chain = new_chain(exit_options=("--allow-listen", str(port)))
-    with udp.UdpServer() as server, udp_socket() as program:
-        start(chain, "-R", f"{port}:127.0.0.1:{server.address[1]}/udp").kill()
-        wait_for_words(chain.exit, "lost its lane", 10)
-        start(chain, "-R", f"{port}:127.0.0.1:{server.address[1]}/udp")
-        assert ask(program, ("127.0.0.1", port), b"again")[0] == b"again"
-
-
-def test_all_forwards_outlive_the_relay(new_chain, start):
-    port = free_port()
-    chain = new_chain(exit_options=("--allow-listen", str(port)))
-    with servers.accepting() as server, udp.UdpServer() as echo, udp_socket() as program, udp_socket() as remote:
-        target = f"127.0.0.1:{echo.address[1]}/udp"
-        client = start(chain, "-L", f"0:127.0.0.1:{server.port}", "-L", f"0:{target}", "-R", f"{port}:{target}")
-        with socket.create_connection(client.address(0), timeout=20) as near, server.next() as far:
-            near.sendall(b"before")
-            assert socks.read_exactly(far, 6) == b"before"
-            ask(program, client.address(1), b"before")
-            ask(remote, client.address(2), b"before")
-            known = set(echo.seen)
-            chain.relay.kill()
-            wait_for_words(client, LOST, 20)
-            near.sendall(b"during")
-            chain.relay.start()
-            wait_for_words(client, RESUMED, BACK_WITHIN_SECONDS)
-            assert socks.read_exactly(far, 6) == b"during"
-            far.sendall(b"after")
-            assert socks.read_exactly(near, 5) == b"after"
-            ask_until_answered(program, client.address(1), b"after")
-            ask_until_answered(remote, client.address(2), b"after")
-            assert set(echo.seen) == known, "from the same sockets as before"
-
-
-def test_a_new_exit_takes_udp_again(new_chain, start):
-    port = free_port()
-    chain = new_chain(exit_options=("--allow-listen", str(port)))
-    with udp.UdpServer() as echo, udp_socket() as program, udp_socket() as remote:
-        target = f"127.0.0.1:{echo.address[1]}/udp"
-        client = start(chain, "-L", f"0:{target}", "-R", f"{port}:{target}")
-        ask(program, client.address(0), b"before")
-        ask(remote, client.address(1), b"before")
-        state = chain.exit.state
-        chain.exit.kill()
-        wait_until(lambda: not chain.exit.alive(), 5, "the exit is gone")
-        chain.start_exit("again", "--allow-listen", str(port), state=state)
-        wait_for_words(client, "the exit listens on", BACK_WITHIN_SECONDS, times=2)
-        ask_until_answered(program, client.address(0), b"after")
-        ask_until_answered(remote, client.address(1), b"after")
-
-
 # ---- where the exit may listen, and for whom
 
 
@@ -485,12 +269,12 @@ def reload(exit_peer, config, text, times):
 
 
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
-def test_sighup_opens_and_closes_listeners(new_chain, start, tmp_path, kind):
+def test_sighup_opens_and_closes_listeners(new_chain, start_p2p, tmp_path, kind):
     port = free_port()
     config = tmp_path / "exit.toml"
     config.write_text(f"allow-listen = [\"{port}\"]\n")
     chain = new_chain(exit_options=("--config", config))
-    client = start(chain, "-R", f"{port}:127.0.0.1:9/{kind}")
+    client = start_p2p(chain, "-R", f"{port}:127.0.0.1:9/{kind}")
     reload(chain.exit, config, "max-flows = 2000\n", 1)
     wait_for_words(chain.exit, "no rule opens it any more", 5)
     wait_for_words(client, "the exit does not allow it", 5)
@@ -523,9 +307,9 @@ def test_an_invite_s_own_listeners(new_chain, programs):
 
 
 @pytest.mark.load
-def test_a_thousand_connections_through_a_local_forward(tunnel, start):
+def test_a_thousand_connections_through_a_local_forward(tunnel, start_p2p):
     with servers.accepting() as server:
-        client = start(tunnel, "-L", f"0:127.0.0.1:{server.port}")
+        client = start_p2p(tunnel, "-L", f"0:127.0.0.1:{server.port}")
         pairs = []
         try:
             for number in range(1000):
