@@ -223,7 +223,7 @@ def test_invites_lists_without_keys(state):
     assert [entry["name"] for entry in listed] == ["alice", "bob"]
     for entry in listed:
         assert set(entry) == {"name", "id", "created", "expires", "devices", "max_devices", "allow", "deny",
-                              "max_streams", "stream_rate", "rate_bytes", "quota_bytes", "used_bytes"}
+                              "allow_listen", "max_streams", "stream_rate", "rate_bytes", "quota_bytes", "used_bytes"}
         assert entry["quota_bytes"] is None and entry["allow"] == [] and entry["used_bytes"] == 0
         assert entry["expires"] is None and entry["devices"] == 0 and entry["max_devices"] == 5
     table = client("invites", "--state-dir", state).stdout
@@ -270,6 +270,7 @@ def test_rules_and_limits_of_an_invite(state):
 @pytest.mark.parametrize("arguments, says", [
     (["--allow", "10.0.0.1/8"], "--allow"), (["--deny", "127.1"], "--deny"), (["--max-streams", "0"], "--max-streams"),
     (["--stream-rate", "x/s"], "--stream-rate"), (["--rate", "0/s"], "--rate"), (["--quota", "much"], "--quota"),
+    (["--allow-listen", "0"], "--allow-listen"), (["--allow-listen", "8080"] * 65, "at most 64 rules"),
     (["--deny", "a.example"] * 65, "at most 64 rules"),
 ])
 def test_limits_that_can_not_be(state, arguments, says):
