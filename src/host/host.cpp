@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "base/log.hpp"
 #include "host/connections.hpp"
 #include "host/firewall.hpp"
@@ -32,6 +34,12 @@ Result<> check(const Plan& plan) {
       plan.dns_ipv6.is_ipv4()) {
     return make_error(ErrorKind::kUsage,
                       "the TUN device and its DNS server have one IPv4 and one IPv6 address each");
+  }
+  if (plan.routes.size() > kMaxRoutes || plan.excludes.size() > kMaxExcludes ||
+      plan.uids.size() > kMaxUidRanges) {
+    return make_error(ErrorKind::kUsage,
+                      fmt::format("at most {} routes, {} excluded prefixes and {} ranges of users",
+                                  kMaxRoutes, kMaxExcludes, kMaxUidRanges));
   }
   if (plan.mtu < kLeastMtu || plan.mtu > kMostMtu) {
     return make_error(ErrorKind::kUsage, "the TUN device's MTU is 1280 (IPv6's least) to 65535");
@@ -66,11 +74,12 @@ struct Undo {
 // The last first. What could not be undone is kept in the journal, and the first error returned.
 Result<> undo_changes(Journal& journal, std::vector<Change> changes, std::vector<Change> kept) {
   Result<> first;
+  const auto place = static_cast<std::ptrdiff_t>(kept.size());
   for (auto change = changes.rbegin(); change != changes.rend(); ++change) {
     auto undone = std::visit(Undo{}, *change);
     if (undone) continue;
     if (first) first = undone;
-    kept.push_back(*change);
+    kept.insert(kept.begin() + place, *change);
   }
   auto written = journal.keep(std::move(kept));
   return first ? written : first;
@@ -102,8 +111,7 @@ Result<Host> Host::set_up(const Plan& plan, const std::string& journal_file) {
 }
 
 Result<> Host::make_changes() {
-  // With a crash's kill switch in force, ours takes its place in one step; the rest of the crash goes
-  // afterwards.
+  // A crash's kill switch is in force until ours is; the rest of what it left goes afterwards.
   std::vector<Change> left = journal_.changes();
   if (auto written = journal_.append(FirewallChange{}); !written) return written;
   if (auto set = install_firewall(plan_, allowed_); !set) return set;

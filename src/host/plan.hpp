@@ -24,6 +24,12 @@ inline constexpr std::uint32_t kRulePriority = 100;
 inline constexpr std::uint8_t kProtocol = 90;
 inline constexpr char kFirewallTable[] = "zks-vpn";
 
+// Excludes and users are rules, which the kernel asks one after the other for each packet; routes it looks
+// up.
+inline constexpr std::size_t kMaxExcludes = 256;
+inline constexpr std::size_t kMaxUidRanges = 64;
+inline constexpr std::size_t kMaxRoutes = 4096;
+
 struct UidRange {
   std::uint32_t first = 0;
   std::uint32_t last = 0;

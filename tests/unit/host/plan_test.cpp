@@ -7,7 +7,9 @@
 #include <gmock/gmock.h>
 
 #include "host/firewall.hpp"
+#include "host/host.hpp"
 #include "host/routing.hpp"
+#include "temporary_directory.hpp"
 
 namespace zks::host {
 namespace {
@@ -132,6 +134,30 @@ TEST(AllowCommands, ReplaceBothSets) {
             "add element inet zks-vpn allowed4 { 192.0.2.1 . tcp . 443, 192.0.2.2 . udp . 53 }\n"
             "flush set inet zks-vpn allowed6\n"
             "add element inet zks-vpn allowed6 { 2001:db8::1 . tcp . 8443 }\n");
+}
+
+// Refused before anything is touched: as it is here, the tests would change the machine that they run on.
+TEST(Plan, ThatCannotBeIsRefused) {
+  TemporaryDirectory directory;
+  const std::string journal = directory.path() / "journal.json";
+  const std::vector<Plan> plans{
+      {.tun = ""},
+      {.tun = "0123456789abcdef"},
+      {.tun = "a\" accept"},
+      {.tun = "../all"},
+      {.tun = "zks0", .tun_ipv4 = address("2001:db8::1")},
+      {.tun = "zks0", .dns_ipv6 = address("192.0.2.1")},
+      {.tun = "zks0", .mtu = 1279},
+      {.tun = "zks0", .mtu = 65536},
+      {.tun = "zks0", .excludes = std::vector<Prefix>(257, prefix("10.0.0.0/8"))},
+      {.tun = "zks0", .uids = {{2, 1}}},
+  };
+  for (const Plan& plan : plans) {
+    const auto host = Host::set_up(plan, journal);
+    ASSERT_FALSE(host.has_value());
+    EXPECT_EQ(host.error().kind, ErrorKind::kUsage) << host.error().text;
+  }
+  EXPECT_FALSE(std::filesystem::exists(journal));
 }
 
 }  // namespace
