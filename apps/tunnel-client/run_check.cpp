@@ -61,8 +61,8 @@ Task<> look_up(const HostPort& place, Report& report) {
 
 Task<> reach_address(const HostPort& place, const std::string& interface, Report& report) {
   const auto executor = co_await asio::this_coro::executor;
-  auto socket =
-      co_await carrier::connect(executor, place.host, place.port, interface, Clock::now() + kStepTimeout);
+  auto socket = co_await carrier::connect(executor, place.host, place.port, carrier::Way(interface, nullptr),
+                                          Clock::now() + kStepTimeout);
   if (!socket && socket.error().kind == ErrorKind::kTimeout) {
     co_return report.failed("TCP",
                             make_error(ErrorKind::kTimeout, "no answer in 15 s; a firewall may drop it"));

@@ -85,12 +85,17 @@ struct RaceGuard {
   ~RaceGuard() { race->end(); }
 };
 
-Task<> try_address(tcp::socket* socket, tcp::endpoint endpoint, std::string interface) {
-  if (!interface.empty()) {
+Task<> try_address(tcp::socket* socket, tcp::endpoint endpoint, Way way) {
+  if (way.outside) {
+    auto opened = co_await way.outside->open(endpoint.protocol());
+    if (!opened) co_return opened.error();
+    *socket = std::move(*opened);
+  }
+  if (!way.interface.empty()) {
     boost::system::error_code ec;
-    socket->open(endpoint.protocol(), ec);
+    if (!socket->is_open()) socket->open(endpoint.protocol(), ec);
     if (ec) co_return make_error(ErrorKind::kNetwork, ec.message(), ec.value());
-    const auto bound = bind_to_interface(*socket, interface);
+    const auto bound = bind_to_interface(*socket, way.interface);
     if (!bound) co_return bound.error();
   }
   auto [ec] = co_await socket->async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
@@ -99,8 +104,8 @@ Task<> try_address(tcp::socket* socket, tcp::endpoint endpoint, std::string inte
 }
 
 asio::awaitable<void> attempt(std::shared_ptr<Race> race, std::shared_ptr<tcp::socket> socket,
-                              tcp::endpoint endpoint, std::string interface) {
-  const auto connected = co_await try_address(socket.get(), endpoint, std::move(interface));
+                              tcp::endpoint endpoint, Way way) {
+  const auto connected = co_await try_address(socket.get(), endpoint, std::move(way));
   if (!connected) {
     if (!race->first_error) race->first_error = connected.error();
     ++race->failed;
@@ -111,11 +116,17 @@ asio::awaitable<void> attempt(std::shared_ptr<Race> race, std::shared_ptr<tcp::s
 }
 
 Task<std::vector<tcp::endpoint>> addresses_of(asio::any_io_executor executor, std::string host,
-                                              std::uint16_t port, TimePoint deadline) {
+                                              std::uint16_t port, std::shared_ptr<Outside> outside,
+                                              TimePoint deadline) {
   boost::system::error_code not_literal;
   const auto literal = asio::ip::make_address(host, not_literal);
   if (!not_literal) co_return std::vector<tcp::endpoint>{tcp::endpoint(literal, port)};
 
+  if (outside) {
+    auto found = co_await outside->look_up(std::move(host), port, deadline);
+    if (!found) co_return found.error();
+    co_return interleave(*found);
+  }
   auto lookup = std::make_shared<Lookup>(executor);
   asio::co_spawn(executor, look_up(lookup, host, std::to_string(port)), RethrowFailure{});
   while (!lookup->finished && std::chrono::steady_clock::now() < deadline) {
@@ -133,9 +144,9 @@ Task<std::vector<tcp::endpoint>> addresses_of(asio::any_io_executor executor, st
 
 }  // namespace
 
-Task<tcp::socket> connect(asio::any_io_executor executor, std::string host, std::uint16_t port,
-                          std::string interface, TimePoint deadline) {
-  auto addresses = co_await addresses_of(executor, host, port, deadline);
+Task<tcp::socket> connect(asio::any_io_executor executor, std::string host, std::uint16_t port, Way way,
+                          TimePoint deadline) {
+  auto addresses = co_await addresses_of(executor, host, port, way.outside, deadline);
   if (!addresses) co_return addresses.error();
   const std::string name = format_host_port(host, port);
 
@@ -150,7 +161,7 @@ Task<tcp::socket> connect(asio::any_io_executor executor, std::string host, std:
     if (started < addresses->size() && (now >= next_start || race->failed == started)) {
       auto socket = std::make_shared<tcp::socket>(executor);
       race->attempts.push_back(socket);
-      asio::co_spawn(executor, attempt(race, socket, (*addresses)[started++], interface), RethrowFailure{});
+      asio::co_spawn(executor, attempt(race, socket, (*addresses)[started++], way), RethrowFailure{});
       next_start = now + kAttemptDelay;
       continue;
     }

@@ -11,13 +11,13 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "carrier/carrier.hpp"
+#include "carrier/outside.hpp"
 
 namespace zks::carrier {
 
-// Over `interface` (socket_options.hpp), as routed when that is empty; the lookup is the system's either way.
 // kNetwork: the lookup failed, or every address did (detail: the first errno); kTimeout: not done at
 // `deadline`.
 Task<asio::ip::tcp::socket> connect(asio::any_io_executor executor, std::string host, std::uint16_t port,
-                                    std::string interface, std::chrono::steady_clock::time_point deadline);
+                                    Way way, std::chrono::steady_clock::time_point deadline);
 
 }  // namespace zks::carrier

@@ -13,6 +13,7 @@
 #include "base/names.hpp"
 #include "base/relay_url.hpp"
 #include "carrier/carrier.hpp"
+#include "carrier/outside.hpp"
 #include "carrier/upstream_proxy.hpp"
 
 namespace zks::carrier {
@@ -23,7 +24,8 @@ struct DialOptions {
   std::string sni;            // TLS server name to send and verify; the host when empty
   std::vector<std::pair<std::string, std::string>> headers;  // added to the upgrade request
   std::shared_ptr<const ProxyRules> proxies;                 // null: every relay is dialled directly
-  std::string interface;                      // the network interface to leave by; empty: as routed
+  std::string interface;                                     // both as in outside.hpp
+  std::shared_ptr<Outside> outside;
   std::chrono::milliseconds timeout{10'000};  // for everything up to the upgrade's answer
   std::size_t max_message_bytes = 1 << 20;
 };

@@ -64,7 +64,7 @@ Task<asio::ip::tcp::socket> reach(asio::any_io_executor executor, RelayUrl url, 
   const UpstreamProxy* proxy = proxy_for(url, options);
   const std::string host = proxy != nullptr ? proxy->host : url.host;
   const std::uint16_t port = proxy != nullptr ? proxy->port : url.port;
-  auto socket = co_await connect(executor, host, port, options.interface, deadline);
+  auto socket = co_await connect(executor, host, port, Way(options.interface, options.outside), deadline);
   if (!socket && proxy != nullptr) {
     co_return make_error(socket.error().kind, "the HTTP proxy: " + socket.error().text,
                          socket.error().detail);

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <sys/socket.h>
 #include <sys/time.h>
 
 namespace zks::exit {
@@ -16,6 +17,10 @@ using boost::system::error_code;
 void initialise_library() {
   static std::once_flag once;
   std::call_once(once, [] { ares_library_init(ARES_LIB_INIT_ALL); });
+}
+
+int mark_socket(ares_socket_t fd, int, void* mark) {
+  return ::setsockopt(fd, SOL_SOCKET, SO_MARK, mark, sizeof(std::uint32_t));
 }
 
 }  // namespace
@@ -56,6 +61,7 @@ Result<> DnsChannel::open() {
     channel_ = nullptr;
     return make_error(ErrorKind::kLimit, std::string("c-ares: ") + ares_strerror(status));
   }
+  if (options_.mark != 0) ares_set_socket_configure_callback(channel_, &mark_socket, &options_.mark);
   if (!options_.servers.empty() &&
       ares_set_servers_ports_csv(channel_, options_.servers.c_str()) != ARES_SUCCESS) {
     return make_error(ErrorKind::kUsage, "not a DNS server's address: " + options_.servers);

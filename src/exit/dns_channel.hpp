@@ -27,6 +27,7 @@ struct LookupOptions {
   std::string servers;
   int attempt_timeout_ms = 2000;  // the first try; later ones wait longer
   int attempts = 2;               // to each server
+  std::uint32_t mark = 0;         // SO_MARK of what asks, which takes CAP_NET_ADMIN; 0: none
 };
 
 class DnsChannel {

@@ -26,6 +26,8 @@ class ReadyFile {
 
   // Atomically, mode 0644: readers see all of it or no file.
   Result<> write(pid_t pid, const std::vector<std::string>& lines);
+  // It is another process's now.
+  void disown() { path_.clear(); }
 
  private:
   std::filesystem::path path_;

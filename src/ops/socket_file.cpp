@@ -109,10 +109,6 @@ void sweep(const std::filesystem::path& path) {
 
 }  // namespace
 
-Fd::~Fd() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
 SocketFile::SocketFile(std::filesystem::path path, Fd directory, Fd lock, Fd listener)
     : path_(std::move(path)),
       directory_(std::move(directory)),
