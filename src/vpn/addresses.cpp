@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#include "vpn/addresses.hpp"
+
+#include <algorithm>
+
+#include "tunnel/endpoints.hpp"
+
+namespace zks::vpn {
+
+using session::Destination;
+using session::ResetCode;
+
+Destination to_destination(const packet::Endpoint& endpoint) {
+  Destination out;
+  out.kind = endpoint.address.is_ipv4() ? Destination::Kind::kIpv4 : Destination::Kind::kIpv6;
+  out.address = endpoint.address.bytes;
+  out.port = endpoint.port;
+  return out;
+}
+
+std::optional<packet::Endpoint> to_endpoint(const Destination& destination) {
+  if (destination.kind == Destination::Kind::kName) return std::nullopt;
+  const std::uint8_t* bytes = destination.address.data();
+  const bool ipv4 = destination.kind == Destination::Kind::kIpv4;
+  return packet::Endpoint{ipv4 ? make_ipv4(bytes) : make_ipv6(bytes), destination.port};
+}
+
+packet::Endpoint to_endpoint(const boost::asio::ip::tcp::endpoint& endpoint) {
+  return *to_endpoint(tunnel::make_destination(endpoint));
+}
+
+std::optional<packet::Unreachable> unreachable_for(ResetCode code) {
+  switch (code) {
+    case ResetCode::kNotAllowed:
+    case ResetCode::kQuotaUsedUp:
+      return packet::Unreachable::kProhibited;
+    case ResetCode::kNetworkUnreachable:
+    case ResetCode::kAddressNotSupported:
+      return packet::Unreachable::kNetwork;
+    case ResetCode::kHostUnreachable:
+    case ResetCode::kSessionLost:
+      return packet::Unreachable::kHost;
+    default:
+      return std::nullopt;
+  }
+}
+
+bool is_multicast(const IpAddress& address) {
+  if (!address.is_ipv4()) return address.bytes[0] == 0xff;
+  const auto all = [](std::uint8_t byte) { return byte == 0xff; };
+  return (address.bytes[0] & 0xf0) == 0xe0 ||
+         std::all_of(address.bytes.begin(), address.bytes.begin() + 4, all);
+}
+
+}  // namespace zks::vpn

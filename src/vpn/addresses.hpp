@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+//
+// Between packets, sockets and the session: the same address in the terms of each.
+#pragma once
+
+#include <optional>
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include "packet/build.hpp"
+#include "session/destination.hpp"
+
+namespace zks::vpn {
+
+session::Destination to_destination(const packet::Endpoint& endpoint);
+// Null for a name.
+std::optional<packet::Endpoint> to_endpoint(const session::Destination& destination);
+packet::Endpoint to_endpoint(const boost::asio::ip::tcp::endpoint& endpoint);
+
+// What a router says when the exit said this; nothing where RST is the answer, or none.
+std::optional<packet::Unreachable> unreachable_for(session::ResetCode code);
+
+// 224.0.0.0/4, ff00::/8 and 255.255.255.255: not for one host, so not for the tunnel.
+bool is_multicast(const IpAddress& address);
+
+}  // namespace zks::vpn

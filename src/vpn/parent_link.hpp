@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+//
+// The worker's end of what vpn's two processes say to each other (supervisor_wire.hpp), and how it becomes
+// nobody.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include "base/fd.hpp"
+#include "carrier/outside.hpp"
+#include "vpn/supervisor_wire.hpp"
+
+namespace zks::vpn {
+
+namespace asio = boost::asio;
+
+// Executor: the one given. Lifetime: shared; nothing is called after stop().
+class ParentLink final : public carrier::Outside, public std::enable_shared_from_this<ParentLink> {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+
+  ParentLink(const asio::any_io_executor& executor, Fd socket, std::function<void()> on_parent_gone);
+  void start() { wait(); }
+  void stop();
+
+  carrier::Task<asio::ip::tcp::socket> open(asio::ip::tcp protocol) override;
+  carrier::Task<std::vector<asio::ip::tcp::endpoint>> look_up(std::string host, std::uint16_t port,
+                                                              TimePoint deadline) override;
+  void tell_up(const std::vector<std::string>& lines);
+
+ private:
+  struct Question;
+
+  carrier::Task<Message> ask(nlohmann::json body, TimePoint deadline);
+  void wait();
+  void on_readable();
+
+  asio::posix::stream_descriptor socket_;
+  std::function<void()> on_parent_gone_;
+  std::map<std::uint64_t, std::shared_ptr<Question>> questions_;
+  std::uint64_t last_question_ = 0;
+};
+
+// Gives up every right, for good: user and groups become those of `user` ("nobody") when this is root, and no
+// capability is left. kUsage: there is no such user.
+Result<> drop_privileges(const std::string& user);
+
+}  // namespace zks::vpn

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT
+#include "vpn/supervisor.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <deque>
+#include <thread>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.hpp"
+#include "carrier/spawn.hpp"
+#include "exit/resolver.hpp"
+#include "vpn/supervisor_wire.hpp"
+
+namespace zks::vpn {
+namespace {
+
+using asio::posix::stream_descriptor;
+using Json = nlohmann::json;
+
+constexpr std::uint16_t kDnsPort = 53;
+constexpr std::size_t kMaxAddressesOfPlace = 16;  // the latest; a lane may still be over an older one
+constexpr std::chrono::seconds kLookupPatience{10};
+constexpr std::chrono::seconds kStopPatience{10};  // streams have 5 s
+constexpr std::chrono::seconds kDevicePatience{3};
+constexpr std::chrono::milliseconds kDevicePause{50};
+
+Error failed(const std::string& what) {
+  return make_error(ErrorKind::kIo, what + ": " + std::strerror(errno), errno);
+}
+
+// Of one machine's vpn: held as long as it runs, and let go by the kernel when it dies.
+Result<Fd> lock(const std::string& journal_file) {
+  Fd fd(::open((journal_file + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) return failed(journal_file + ".lock");
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+  return make_error(ErrorKind::kUsage, "another vpn is running; end that one first");
+}
+
+// One that was killed a moment ago may still have the device: the kernel takes it away when both processes
+// are through.
+Result<TunDevice> open_free_tun(const std::string& name) {
+  const auto deadline = std::chrono::steady_clock::now() + kDevicePatience;
+  for (;;) {
+    auto tun = open_tun(name);
+    if (tun || tun.error().detail != EBUSY || std::chrono::steady_clock::now() > deadline) return tun;
+    std::this_thread::sleep_for(kDevicePause);
+  }
+}
+
+class Parent {
+ public:
+  Parent(SupervisorOptions options, host::Host host, Fd worker, pid_t pid);
+  int run();
+
+ private:
+  void wait_for_worker();
+  void on_message(const Json& body);
+  void give_socket(std::uint64_t id, int family);
+  static asio::awaitable<void> look_up(Parent* self, std::uint64_t id, Place place);
+  void remember(const Place& place, const std::vector<IpAddress>& addresses);
+  Result<> allow();
+  void on_signal(int signal);
+  void on_child();
+  void stop_worker();
+  int finish();
+
+  SupervisorOptions options_;
+  host::Host host_;
+  pid_t pid_;
+  asio::io_context loop_{1};
+  stream_descriptor worker_;
+  asio::signal_set signals_{loop_, SIGTERM, SIGINT, SIGCHLD};
+  asio::steady_timer patience_{loop_};
+  std::shared_ptr<exit::Resolver> resolver_;
+  std::map<Place, std::deque<IpAddress>> addresses_;
+  bool stopping_ = false;  // the operator said so
+  bool up_ = false;
+  std::optional<int> ended_;  // the worker; its status
+};
+
+Parent::Parent(SupervisorOptions options, host::Host host, Fd worker, pid_t pid)
+    : options_(std::move(options)), host_(std::move(host)), pid_(pid), worker_(loop_, worker.release()) {
+  exit::Resolver::Options resolver;
+  for (const IpAddress& server : host_.outside_resolvers()) {
+    resolver.lookup.servers += (resolver.lookup.servers.empty() ? "" : ",") + server.text();
+  }
+  resolver.lookup.mark = host::kMark;
+  resolver_ = std::make_shared<exit::Resolver>(loop_.get_executor(), std::move(resolver));
+  for (const Place& place : options_.places) {
+    if (const auto literal = parse_ip_address(place.host)) addresses_[place] = {*literal};
+  }
+}
+
+int Parent::run() {
+  if (auto allowed = allow(); !allowed) {
+    log::error("{}", allowed.error().text);
+    stop_worker();
+  }
+  wait_for_worker();
+  const auto wait = [this](auto& again) -> void {
+    signals_.async_wait([this, &again](const boost::system::error_code& ec, int signal) {
+      if (ec) return;
+      on_signal(signal);
+      again(again);
+    });
+  };
+  wait(wait);
+  loop_.run();
+  return finish();
+}
+
+void Parent::on_signal(int signal) {
+  if (signal == SIGCHLD) return on_child();
+  if (stopping_) return (void)::kill(pid_, SIGKILL);  // asked twice: at once
+  stopping_ = true;
+  if (options_.on_stopping) options_.on_stopping();
+  stop_worker();
+}
+
+void Parent::stop_worker() {
+  ::kill(pid_, SIGTERM);
+  patience_.expires_after(kStopPatience);
+  patience_.async_wait([this](const boost::system::error_code& ec) {
+    if (!ec && !ended_) ::kill(pid_, SIGKILL);
+  });
+}
+
+void Parent::on_child() {
+  int status = 0;
+  if (ended_ || ::waitpid(pid_, &status, WNOHANG) != pid_) return;
+  if (WIFSIGNALED(status)) log::error("the worker was ended by signal {}", WTERMSIG(status));
+  ended_ = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+  loop_.stop();
+}
+
+// A relay, an exit or whoever else the worker heard from can't open what the operator closed.
+int Parent::finish() {
+  if (options_.on_ended) options_.on_ended(pid_);
+  if (stopping_ || !options_.plan.kill_switch) {
+    const auto undone = host_.undo();
+    if (undone) return *ended_;
+    log::error("{}; try: zks-tunnel-client vpn --down", undone.error().text);
+    return 1;
+  }
+  log::warn(
+      "the kill switch stays: nothing but the tunnel may leave this machine; start vpn again, or open "
+      "it with: zks-tunnel-client vpn --down");
+  return *ended_ == 0 ? 1 : *ended_;
+}
+
+void Parent::wait_for_worker() {
+  worker_.async_wait(stream_descriptor::wait_read, [this](const boost::system::error_code& ec) {
+    if (ec) return;
+    auto message = receive_message(worker_.native_handle());
+    if (!message && message.error().kind == ErrorKind::kClosed) return;  // SIGCHLD comes next
+    if (message && *message) on_message((*message)->body);
+    wait_for_worker();
+  });
+}
+
+void Parent::on_message(const Json& body) {
+  const auto number = [&](const char* name) -> std::uint64_t {
+    const auto at = body.find(name);
+    return at != body.end() && at->is_number_unsigned() ? at->get<std::uint64_t>() : 0;
+  };
+  const auto text = [](const Json& value) { return value.is_string() ? value.get<std::string>() : ""; };
+  const std::string what = text(body.value("do", Json()));
+  if (what == "socket") return give_socket(number("id"), number("family") == 4 ? AF_INET : AF_INET6);
+  if (what == "look_up") {
+    Place place{text(body.value("host", Json())), static_cast<std::uint16_t>(number("port"))};
+    asio::co_spawn(loop_, look_up(this, number("id"), std::move(place)), carrier::RethrowFailure{});
+  } else if (what == "up" && !up_) {
+    up_ = true;
+    std::vector<std::string> lines;
+    for (const Json& line : body.value("lines", Json::array())) lines.push_back(text(line));
+    const auto told = options_.on_up ? options_.on_up(lines) : Result<>();
+    if (told) return;
+    log::error("{}", told.error().text);
+    stop_worker();
+  }
+}
+
+void Parent::give_socket(std::uint64_t id, int family) {
+  const Fd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const std::uint32_t mark = host::kMark;
+  if (!socket || ::setsockopt(socket.get(), SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) != 0) {
+    (void)send_message(worker_.native_handle(), {{"id", id}, {"error", failed("a socket").text}});
+  } else {
+    (void)send_message(worker_.native_handle(), {{"id", id}}, socket.get());
+  }
+}
+
+asio::awaitable<void> Parent::look_up(Parent* self, std::uint64_t id, Place place) {
+  const auto say = [&](const char* name, Json value) {
+    (void)send_message(self->worker_.native_handle(), {{"id", id}, {name, std::move(value)}});
+  };
+  if (!self->options_.places.contains(place)) co_return say("error", "no relay of this link");
+  if (!parse_ip_address(place.host)) {
+    const auto found =
+        co_await self->resolver_->resolve(place.host, std::chrono::steady_clock::now() + kLookupPatience);
+    if (found.addresses.empty()) {
+      co_return say("error", "can't look up " + place.host + ": " + session::describe(found.code));
+    }
+    self->remember(place, found.addresses);
+  }
+  // Also where nothing is new: somebody may have flushed the table.
+  if (const auto allowed = self->allow(); !allowed) co_return say("error", allowed.error().text);
+  std::vector<std::string> texts;
+  for (const IpAddress& address : self->addresses_[place]) texts.push_back(address.text());
+  say("addresses", texts);
+}
+
+// The latest first.
+void Parent::remember(const Place& place, const std::vector<IpAddress>& addresses) {
+  std::deque<IpAddress>& known = addresses_[place];
+  for (auto at = addresses.rbegin(); at != addresses.rend(); ++at) {
+    std::erase(known, *at);
+    known.push_front(*at);
+  }
+  if (known.size() > kMaxAddressesOfPlace) known.resize(kMaxAddressesOfPlace);
+}
+
+Result<> Parent::allow() {
+  std::vector<host::RelayEndpoint> out;
+  bool names = false;
+  for (const Place& place : options_.places) names = names || !parse_ip_address(place.host);
+  if (names) {
+    for (const IpAddress& server : host_.outside_resolvers()) out.push_back({server, kDnsPort, true});
+  }
+  for (const auto& [place, addresses] : addresses_) {
+    for (const IpAddress& address : addresses) {
+      if (out.size() < host::kMaxAllowed) out.push_back({address, place.port, false});
+    }
+  }
+  return host_.allow(out);
+}
+
+}  // namespace
+
+Result<Part> supervise(SupervisorOptions options) {
+  auto locked = lock(options.journal_file);
+  if (!locked) return locked.error();
+  auto tun = open_free_tun(options.plan.tun);
+  if (!tun) return tun.error();
+  options.plan.tun = tun->name;
+  auto inner = make_private_namespace(options.plan.mtu);
+  if (!inner) return inner.error();
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0) {
+    return failed("socketpair");
+  }
+  Fd ours(ends[0]);
+  Fd theirs(ends[1]);
+  auto host = host::Host::set_up(options.plan, options.journal_file);
+  if (!host) return host.error();
+  const pid_t pid = ::fork();
+  if (pid < 0) {
+    const Error why = failed("fork");
+    (void)host->undo();
+    return why;
+  }
+  if (pid == 0) {
+    Worker worker{{std::move(tun->fd), std::move(*inner)}, std::move(theirs), host->summary()};
+    return Part{std::move(worker), 0};
+  }
+  theirs = Fd();
+  inner = PrivateNamespace();  // the worker's alone; the TUN device stays as long as the parent has it
+  Parent parent(std::move(options), std::move(*host), std::move(ours), pid);
+  return Part{std::nullopt, parent.run()};
+}
+
+Result<bool> take_down(const std::string& journal_file) {
+  auto locked = lock(journal_file);
+  if (!locked) return locked.error();
+  return host::undo_leftovers(journal_file);
+}
+
+}  // namespace zks::vpn

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#include "vpn/supervisor_wire.hpp"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include <sys/socket.h>
+
+namespace zks::vpn {
+namespace {
+
+// Room for one descriptor in a control message (cmsg(3)).
+union Control {
+  cmsghdr header;
+  std::array<char, CMSG_SPACE(sizeof(int))> bytes;
+};
+
+Fd take_descriptor(msghdr& message) {
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(part), sizeof(fd));
+    return Fd(fd);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<> send_message(int socket, const nlohmann::json& body, int fd) {
+  std::string text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  if (text.size() > kMaxMessageBytes) return make_error(ErrorKind::kLimit, "message too long");
+  iovec piece{text.data(), text.size()};
+  Control control{};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  if (fd >= 0) {
+    message.msg_control = control.bytes.data();
+    message.msg_controllen = control.bytes.size();
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+  }
+  if (::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return {};
+  const ErrorKind kind = errno == EAGAIN ? ErrorKind::kLimit : ErrorKind::kClosed;
+  return make_error(kind, std::string("the other process: ") + std::strerror(errno));
+}
+
+Result<std::optional<Message>> receive_message(int socket) {
+  std::array<char, kMaxMessageBytes> text;
+  iovec piece{text.data(), text.size()};
+  Control control{};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control.bytes.data();
+  message.msg_controllen = control.bytes.size();
+  const ssize_t size = ::recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (size < 0 && errno == EAGAIN) return std::optional<Message>();
+  if (size <= 0) return make_error(ErrorKind::kClosed, "the other process is gone");
+  Message out;
+  out.fd = take_descriptor(message);
+  out.body = nlohmann::json::parse(text.data(), text.data() + size, nullptr, /*allow_exceptions=*/false);
+  if (!out.body.is_object() || (message.msg_flags & MSG_TRUNC) != 0) {
+    return make_error(ErrorKind::kProtocol, "not a message of the other process");
+  }
+  return std::optional<Message>(std::move(out));
+}
+
+}  // namespace zks::vpn

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+//
+// What the two processes of vpn say to each other, over a pair of SOCK_SEQPACKET sockets: JSON, one object a
+// message. The worker, which everybody on the network can reach, is the one that is not believed; it asks:
+//
+//   {"id":1,"do":"socket","family":4}                        -> {"id":1} and a descriptor
+//   {"id":2,"do":"look_up","host":"relay.example","port":443} -> {"id":2,"addresses":["192.0.2.1"]}
+//   {"do":"up","lines":["..."]}                              no answer: what the ready file shall say
+//
+// and {"id":N,"error":"..."} when it can't be had.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "base/fd.hpp"
+#include "base/result.hpp"
+
+namespace zks::vpn {
+
+struct Message {
+  nlohmann::json body;
+  Fd fd;  // perhaps
+};
+
+inline constexpr std::size_t kMaxMessageBytes = 8'192;
+
+// kClosed: the other process is gone. kLimit: the message is too long or the other does not read.
+Result<> send_message(int socket, const nlohmann::json& body, int fd = -1);
+// Nothing: none is waiting. kClosed as above; kProtocol: not an object.
+Result<std::optional<Message>> receive_message(int socket);
+
+}  // namespace zks::vpn

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+#include "vpn/tcp_gate.hpp"
+
+#include <array>
+#include <string_view>
+
+#include <boost/asio/co_spawn.hpp>
+
+#include "base/log.hpp"
+#include "carrier/spawn.hpp"
+#include "tunnel/endpoints.hpp"
+#include "vpn/addresses.hpp"
+
+namespace zks::vpn {
+
+using session::ResetCode;
+
+// One SYN, and what became of it. Its packet is kept as it came, to be passed on or answered.
+struct TcpGate::Held {
+  Held(const asio::any_io_executor& executor, ByteView f)
+      : frame(f.begin(), f.end()), connection(std::make_shared<carrier::Signal>(executor)) {}
+
+  Bytes frame;
+  tunnel::StreamPtr stream;  // once the exit has connected; taken by the connection
+  bool gone = false;         // the program gave up
+  std::shared_ptr<carrier::Signal> connection;
+};
+
+std::size_t HashPair::operator()(const Pair& pair) const {
+  std::array<char, 2 * (16 + 2)> bytes;
+  auto out = bytes.begin();
+  for (const packet::Endpoint* end : {&pair.source, &pair.target}) {
+    out = std::copy(end->address.bytes.begin(), end->address.bytes.end(), out);
+    *out++ = static_cast<char>(end->port >> 8);
+    *out++ = static_cast<char>(end->port);
+  }
+  return std::hash<std::string_view>{}(std::string_view(bytes.data(), bytes.size()));
+}
+
+TcpGate::TcpGate(std::shared_ptr<tunnel::StreamOpener> opener, Options options, Ways ways)
+    : opener_(std::move(opener)),
+      options_(options),
+      ways_(std::move(ways)),
+      connections_(options.max_connections),
+      ended_(opener_->executor()) {}
+
+void TcpGate::take(ByteView frame, const packet::Packet& packet, const packet::Tcp& segment) {
+  const Pair pair{{packet.source, segment.source_port}, {packet.target, segment.target_port}};
+  const auto known = held_.find(pair);
+  const bool unanswered = known != held_.end() && !known->second->stream;
+  if (segment.rst && unanswered) return forget(pair, known->second);
+  if (segment.opens() && unanswered) return;  // it asks again
+  if (segment.opens() && known == held_.end()) return hold(frame, pair);
+  // The kernel answers what belongs to no connection with RST: also those older than the VPN.
+  ways_.to_kernel(frame);
+}
+
+void TcpGate::hold(ByteView frame, const Pair& pair) {
+  if (ways_.is_served(pair.target)) return ways_.to_kernel(frame);
+  if (closed_ || connections() >= options_.max_connections || frame.size() > kMaxSynBytes) {
+    ++counters_.dropped;  // asked again by the program's kernel
+    return;
+  }
+  const auto held = std::make_shared<Held>(opener_->executor(), frame);
+  held_[pair] = held;
+  asio::co_spawn(opener_->executor(), open(shared_from_this(), pair, held), carrier::RethrowFailure{});
+}
+
+void TcpGate::forget(const Pair& pair, const HeldPtr& held) {
+  held->gone = true;
+  const auto at = held_.find(pair);
+  if (at != held_.end() && at->second == held) held_.erase(at);
+}
+
+asio::awaitable<void> TcpGate::open(std::shared_ptr<TcpGate> self, Pair pair, HeldPtr held) {
+  auto outcome = co_await self->opener_->open(to_destination(pair.target));
+  if (held->gone) {
+    if (outcome.stream) tunnel::cancel(outcome.stream, ResetCode::kCancelled);
+    co_return;
+  }
+  if (!outcome.stream) {
+    self->forget(pair, held);
+    self->refuse(*held, outcome.code);
+    co_return;
+  }
+  ++self->counters_.opened;
+  held->stream = std::move(outcome.stream);
+  self->ways_.to_kernel(held->frame);
+  held->frame = {};
+  const auto deadline = std::chrono::steady_clock::now() + self->options_.accept_timeout;
+  while (held->stream && !held->stream->reset_code() && std::chrono::steady_clock::now() < deadline) {
+    co_await held->connection->wait_until(deadline);
+  }
+  self->forget(pair, held);
+  if (held->stream) tunnel::cancel(held->stream, ResetCode::kCancelled);
+}
+
+void TcpGate::refuse(const Held& held, ResetCode code) {
+  ++counters_.refused;
+  const auto packet = packet::parse(ByteView(held.frame).subspan(packet::kVirtioHeader));
+  if (!packet) return;
+  const auto segment = packet::parse_tcp(*packet);
+  if (!segment) return;
+  std::array<std::uint8_t, packet::kMinMtuV6> out;
+  std::size_t size = 0;
+  if (const auto what = unreachable_for(code)) {
+    const packet::IcmpMessage message = packet::unreachable(packet->is_ipv4(), *what);
+    size = packet::build_icmp_error(*packet, message, packet->target, out);
+  } else if (code != ResetCode::kTimedOut) {  // silence is what a time-out looks like
+    size = packet::build_reset(*packet, *segment, out);
+  }
+  if (size > 0) ways_.to_host(ByteView(out).first(size));
+}
+
+void TcpGate::admit(tunnel::Socket socket) {
+  auto connection = std::make_shared<frontdoor::Connection>(std::move(socket));
+  const Pair pair{to_endpoint(connection->remote_endpoint()), to_endpoint(connection->local_endpoint())};
+  if (ways_.is_served(pair.target)) return ways_.serve(std::move(connection), pair.target);
+  const auto at = held_.find(pair);
+  if (at == held_.end() || !at->second->stream) return connection->reset();
+  tunnel::StreamPtr stream = std::move(at->second->stream);
+  at->second->stream = nullptr;
+  at->second->connection->notify();
+  held_.erase(at);
+  auto place = connections_.enter(connection);
+  asio::co_spawn(opener_->executor(), frontdoor::Connection::splice(connection, std::move(stream)),
+                 [self = shared_from_this(), place = std::move(place)](std::exception_ptr failure) mutable {
+                   place.reset();
+                   self->ended_.notify();
+                   carrier::RethrowFailure{}(failure);
+                 });
+}
+
+asio::awaitable<void> TcpGate::stop(std::chrono::steady_clock::time_point deadline) {
+  const auto self = shared_from_this();
+  closed_ = true;
+  while (!connections_.empty() && std::chrono::steady_clock::now() < deadline) {
+    co_await ended_.wait_until(deadline);
+  }
+  connections_.abort_all();
+  while (!connections_.empty()) co_await ended_.wait();
+}
+
+}  // namespace zks::vpn

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+//
+// TCP of the TUN device. The kernel does it: every segment is copied, as it is, to a second TUN device in a
+// namespace of its own (private_namespace.hpp), where a listener takes connections to any address. Only SYN
+// is looked at. It is held until the exit has connected, so that a port that refuses is refused here, too,
+// and an address that can't be reached is answered as a router would.
+//
+// Memory: `max_connections` connections, the ones whose SYN is held included; a SYN is at most kMaxSynBytes.
+//
+// Executor: the opener's. Lifetime: shared.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <unordered_map>
+
+#include "base/bytes.hpp"
+#include "frontdoor/crowd.hpp"
+#include "packet/build.hpp"
+#include "packet/transport.hpp"
+#include "tunnel/accept_loop.hpp"
+
+namespace zks::vpn {
+
+namespace asio = boost::asio;
+
+// A connection: from a program here, to somewhere.
+struct Pair {
+  packet::Endpoint source;
+  packet::Endpoint target;
+  friend bool operator==(const Pair&, const Pair&) = default;
+};
+struct HashPair {
+  std::size_t operator()(const Pair& pair) const;
+};
+
+struct TcpCounters {
+  std::uint64_t opened = 0;
+  std::uint64_t refused = 0;  // by the exit, or on its side
+  std::uint64_t dropped = 0;  // SYNs for which there was no room
+};
+
+class TcpGate : public std::enable_shared_from_this<TcpGate> {
+ public:
+  static constexpr std::size_t kMaxSynBytes = 2048;
+
+  struct Options {
+    std::size_t max_connections = 4096;
+    std::chrono::milliseconds accept_timeout{30'000};  // for the program to complete its connection
+  };
+  struct Ways {
+    std::function<void(ByteView frame)> to_kernel;  // the second device
+    std::function<void(ByteView packet)> to_host;   // an answer of ours
+    // A connection to an address of the tunnel's own; false: nobody serves there.
+    std::function<bool(const packet::Endpoint&)> is_served;
+    std::function<void(std::shared_ptr<frontdoor::Connection>, packet::Endpoint)> serve;
+  };
+
+  TcpGate(std::shared_ptr<tunnel::StreamOpener> opener, Options options, Ways ways);
+
+  // A segment from a program of this machine.
+  void take(ByteView frame, const packet::Packet& packet, const packet::Tcp& segment);
+  // The listener's connections.
+  void admit(tunnel::Socket socket);
+
+  std::size_t connections() const { return connections_.size() + held_.size(); }
+  const TcpCounters& counters() const { return counters_; }
+  // No new connections; those that there are get until `deadline`.
+  asio::awaitable<void> stop(std::chrono::steady_clock::time_point deadline);
+
+ private:
+  struct Held;
+  using HeldPtr = std::shared_ptr<Held>;
+
+  void hold(ByteView frame, const Pair& pair);
+  void forget(const Pair& pair, const HeldPtr& held);
+  void refuse(const Held& held, session::ResetCode code);
+  static asio::awaitable<void> open(std::shared_ptr<TcpGate> self, Pair pair, HeldPtr held);
+
+  std::shared_ptr<tunnel::StreamOpener> opener_;
+  Options options_;
+  Ways ways_;
+  std::unordered_map<Pair, HeldPtr, HashPair> held_;
+  frontdoor::Crowd connections_;
+  TcpCounters counters_;
+  carrier::Signal ended_;
+  bool closed_ = false;
+};
+
+}  // namespace zks::vpn

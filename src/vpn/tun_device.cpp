@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#include "vpn/tun_device.hpp"
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+
+namespace zks::vpn {
+namespace {
+
+// Since Linux 6.2; Debian 12's headers are older than that.
+constexpr unsigned kUso4 = 0x20;
+constexpr unsigned kUso6 = 0x40;
+
+Error failed(const std::string& what, int number) {
+  const std::string text = what + ": " + std::strerror(number);
+  switch (number) {
+    case ENOENT:
+    case ENODEV:
+      return make_error(ErrorKind::kUsage, text + "; load the kernel's module: modprobe tun", number);
+    case EPERM:
+    case EACCES:
+      return make_error(ErrorKind::kUsage, text + "; run this as root", number);
+    case EBUSY:
+      return make_error(ErrorKind::kUsage, text + "; another program has it, choose another --tun", number);
+    default:
+      return make_error(ErrorKind::kIo, text, number);
+  }
+}
+
+}  // namespace
+
+Result<TunDevice> open_tun(const std::string& name) {
+  if (name.empty() || name.size() >= IFNAMSIZ || name.find('/') != std::string::npos) {
+    return make_error(ErrorKind::kUsage, "not a name for a network device: " + name);
+  }
+  Fd fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (!fd) return failed("/dev/net/tun", errno);
+  ifreq request{};
+  std::memcpy(request.ifr_name, name.data(), name.size());
+  request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
+  if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) return failed("the network device " + name, errno);
+  TunDevice out{std::move(fd), request.ifr_name};
+  int header_bytes = 10;
+  if (::ioctl(out.fd.get(), TUNSETVNETHDRSZ, &header_bytes) != 0) return failed(out.name, errno);
+  // The most first; what the kernel does not know, it refuses as a whole.
+  constexpr unsigned kTcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+  out.datagrams = ::ioctl(out.fd.get(), TUNSETOFFLOAD, kTcp | kUso4 | kUso6) == 0;
+  out.segments = out.datagrams || ::ioctl(out.fd.get(), TUNSETOFFLOAD, kTcp) == 0;
+  if (!out.segments && ::ioctl(out.fd.get(), TUNSETOFFLOAD, 0) != 0) return failed(out.name, errno);
+  return out;
+}
+
+}  // namespace zks::vpn

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+//
+// UDP of the TUN device: a flow (tunnel/flow.hpp) for each source endpoint, so that whoever a program writes
+// to sees it at one address and port of the exit (RFC 4787, endpoint-independent). What comes back is written
+// to the device as packets, and so is what ICMP said at the exit.
+//
+// Memory: `max_flows` entries. Where one more is needed the one that was silent for longest ends.
+//
+// Executor: the opener's. Lifetime: the owner's.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <list>
+#include <memory>
+#include <unordered_map>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "packet/build.hpp"
+#include "tunnel/stream.hpp"
+
+namespace zks::vpn {
+
+struct HashEndpoint {
+  std::size_t operator()(const packet::Endpoint& endpoint) const;
+};
+
+struct UdpCounters {
+  std::uint64_t sent = 0;      // to the exit
+  std::uint64_t received = 0;  // from there
+  std::uint64_t dropped = 0;   // no session, or too much in it
+};
+
+class UdpGate {
+ public:
+  struct Options {
+    std::size_t max_flows = 4096;
+    std::chrono::milliseconds idle{120'000};     // RFC 4787, REQ-5
+    std::chrono::milliseconds idle_dns{10'000};  // only port 53 was written to
+    std::size_t mtu = 1500;
+  };
+
+  UdpGate(std::shared_ptr<tunnel::StreamOpener> opener, Options options,
+          std::function<void(ByteView packet)> to_host);
+
+  // False when the exit carries no UDP.
+  bool take(const packet::Endpoint& source, const packet::Endpoint& target, ByteView datagram);
+  std::size_t flows() const { return flows_.size(); }
+  const UdpCounters& counters() const { return counters_; }
+
+ private:
+  using TimePoint = std::chrono::steady_clock::time_point;
+  struct Entry {
+    tunnel::FlowPtr flow;
+    TimePoint last_used;
+    bool only_dns = true;
+    std::list<packet::Endpoint>::iterator turn;  // in order_
+  };
+
+  Entry* enter(const packet::Endpoint& source);
+  Result<tunnel::FlowPtr> open(const packet::Endpoint& source);
+  void touch(Entry& entry);
+  void end_oldest();
+  void sweep();
+  void deliver(const packet::Endpoint& from, const packet::Endpoint& to, ByteView datagram);
+  void report(const packet::Endpoint& about, const packet::Endpoint& source, session::IcmpError error);
+
+  std::shared_ptr<tunnel::StreamOpener> opener_;
+  Options options_;
+  std::function<void(ByteView)> to_host_;
+  std::unordered_map<packet::Endpoint, Entry, HashEndpoint> flows_;
+  std::list<packet::Endpoint> order_;  // silent for longest first
+  UdpCounters counters_;
+  Bytes buffer_;
+  std::uint32_t next_id_ = 0;
+  boost::asio::steady_timer timer_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace zks::vpn
