@@ -7,6 +7,7 @@
 namespace zks::app {
 
 int socks5_command(int argc, const char* const* argv);
+int vpn_command(int argc, const char* const* argv);
 int p2p_client_command(int argc, const char* const* argv);
 int exit_peer_command(int argc, const char* const* argv);
 int invite_command(int argc, const char* const* argv);

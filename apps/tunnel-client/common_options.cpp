@@ -144,6 +144,9 @@ void add_proxy(CLI::App& app, const std::string& name, ProxyOptions& proxy, Prox
       ->type_name("USER:PASSWORD");
   app.add_option("--user-file", text.user_file, "the same, USER:PASSWORD as the only line of a file")
       ->type_name("FILE");
+}
+
+void add_lanes(CLI::App& app, ProxyOptions& proxy) {
   ops::add_count(app, "--lanes", proxy.lanes, 1, tunnel::kMaxClientLanes,
                  "connections to the exit at once; when one is lost its streams go on over another");
   ops::add_duration(app, "--renew-after", proxy.renew_after,

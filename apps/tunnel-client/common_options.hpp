@@ -28,6 +28,8 @@ void add_common(CLI::App& app, CommonOptions& common);
 void add_watching(CLI::App& app, WatchOptions& options);
 // LINK and --link-file.
 void add_link(CLI::App& app, LinkText& link);
+// --lanes, --renew-after and --renew-bytes.
+void add_lanes(CLI::App& app, ProxyOptions& proxy);
 // The proxy's address under `name`, --user and --user-file.
 void add_proxy(CLI::App& app, const std::string& name, ProxyOptions& proxy, ProxyText& text);
 

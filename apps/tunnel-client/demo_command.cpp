@@ -17,6 +17,7 @@ int demo_command(int argc, const char* const* argv) {
   DemoOptions options;
   ProxyText proxy_text;
   add_proxy(line.app(), "--listen", options.proxy, proxy_text);
+  add_lanes(line.app(), options.proxy);
   add_ready_file(line.app(), options.ready_file);
   line.add_log_options();
   if (const auto status = line.parse(argc, argv)) return *status;

@@ -21,6 +21,8 @@ struct Mode {
 constexpr Mode kModes[] = {
     {"socks5", "SOCKS5 and HTTP proxy whose connections leave through an exit peer",
      zks::app::socks5_command},
+    {"vpn", "the whole machine through an exit peer: a TUN device, routes, DNS, a kill switch",
+     zks::app::vpn_command},
     {"p2p-client", "a session with any front doors: proxy, -L and -R forwards", zks::app::p2p_client_command},
     {"exit-peer", "let the holders of your invites reach the internet from here",
      zks::app::exit_peer_command},

@@ -20,7 +20,12 @@
 #include "exit/policy.hpp"
 #include "frontdoor/credentials.hpp"
 #include "frontdoor/forward_spec.hpp"
+#include "host/plan.hpp"
 #include "link/access_link.hpp"
+
+namespace zks::vpn {
+struct Worker;
+}
 
 namespace zks::app {
 
@@ -53,7 +58,13 @@ struct ForwardOptions {
   std::vector<frontdoor::ForwardSpec> remote;
 };
 
-// socks5 and p2p-client: a session with any of these doors, at least one.
+// A front door for the whole machine.
+struct TunOptions {
+  host::Plan plan;
+  std::string user = "nobody";  // the worker's (vpn/supervisor.hpp)
+};
+
+// socks5, vpn and p2p-client: a session with any of these doors, at least one.
 struct Socks5Options {
   CommonOptions common;
   std::string mode = "socks5";  // the name that the user gave it
@@ -61,6 +72,8 @@ struct Socks5Options {
   link::AccessLink link;
   ProxyOptions proxy;
   ForwardOptions forwards;
+  std::optional<TunOptions> tun;
+  std::shared_ptr<vpn::Worker> worker;  // with `tun`, once this process is it
 };
 
 struct ExitPeerOptions {

@@ -123,12 +123,14 @@ std::optional<std::vector<std::string>> ProxyService::addresses() const {
     if (forward->address().empty()) return std::nullopt;
     out.push_back(forward->address());
   }
+  if (gate_) out.push_back(tun_name_);
   return out;
 }
 
 void ProxyService::start() {
   if (server_) server_->start();
   for (const LocalDoor& door : local_) std::visit([](const auto& forward) { forward->start(); }, door);
+  if (gate_) gate_->start();
   client_->start();
 }
 
@@ -144,7 +146,24 @@ ModeStatus ProxyService::status() const {
     out.front_doors.push_back(std::visit([](const auto& forward) { return door_status(*forward); }, door));
   }
   for (const auto& forward : remote_) out.front_doors.push_back(door_status(*forward));
+  if (gate_) {
+    const vpn::GateStatus gate = gate_->status();
+    out.front_doors.push_back({"tun", tun_name_, gate.connections});
+    out.tun = vpn::to_json(gate);
+    (*out.tun)["set_up"] = host_;
+  }
   return out;
+}
+
+void ProxyService::open_tun(vpn::Devices devices, const TunOptions& options, tunnel::Json host) {
+  vpn::GateOptions gate;
+  gate.dns_ipv4 = options.plan.dns_ipv4;
+  gate.dns_ipv6 = options.plan.dns_ipv6;
+  gate.mtu = options.plan.mtu;
+  gate.udp.mtu = options.plan.mtu;
+  gate_ = std::make_shared<vpn::Gate>(client_, std::move(devices), gate);
+  tun_name_ = options.plan.tun;
+  host_ = std::move(host);
 }
 
 void ProxyService::stop() {
@@ -162,6 +181,7 @@ boost::asio::awaitable<void> ProxyService::drain(std::shared_ptr<ProxyService> s
     const auto* forward = std::get_if<std::shared_ptr<frontdoor::LocalForward>>(&door);
     if (forward != nullptr) co_await (*forward)->stop(deadline);
   }
+  if (self->gate_) co_await self->gate_->stop(deadline);
   self->client_->stop();
 }
 

@@ -16,6 +16,7 @@
 #include "options.hpp"
 #include "tunnel/client.hpp"
 #include "tunnel/wake_watch.hpp"
+#include "vpn/gate.hpp"
 #include "watch_service.hpp"
 
 namespace zks::app {
@@ -36,6 +37,8 @@ class ProxyService : public std::enable_shared_from_this<ProxyService> {
                                                       std::function<void(const Result<>&)> on_answer,
                                                       tunnel::Client::Handlers handlers);
 
+  // Before start().
+  void open_tun(vpn::Devices devices, const TunOptions& options, tunnel::Json host);
   void start();
   // Lets streams finish, for 5 s, then ends the session; the client's on_stopped tells when that is done.
   void stop();
@@ -57,6 +60,9 @@ class ProxyService : public std::enable_shared_from_this<ProxyService> {
   std::shared_ptr<frontdoor::ProxyServer> server_;  // null: no proxy
   std::vector<LocalDoor> local_;                    // in the order in which they were given
   std::vector<std::shared_ptr<frontdoor::RemoteForward>> remote_;
+  std::shared_ptr<vpn::Gate> gate_;  // null: no TUN device
+  std::string tun_name_;
+  tunnel::Json host_;
   std::unique_ptr<exit::InterfaceWatch> network_;
   std::unique_ptr<tunnel::WakeWatch> sleep_;
   bool stopping_ = false;

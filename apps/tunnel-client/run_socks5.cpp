@@ -11,13 +11,15 @@
 #include "ops/ready_file.hpp"
 #include "ops/signals.hpp"
 #include "proxy_service.hpp"
+#include "vpn/parent_link.hpp"
+#include "vpn/supervisor.hpp"
 #include "watch_service.hpp"
 
 namespace zks::app {
 namespace {
 
 void log_doors(bool proxy, const std::vector<std::string>& addresses) {
-  if (!proxy) return log::info("session is up; forwards are ready");
+  if (!proxy) return log::info("session is up");
   log::info("SOCKS5 and HTTP proxy on {}; try: curl --socks5-hostname {} https://example.org/",
             addresses.front(), addresses.front());
 }
@@ -26,8 +28,9 @@ void log_doors(bool proxy, const std::vector<std::string>& addresses) {
 
 Result<> run_socks5(Socks5Options options) {
   boost::asio::io_context loop(1);
-  ops::ReadyFile ready(options.common.ready_file);
+  ops::ReadyFile ready(options.worker ? std::filesystem::path() : options.common.ready_file);
   Result<> result;
+  std::shared_ptr<vpn::ParentLink> parent;  // with a TUN device
   std::shared_ptr<ProxyService> service;
   bool up = false;
   bool was_ready = false;
@@ -38,6 +41,7 @@ Result<> run_socks5(Socks5Options options) {
     if (!addresses) return;
     was_ready = true;
     log_doors(options.proxy.wanted, *addresses);
+    if (parent) return parent->tell_up(*addresses);
     result = ready.write(::getpid(), *addresses);
     if (!result) loop.stop();
     ops::notify_ready("session is up");
@@ -57,14 +61,26 @@ Result<> run_socks5(Socks5Options options) {
     if (error && result) result = *error;
     loop.stop();
   };
+  if (options.worker) {
+    parent = std::make_shared<vpn::ParentLink>(loop.get_executor(), std::move(options.worker->parent),
+                                               [&] { loop.stop(); });
+    options.common.dial.outside = parent;
+    parent->start();
+  }
   auto created =
       ProxyService::create(loop.get_executor(), options.common, std::move(options.link), options.proxy,
                            std::move(options.forwards), on_answer, std::move(handlers));
   if (!created) return created.error();
   service = std::move(*created);
+  if (options.worker) {
+    service->open_tun(std::move(options.worker->devices), *options.tun, std::move(options.worker->host));
+  }
   const auto watch = WatchService::start(loop.get_executor(), options.mode, options.watch,
                                          options.common.state_dir, [&] { return service->status(); });
   if (!watch) return watch.error();
+  if (options.worker) {
+    if (auto dropped = vpn::drop_privileges(options.tun->user); !dropped) return dropped.error();
+  }
   const ops::Signals signals(loop.get_executor(), [&] {
     ops::notify_stopping();
     service->stop();

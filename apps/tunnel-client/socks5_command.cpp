@@ -3,12 +3,28 @@
 // The command lines of socks5 and p2p-client: the same doors, but socks5 always has a proxy.
 #include "commands.hpp"
 #include "common_options.hpp"
+#include "enter_tun.hpp"
 #include "link_source.hpp"
 #include "modes.hpp"
 #include "network_options.hpp"
+#include "tun_options.hpp"
 
 namespace zks::app {
 namespace {
+
+// p2p-client's --tun and what belongs to it.
+struct TunDoor {
+  TunOptions options;
+  TunText text;
+
+  void add(CLI::App& app) {
+    app.add_option("--tun", options.plan.tun,
+                   "send all that this machine sends through the tunnel, by a TUN device of this name; as "
+                   "root, see 'vpn --help' [off]")
+        ->type_name("NAME");
+    add_tun(app, options, text);
+  }
+};
 
 int read_and_run(ops::CommandLine& line, const char* mode, const char* listen_option, bool always_proxy,
                  int argc, const char* const* argv) {
@@ -18,6 +34,9 @@ int read_and_run(ops::CommandLine& line, const char* mode, const char* listen_op
   ProxyText proxy_text;
   add_link(line.app(), link_text);
   add_proxy(line.app(), listen_option, options.proxy, proxy_text);
+  add_lanes(line.app(), options.proxy);
+  TunDoor tun;
+  if (!always_proxy) tun.add(line.app());
   add_forwards(line.app(), options.forwards);
   add_common(line.app(), options.common);
   add_watching(line.app(), options.watch);
@@ -28,14 +47,20 @@ int read_and_run(ops::CommandLine& line, const char* mode, const char* listen_op
   if (auto done = finish_network(network, options.common); !done) return line.fail(done.error());
 
   options.proxy.wanted = always_proxy || line.app().get_option(listen_option)->count() > 0;
-  if (!options.proxy.wanted && options.forwards.local.empty() && options.forwards.remote.empty()) {
-    return line.fail(make_error(ErrorKind::kUsage, "nothing to do: give --socks, -L or -R"));
+  if (!tun.options.plan.tun.empty()) {
+    if (auto done = finish_tun(tun.text, tun.options); !done) return line.fail(done.error());
+    options.tun = std::move(tun.options);
+  }
+  const bool forwards = !options.forwards.local.empty() || !options.forwards.remote.empty();
+  if (!options.proxy.wanted && !forwards && !options.tun) {
+    return line.fail(make_error(ErrorKind::kUsage, "nothing to do: give --socks, --tun, -L or -R"));
   }
   const Result<> proxy = finish_proxy(proxy_text, options.proxy);
   if (!proxy) return line.fail(proxy.error());
   Result<link::AccessLink> link = find_link(link_text.argument, link_text.file);
   if (!link) return line.fail(link.error());
   options.link = std::move(*link);
+  if (options.tun) return run_with_tun(line, std::move(options));
   const Result<> ended = run_socks5(std::move(options));
   return ended ? 0 : line.fail(ended.error());
 }
@@ -60,7 +85,7 @@ int p2p_client_command(int argc, const char* const* argv) {
       "zks-tunnel-client p2p-client",
       "One session with an exit peer of your own and any of these front doors: a SOCKS5 and HTTP proxy "
       "(--socks), ports here that lead to one place behind the exit (-L), and ports at the exit that lead to "
-      "one place here (-R).",
+      "one place here (-R), or the whole machine (--tun).",
       "Example:\n"
       "  zks-tunnel-client p2p-client --link-file ~/home.link --socks 127.0.0.1:1080 \\\n"
       "    -L 5432:db.home.example:5432 -R 8080:127.0.0.1:3000\n"

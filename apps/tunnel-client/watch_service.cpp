@@ -89,6 +89,7 @@ std::string WatchService::Told::json() const {
            {"state", state_of(status)},
            {"metrics", metrics_address.empty() ? Json() : Json(metrics_address)},
            {"front_doors", to_json(status.front_doors)}};
+  if (status.tun) out["tun"] = *status.tun;
   if (status.client) out["client"] = tunnel::to_json(*status.client);
   if (status.exit) out["exit"] = exit::to_json(*status.exit);
   // Texts may come from elsewhere: what is no UTF-8 is replaced, not thrown at.

@@ -29,6 +29,7 @@ struct ModeStatus {
   std::optional<tunnel::ClientStatus> client;
   std::optional<exit::ExitStatus> exit;
   std::vector<FrontDoor> front_doors;
+  std::optional<tunnel::Json> tun;  // of a TUN device: what was set up, and what passed it
 };
 
 // The metrics of each: client_metrics.cpp, exit_metrics.cpp.

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#include "enter_tun.hpp"
+
+#include <cstdlib>
+
+#include <unistd.h>
+
+#include "base/log.hpp"
+#include "link/state_directory.hpp"
+#include "modes.hpp"
+#include "ops/notify.hpp"
+#include "ops/ready_file.hpp"
+#include "vpn/supervisor.hpp"
+#include "watch_service.hpp"
+
+namespace zks::app {
+namespace {
+
+// What may be connected to outside the tunnel: the link's relays, or the proxies on the way to them.
+std::set<vpn::Place> places_of(const Socks5Options& options) {
+  std::set<vpn::Place> out;
+  for (const RelayUrl& relay : options.link.relays) {
+    const carrier::UpstreamProxy* proxy =
+        options.common.dial.proxies ? options.common.dial.proxies->choose(relay) : nullptr;
+    out.insert(proxy != nullptr ? vpn::Place{proxy->host, proxy->port} : vpn::Place{relay.host, relay.port});
+  }
+  return out;
+}
+
+void remove_control_socket(const Socks5Options& options, pid_t worker) {
+  if (!options.watch.control.empty()) return;
+  const auto name = options.mode + "-" + std::to_string(worker) + ".sock";
+  for (const char* ending : {"", ".lock"}) {
+    std::error_code ignored;
+    std::filesystem::remove(control_directory(options.common.state_dir) / (name + ending), ignored);
+  }
+}
+
+}  // namespace
+
+std::string journal_file(const std::filesystem::path& state_dir) {
+  return state_dir / "vpn.journal";
+}
+
+int run_with_tun(const ops::CommandLine& line, Socks5Options options) {
+  if (::geteuid() != 0) {
+    return line.fail(make_error(ErrorKind::kUsage, "a TUN device, routes and a firewall take root: sudo"));
+  }
+  const auto state = link::StateDirectory::open(options.common.state_dir);
+  if (!state) return line.fail(state.error());
+  ops::ReadyFile ready(options.common.ready_file);
+  vpn::SupervisorOptions parent;
+  parent.plan = options.tun->plan;
+  parent.journal_file = journal_file(options.common.state_dir);
+  parent.places = places_of(options);
+  parent.on_up = [&](std::vector<std::string> lines) {
+    ops::notify_ready("session is up");
+    return ready.write(::getpid(), lines);
+  };
+  parent.on_stopping = [] { ops::notify_stopping(); };
+  parent.on_ended = [&](pid_t worker) { remove_control_socket(options, worker); };
+  auto part = vpn::supervise(std::move(parent));
+  if (!part) return line.fail(part.error());
+  if (!part->worker) return part->status;
+
+  ready.disown();
+  ::unsetenv("NOTIFY_SOCKET");  // systemd listens to the parent
+  options.worker = std::make_shared<vpn::Worker>(std::move(*part->worker));
+  const Result<> ended = run_socks5(std::move(options));
+  return ended ? 0 : line.fail(ended.error());
+}
+
+}  // namespace zks::app
