@@ -70,6 +70,8 @@ void Session::attach_lane(LaneOptions options, TimePoint now) {
   }
   for (auto& [id, stream] : streams_) {
     stream->lane = options.number;
+    // What was said behind an earlier HELLO, which was never answered, was lost with that lane.
+    stream->owe_open = stream->ours && stream->phase == StreamState::Phase::kOpening;
     queue_again(*stream);
   }
   place_flows();
