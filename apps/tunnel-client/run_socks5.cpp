@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.hpp"
+#include "carrier/tls_client.hpp"
 #include "modes.hpp"
 #include "ops/notify.hpp"
 #include "ops/ready_file.hpp"
@@ -65,6 +66,9 @@ Result<> run_socks5(Socks5Options options) {
     parent = std::make_shared<vpn::ParentLink>(loop.get_executor(), std::move(options.worker->parent),
                                                [&] { loop.stop(); });
     options.common.dial.outside = parent;
+    auto trust = carrier::TlsTrust::make(options.common.dial.ca_file, options.link.pin);
+    if (!trust) return trust.error();
+    options.common.dial.trust = *trust;
     parent->start();
   }
   auto created =

@@ -72,7 +72,7 @@ void add_tun(CLI::App& app, TunOptions& options, TunText& text) {
   ops::add_count(app, "--mtu", mtu, kMinMtu, kMaxMtu, "of the TUN device")->each([&plan](const std::string&) {
     plan.mtu = static_cast<unsigned>(mtu);
   });
-  app.add_option("--user", options.user, "who the process is that talks to the network")
+  app.add_option("--run-as", options.user, "who the process is that talks to the network")
       ->type_name("USER")
       ->default_str(options.user);
 }

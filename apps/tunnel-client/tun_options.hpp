@@ -19,7 +19,7 @@ struct TunText {
   std::string dns;
 };
 
-// --tun, --route, --exclude, --uid, --dns, --kill-switch, --mtu and --user.
+// --tun, --route, --exclude, --uid, --dns, --kill-switch, --mtu and --run-as.
 void add_tun(CLI::App& app, TunOptions& options, TunText& text);
 Result<> finish_tun(const TunText& text, TunOptions& options);
 

@@ -103,9 +103,12 @@ Task<CarrierPtr> upgrade(Stream stream, RelayUrl url, std::string target, DialOp
 
 Task<CarrierPtr> dial_tls(TcpStream tcp, RelayUrl url, std::string target, DialOptions options, Path path,
                           TimePoint deadline) {
-  auto trust = TlsTrust::make(options.ca_file, options.pin);
-  if (!trust) co_return trust.error();
-  const std::shared_ptr<TlsTrust> kept = *trust;
+  std::shared_ptr<TlsTrust> kept = options.trust;
+  if (!kept) {
+    auto trust = TlsTrust::make(options.ca_file, options.pin);
+    if (!trust) co_return trust.error();
+    kept = *trust;
+  }
   TlsStream stream(std::move(tcp), kept->context());
   const std::string name = options.sni.empty() ? url.host : options.sni;
   const Result<> prepared = kept->prepare(stream.native_handle(), name);

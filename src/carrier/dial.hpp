@@ -18,8 +18,12 @@
 
 namespace zks::carrier {
 
+class TlsTrust;
+
 struct DialOptions {
-  std::string ca_file;        // PEM; trusted instead of the system's roots when set
+  std::string ca_file;  // PEM; trusted instead of the system's roots when set
+  std::shared_ptr<TlsTrust>
+      trust;                  // made already, for a process that can't read files later; null: for each dial
   std::optional<Digest> pin;  // SHA-256 of the relay certificate's SPKI; replaces chain and name checks
   std::string sni;            // TLS server name to send and verify; the host when empty
   std::vector<std::pair<std::string, std::string>> headers;  // added to the upgrade request

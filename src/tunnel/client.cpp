@@ -152,6 +152,7 @@ void Client::attach(Fresh fresh) {
   session::HelloMode mode = up_ ? session::HelloMode::kJoin : session::HelloMode::kResume;
   if (!tunnel_) {
     session::Options session;
+    session.max_flows = kMaxClientFlows;
     session.role = session::Role::kClient;
     session.id = random_array<16>();
     tunnel_ = std::make_shared<Tunnel>(executor_, std::move(session), make_handlers());

@@ -26,6 +26,7 @@
 namespace zks::tunnel {
 
 inline constexpr std::size_t kMaxClientLanes = 8;
+inline constexpr std::size_t kMaxClientFlows = 4096;  // if the exit takes as many
 
 struct ClientOptions {
   link::AccessLink link;

@@ -128,8 +128,8 @@ Result<> drop_privileges(const std::string& user) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return failed("no_new_privs");
   if (::geteuid() == 0) {
     const passwd* who = ::getpwnam(user.c_str());
-    if (who == nullptr) return make_error(ErrorKind::kUsage, "--user: there is no user " + user);
-    if (who->pw_uid == 0) return make_error(ErrorKind::kUsage, "--user: not root");
+    if (who == nullptr) return make_error(ErrorKind::kUsage, "--run-as: there is no user " + user);
+    if (who->pw_uid == 0) return make_error(ErrorKind::kUsage, "--run-as: not root");
     if (::setgroups(0, nullptr) != 0) return failed("setgroups");
     if (::setresgid(who->pw_gid, who->pw_gid, who->pw_gid) != 0) return failed("setresgid");
     if (::setresuid(who->pw_uid, who->pw_uid, who->pw_uid) != 0) return failed("setresuid");

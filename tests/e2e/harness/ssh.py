@@ -34,7 +34,7 @@ def _make_key(path):
 
 
 class SshServer:
-    def __init__(self, directory):
+    def __init__(self, directory, host="127.0.0.1"):
         self.directory = directory / "ssh"
         self.directory.mkdir()
         _make_key(self.directory / "host_key")
@@ -45,7 +45,7 @@ class SshServer:
             PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
         self._children = []
         self._log = open(self.directory / "sshd.log", "ab")
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, 0))
         self.port = self._listener.getsockname()[1]
         self._thread = accept_in_background(self._listener, self._serve)
 

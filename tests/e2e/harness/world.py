@@ -11,6 +11,7 @@
 """
 import itertools
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -25,6 +26,7 @@ HOSTS = {
 }
 SITE = {4: "93.184.216.34", 6: "2a0a::34"}
 RELAY = {4: "198.51.100.10", 6: "2001:db8:2::10"}
+RELAY_NAME = "relay.example"  # where somebody serves DNS on the router
 RELAY_PORT = 8443
 TUN = "zks0"
 _numbers = itertools.count()
@@ -69,9 +71,10 @@ class World:
             self.sh(host, "ip", "route", "add", "default", "via", f"{net4}1")
             if not (bare and host == "exit"):
                 self.sh(host, "ip", "route", "add", "default", "via", f"{net6}1")
-        self.resolv_conf = Path("/etc/netns") / self.name("client") / "resolv.conf"
-        self.resolv_conf.parent.mkdir(parents=True)
-        self.resolv_conf.write_text("# the provider's\nnameserver 192.0.2.1\n")
+        for host in ("exit", "client"):
+            self.resolv_conf = Path("/etc/netns") / self.name(host) / "resolv.conf"
+            self.resolv_conf.parent.mkdir(parents=True)
+            self.resolv_conf.write_text(f"# the provider's\nnameserver {HOSTS[host][0]}1\n")
 
     def argv(self, host, *argv):
         return ["ip", "netns", "exec", self.name(host), *argv]
@@ -94,7 +97,7 @@ class World:
     def start_relay(self, *extra, certificate=None, name="relay"):
         transport = ["--tls-cert", certificate.cert, "--tls-key", certificate.key] if certificate else ["--plaintext"]
         return self.start("relay", name, RELAY_PROGRAM, "--listen", f"[::]:{RELAY_PORT}", "--name", RELAY[4],
-                          "--name", RELAY[6], *transport, "--join-rate", "0",
+                          "--name", RELAY[6], "--name", RELAY_NAME, *transport, "--join-rate", "0",
                           *extra, ready=True)
 
     def start_exit(self, *extra, relay_host=RELAY[4], ca_file=None, name="exit"):
@@ -126,9 +129,7 @@ class World:
             program.kill()
         for name in self.made:
             subprocess.run(["ip", "netns", "delete", name], check=True)
-        if hasattr(self, "resolv_conf"):
-            self.resolv_conf.unlink(missing_ok=True)
-            self.resolv_conf.parent.rmdir()
+            shutil.rmtree(Path("/etc/netns") / name, ignore_errors=True)
 
     def __enter__(self):
         return self
