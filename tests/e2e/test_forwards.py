@@ -248,7 +248,7 @@ def test_all_front_doors_from_a_config_file(new_chain, start_p2p, redis, web):
 def test_a_client_without_a_front_door_is_wrong_usage(tunnel):
     done = run(p2p_command(tunnel, name="idle"))
     assert done.returncode == 2
-    assert "give --socks, -L or -R" in done.stderr
+    assert "give --socks, --tun, -L or -R" in done.stderr
 
 
 @pytest.mark.parametrize("option", [("-L", "8080"), ("-L", "8080:/run/x"), ("-R", "/run/x:a:1"), ("-L", "1:::1:80"),
