@@ -5,7 +5,7 @@
 
 #include <unistd.h>
 
-#include "base/log.hpp"
+#include "carrier/reach.hpp"
 #include "link/state_directory.hpp"
 #include "modes.hpp"
 #include "ops/notify.hpp"
@@ -20,8 +20,7 @@ namespace {
 std::set<vpn::Place> places_of(const Socks5Options& options) {
   std::set<vpn::Place> out;
   for (const RelayUrl& relay : options.link.relays) {
-    const carrier::UpstreamProxy* proxy =
-        options.common.dial.proxies ? options.common.dial.proxies->choose(relay) : nullptr;
+    const carrier::UpstreamProxy* proxy = carrier::proxy_for(relay, options.common.dial);
     out.insert(proxy != nullptr ? vpn::Place{proxy->host, proxy->port} : vpn::Place{relay.host, relay.port});
   }
   return out;
