@@ -2,6 +2,9 @@
 #include "vpn/addresses.hpp"
 
 #include <algorithm>
+#include <array>
+#include <functional>
+#include <string_view>
 
 #include "tunnel/endpoints.hpp"
 
@@ -27,6 +30,14 @@ std::optional<packet::Endpoint> to_endpoint(const Destination& destination) {
 
 packet::Endpoint to_endpoint(const boost::asio::ip::tcp::endpoint& endpoint) {
   return *to_endpoint(tunnel::make_destination(endpoint));
+}
+
+std::size_t HashEndpoint::operator()(const packet::Endpoint& endpoint) const {
+  std::array<char, 16 + 2> bytes;
+  auto out = std::copy(endpoint.address.bytes.begin(), endpoint.address.bytes.end(), bytes.begin());
+  *out++ = static_cast<char>(endpoint.port >> 8);
+  *out++ = static_cast<char>(endpoint.port);
+  return std::hash<std::string_view>{}(std::string_view(bytes.data(), bytes.size()));
 }
 
 std::optional<packet::Unreachable> unreachable_for(ResetCode code) {

@@ -17,6 +17,10 @@ session::Destination to_destination(const packet::Endpoint& endpoint);
 std::optional<packet::Endpoint> to_endpoint(const session::Destination& destination);
 packet::Endpoint to_endpoint(const boost::asio::ip::tcp::endpoint& endpoint);
 
+struct HashEndpoint {
+  std::size_t operator()(const packet::Endpoint& endpoint) const;
+};
+
 // What a router says when the exit said this; nothing where RST is the answer, or none.
 std::optional<packet::Unreachable> unreachable_for(session::ResetCode code);
 

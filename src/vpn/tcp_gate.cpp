@@ -2,7 +2,6 @@
 #include "vpn/tcp_gate.hpp"
 
 #include <array>
-#include <string_view>
 
 #include <boost/asio/co_spawn.hpp>
 
@@ -27,14 +26,7 @@ struct TcpGate::Held {
 };
 
 std::size_t HashPair::operator()(const Pair& pair) const {
-  std::array<char, 2 * (16 + 2)> bytes;
-  auto out = bytes.begin();
-  for (const packet::Endpoint* end : {&pair.source, &pair.target}) {
-    out = std::copy(end->address.bytes.begin(), end->address.bytes.end(), out);
-    *out++ = static_cast<char>(end->port >> 8);
-    *out++ = static_cast<char>(end->port);
-  }
-  return std::hash<std::string_view>{}(std::string_view(bytes.data(), bytes.size()));
+  return HashEndpoint{}(pair.source) * 31 + HashEndpoint{}(pair.target);
 }
 
 TcpGate::TcpGate(std::shared_ptr<tunnel::StreamOpener> opener, Options options, Ways ways)

@@ -2,7 +2,6 @@
 #include "vpn/udp_gate.hpp"
 
 #include <array>
-#include <string_view>
 
 #include "base/bytes.hpp"
 #include "vpn/addresses.hpp"
@@ -14,14 +13,6 @@ constexpr std::uint16_t kDnsPort = 53;
 constexpr std::chrono::seconds kSweepEvery{1};
 
 }  // namespace
-
-std::size_t HashEndpoint::operator()(const packet::Endpoint& endpoint) const {
-  std::array<char, 16 + 2> bytes;
-  auto out = std::copy(endpoint.address.bytes.begin(), endpoint.address.bytes.end(), bytes.begin());
-  *out++ = static_cast<char>(endpoint.port >> 8);
-  *out++ = static_cast<char>(endpoint.port);
-  return std::hash<std::string_view>{}(std::string_view(bytes.data(), bytes.size()));
-}
 
 UdpGate::UdpGate(std::shared_ptr<tunnel::StreamOpener> opener, Options options,
                  std::function<void(ByteView)> to_host)

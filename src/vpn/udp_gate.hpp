@@ -19,12 +19,9 @@
 
 #include "packet/build.hpp"
 #include "tunnel/stream.hpp"
+#include "vpn/addresses.hpp"
 
 namespace zks::vpn {
-
-struct HashEndpoint {
-  std::size_t operator()(const packet::Endpoint& endpoint) const;
-};
 
 struct UdpCounters {
   std::uint64_t sent = 0;      // to the exit
