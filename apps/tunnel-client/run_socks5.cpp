@@ -32,6 +32,7 @@ Result<> run_socks5(Socks5Options options) {
   ops::ReadyFile ready(options.worker ? std::filesystem::path() : options.common.ready_file);
   Result<> result;
   std::shared_ptr<vpn::ParentLink> parent;  // with a TUN device
+  CommonOptions common = options.common;    // goes before the loop does, and what is on it with it
   std::shared_ptr<ProxyService> service;
   bool up = false;
   bool was_ready = false;
@@ -65,15 +66,14 @@ Result<> run_socks5(Socks5Options options) {
   if (options.worker) {
     parent = std::make_shared<vpn::ParentLink>(loop.get_executor(), std::move(options.worker->parent),
                                                [&] { loop.stop(); });
-    options.common.dial.outside = parent;
+    common.dial.outside = parent;
     auto trust = carrier::TlsTrust::make(options.common.dial.ca_file, options.link.pin);
     if (!trust) return trust.error();
-    options.common.dial.trust = *trust;
+    common.dial.trust = *trust;
     parent->start();
   }
-  auto created =
-      ProxyService::create(loop.get_executor(), options.common, std::move(options.link), options.proxy,
-                           std::move(options.forwards), on_answer, std::move(handlers));
+  auto created = ProxyService::create(loop.get_executor(), common, std::move(options.link), options.proxy,
+                                      std::move(options.forwards), on_answer, std::move(handlers));
   if (!created) return created.error();
   service = std::move(*created);
   if (options.worker) {
