@@ -373,8 +373,8 @@ def test_bind_interface(tmp_path, authority, programs):
             before = {name: ways.sent(name) for name in ("first", "second")}
             done = run([*ways.inside(ways.near), *anybody, CLIENT_PROGRAM, "check", "--link-file", link_file, "--state-dir",
                         tmp_path / "check-state", "--relay-ca", authority.ca_file, *options])
-            # A handshake and a session; neighbour discovery alone is far less.
-            used = {name for name in before if ways.sent(name) - before[name] > 2000}
+            # A handshake and a session are about 2,000; neighbour discovery alone is less than 200.
+            used = {name for name in before if ways.sent(name) - before[name] > 1000}
             return done.returncode, used, done.stdout
 
         assert check()[:2] == (0, {"first"})
