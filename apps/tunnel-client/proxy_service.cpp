@@ -147,10 +147,8 @@ ModeStatus ProxyService::status() const {
   }
   for (const auto& forward : remote_) out.front_doors.push_back(door_status(*forward));
   if (gate_) {
-    const vpn::GateStatus gate = gate_->status();
-    out.front_doors.push_back({"tun", tun_name_, gate.connections});
-    out.tun = vpn::to_json(gate);
-    (*out.tun)["set_up"] = host_;
+    out.tun = TunStatus{gate_->status(), host_};
+    out.front_doors.push_back({"tun", tun_name_, out.tun->gate.connections});
   }
   return out;
 }

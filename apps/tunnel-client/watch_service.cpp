@@ -33,6 +33,12 @@ std::string state_of(const ModeStatus& status) {
   return status.exit->registered_relays() > 0 ? "up" : "connecting";
 }
 
+Json to_json(const TunStatus& tun) {
+  Json out = vpn::to_json(tun.gate);
+  out["set_up"] = tun.set_up;
+  return out;
+}
+
 Json to_json(const std::vector<FrontDoor>& doors) {
   Json out = Json::array();
   for (const FrontDoor& door : doors) {
@@ -48,6 +54,7 @@ class ModeMetrics final : public prometheus::Collectable {
     const ModeStatus status = ask_();
     ops::Families out;
     if (status.client) add_metrics(out, *status.client);
+    if (status.tun) add_metrics(out, status.tun->gate);
     if (status.exit) add_metrics(out, *status.exit);
     if (!status.front_doors.empty()) {
       double connections = 0;
@@ -89,7 +96,7 @@ std::string WatchService::Told::json() const {
            {"state", state_of(status)},
            {"metrics", metrics_address.empty() ? Json() : Json(metrics_address)},
            {"front_doors", to_json(status.front_doors)}};
-  if (status.tun) out["tun"] = *status.tun;
+  if (status.tun) out["tun"] = to_json(*status.tun);
   if (status.client) out["client"] = tunnel::to_json(*status.client);
   if (status.exit) out["exit"] = exit::to_json(*status.exit);
   // Texts may come from elsewhere: what is no UTF-8 is replaced, not thrown at.

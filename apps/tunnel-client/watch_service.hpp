@@ -14,6 +14,7 @@
 #include "ops/metrics_server.hpp"
 #include "options.hpp"
 #include "tunnel/status.hpp"
+#include "vpn/gate_status.hpp"
 
 namespace zks::app {
 
@@ -24,16 +25,23 @@ struct FrontDoor {
   std::size_t connections = 0;  // UDP: who wrote lately
 };
 
+// A TUN device: what passed it, and what was set up on the machine for it (host/host.hpp).
+struct TunStatus {
+  vpn::GateStatus gate;
+  tunnel::Json set_up;
+};
+
 // Of one moment. A mode fills in what it has.
 struct ModeStatus {
   std::optional<tunnel::ClientStatus> client;
   std::optional<exit::ExitStatus> exit;
   std::vector<FrontDoor> front_doors;
-  std::optional<tunnel::Json> tun;  // of a TUN device: what was set up, and what passed it
+  std::optional<TunStatus> tun;
 };
 
-// The metrics of each: client_metrics.cpp, exit_metrics.cpp.
+// The metrics of each: client_metrics.cpp, tun_metrics.cpp, exit_metrics.cpp.
 void add_metrics(ops::Families& out, const tunnel::ClientStatus& status);
+void add_metrics(ops::Families& out, const vpn::GateStatus& status);
 void add_metrics(ops::Families& out, const exit::ExitStatus& status);
 
 // Executor: the one given. Lifetime: the mode's; after it nothing asks for the status any more.

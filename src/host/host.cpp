@@ -166,6 +166,8 @@ nlohmann::json Host::summary() const {
   return {{"tun", plan_.tun},
           {"ipv4", plan_.tun_ipv4.text()},
           {"ipv6", has_ipv6(plan_.tun) ? nlohmann::json(plan_.tun_ipv6.text()) : nlohmann::json()},
+          {"mtu", plan_.mtu},
+          {"dns", {plan_.dns_ipv4.text(), plan_.dns_ipv6.text()}},
           {"routes", texts(plan_.routes)},
           {"excludes", texts(plan_.excludes)},
           {"uids", uids},

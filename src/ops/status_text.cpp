@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "ops/status_text.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <vector>
@@ -223,6 +224,64 @@ void render_doors(std::string& out, const json& doors) {
   }
 }
 
+// The first few: there may be thousands.
+std::string listed(const json& values, const char* none, std::string (*show)(const json&)) {
+  constexpr std::size_t kShown = 8;
+  if (!values.is_array()) return "?";
+  std::string out;
+  for (std::size_t i = 0; i < std::min(values.size(), kShown); ++i) {
+    out += (i == 0 ? "" : ", ") + show(values[i]);
+  }
+  if (values.size() > kShown) out += " and " + std::to_string(values.size() - kShown) + " more";
+  return out.empty() ? none : out;
+}
+
+std::string uid_text(const json& range) {
+  const std::string first = count(range, "first");
+  return member(range, "first") == member(range, "last") ? first : first + "-" + count(range, "last");
+}
+
+std::string device_text(const json& set_up) {
+  const json& offloads = member(set_up, "offloads");
+  const bool tcp = member(offloads, "tcp") == true;
+  const bool udp = member(offloads, "udp") == true;
+  return text(set_up, "tun") + ", " + text(set_up, "ipv4") +
+         (member(set_up, "ipv6").is_string() ? ", " + text(set_up, "ipv6") : "") + ", MTU " +
+         count(set_up, "mtu") + ", segmentation offload for " +
+         (udp   ? "TCP and UDP"
+          : tcp ? "TCP"
+                : "nothing");
+}
+
+void set_up_lines(std::string& out, const json& set_up) {
+  if (!set_up.is_object()) return;
+  const auto show = [](const json& value) { return text(value); };
+  line(out, "device", device_text(set_up));
+  line(out, "routes", "in: " + listed(member(set_up, "routes"), "nothing", show));
+  line(out, "", "around: " + listed(member(set_up, "excludes"), "nothing", show));
+  line(out, "users", listed(member(set_up, "uids"), "everybody", uid_text));
+  const std::string how = text(set_up, "name_service");
+  line(out, "names",
+       how == "unchanged" ? "left alone" : "at " + listed(member(set_up, "dns"), "?", show) + ", by " + how);
+  line(out, "kill switch", member(set_up, "kill_switch") == true ? "on" : "off");
+}
+
+void render_tun(std::string& out, const json& tun) {
+  set_up_lines(out, member(tun, "set_up"));
+  line(out, "tcp",
+       count(tun, "connections") + " open, " + count(tun, "opened") + " opened and " + count(tun, "refused") +
+           " refused since the start");
+  line(out, "udp",
+       count(tun, "flows") + " flows; " + count(tun, "datagrams_sent") + " sent, " +
+           count(tun, "datagrams_received") + " received");
+  line(out, "pings",
+       count(tun, "pings") + ", " + count(tun, "pings_answered") + " answered; " + count(tun, "dns_queries") +
+           " name queries; " + count(tun, "unreachable") + " packets answered as unreachable");
+  line(out, "dropped", reasons(member(tun, "dropped")));
+  const json& malformed = member(tun, "malformed");
+  if (malformed.is_object() && !malformed.empty()) line(out, "malformed", reasons(malformed));
+}
+
 }  // namespace
 
 std::string duration_text(double seconds) {
@@ -255,6 +314,7 @@ std::string render_status(const json& status) {
   render_doors(out, member(status, "front_doors"));
   if (member(status, "metrics").is_string())
     line(out, "metrics", "http://" + text(status, "metrics") + "/metrics");
+  if (member(status, "tun").is_object()) render_tun(out, member(status, "tun"));
   if (member(status, "client").is_object()) render_client(out, member(status, "client"));
   if (member(status, "exit").is_object()) render_exit(out, member(status, "exit"));
   return out;

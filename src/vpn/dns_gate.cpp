@@ -17,8 +17,8 @@ DnsGate::DnsGate(std::shared_ptr<tunnel::StreamOpener> opener, Send send)
     : opener_(std::move(opener)), send_(std::move(send)) {}
 
 void DnsGate::take(const packet::Endpoint& client, const packet::Endpoint& server, ByteView query) {
-  if (stopped_ || asking_ >= kMaxQueries || query.size() > session::kMaxDnsQuery) return;
-  if (!read_dns_query(query)) return;
+  const bool room = !stopped_ && asking_ < kMaxQueries && query.size() <= session::kMaxDnsQuery;
+  if (!room || !read_dns_query(query)) return (void)++counters_.dropped;
   asio::co_spawn(opener_->executor(),
                  answer(shared_from_this(), client, server, Bytes(query.begin(), query.end())),
                  carrier::RethrowFailure{});
@@ -26,7 +26,7 @@ void DnsGate::take(const packet::Endpoint& client, const packet::Endpoint& serve
 
 asio::awaitable<Bytes> DnsGate::ask(Bytes query) {
   ++asking_;
-  ++queries_;
+  ++counters_.asked;
   auto answer = co_await opener_->resolve(query);
   --asking_;
   if (answer) co_return std::move(*answer);

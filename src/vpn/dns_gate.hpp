@@ -15,6 +15,7 @@
 #include "frontdoor/crowd.hpp"
 #include "packet/build.hpp"
 #include "tunnel/stream.hpp"
+#include "vpn/gate_status.hpp"
 
 namespace zks::vpn {
 
@@ -33,7 +34,7 @@ class DnsGate : public std::enable_shared_from_this<DnsGate> {
   void serve(std::shared_ptr<frontdoor::Connection> connection);
   void stop();
 
-  std::uint64_t queries() const { return queries_; }
+  const DnsCounters& counters() const { return counters_; }
 
  private:
   static asio::awaitable<void> answer(std::shared_ptr<DnsGate> self, packet::Endpoint client,
@@ -46,7 +47,7 @@ class DnsGate : public std::enable_shared_from_this<DnsGate> {
   Send send_;
   frontdoor::Crowd connections_{kMaxConnections};
   std::size_t asking_ = 0;
-  std::uint64_t queries_ = 0;
+  DnsCounters counters_;
   bool stopped_ = false;
 };
 

@@ -12,14 +12,9 @@
 
 #include "packet/build.hpp"
 #include "tunnel/stream.hpp"
+#include "vpn/gate_status.hpp"
 
 namespace zks::vpn {
-
-struct EchoCounters {
-  std::uint64_t asked = 0;
-  std::uint64_t answered = 0;
-  std::uint64_t dropped = 0;  // no session, an exit that does not ping, or too many
-};
 
 class EchoGate : public std::enable_shared_from_this<EchoGate> {
  public:

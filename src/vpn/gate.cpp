@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "vpn/gate.hpp"
 
-#include <numeric>
-
 #include "base/log.hpp"
 #include "packet/udp_segments.hpp"
 #include "vpn/addresses.hpp"
@@ -84,8 +82,8 @@ void Gate::on_fragment(const packet::Packet& packet) {
   const auto parsed = packet::parse(*whole);
   if (!parsed) return drop(parsed.error());
   if (parsed->protocol != packet::kTcp) return on_packet({}, {}, *parsed);
-  Bytes frame(packet::kVirtioHeader + whole->size());
-  std::copy(whole->begin(), whole->end(), frame.begin() + packet::kVirtioHeader);
+  Bytes frame(packet::kVirtioHeader);
+  frame.insert(frame.end(), whole->begin(), whole->end());
   on_packet(frame, {}, *parsed);
 }
 
@@ -182,28 +180,12 @@ GateStatus Gate::status() const {
   out.tcp = tcp_->counters();
   out.udp = udp_.counters();
   out.echo = echo_->counters();
-  out.dns_queries = dns_->queries();
+  out.dns = dns_->counters();
+  out.fragments = reassembler_.counters();
+  out.malformed = malformed_;
   out.unreachable = unreachable_;
-  out.malformed = std::accumulate(malformed_.begin(), malformed_.end(), std::uint64_t{0});
   out.lost = host_.lost() + kernel_.lost();
   return out;
-}
-
-nlohmann::json to_json(const GateStatus& status) {
-  return {{"connections", status.connections},
-          {"flows", status.flows},
-          {"opened", status.tcp.opened},
-          {"refused", status.tcp.refused},
-          {"dropped_syns", status.tcp.dropped},
-          {"datagrams_sent", status.udp.sent},
-          {"datagrams_received", status.udp.received},
-          {"datagrams_dropped", status.udp.dropped},
-          {"pings", status.echo.asked},
-          {"pings_answered", status.echo.answered},
-          {"dns_queries", status.dns_queries},
-          {"unreachable", status.unreachable},
-          {"malformed", status.malformed},
-          {"lost", status.lost}};
 }
 
 }  // namespace zks::vpn

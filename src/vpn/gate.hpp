@@ -11,12 +11,11 @@
 #include <array>
 #include <memory>
 
-#include <nlohmann/json.hpp>
-
 #include "packet/reassembly.hpp"
 #include "vpn/device_port.hpp"
 #include "vpn/dns_gate.hpp"
 #include "vpn/echo_gate.hpp"
+#include "vpn/gate_status.hpp"
 #include "vpn/private_namespace.hpp"
 #include "vpn/tcp_gate.hpp"
 #include "vpn/udp_gate.hpp"
@@ -30,20 +29,6 @@ struct GateOptions {
   TcpGate::Options tcp;
   UdpGate::Options udp;
 };
-
-struct GateStatus {
-  std::size_t connections = 0;
-  std::size_t flows = 0;
-  TcpCounters tcp;
-  UdpCounters udp;
-  EchoCounters echo;
-  std::uint64_t dns_queries = 0;
-  std::uint64_t unreachable = 0;  // answered so: no protocol of ours, or no IPv6 at the exit
-  std::uint64_t malformed = 0;
-  std::uint64_t lost = 0;  // packets for which a device had no room
-};
-
-nlohmann::json to_json(const GateStatus& status);
 
 // What the packets come from and go to.
 struct Devices {
@@ -82,7 +67,7 @@ class Gate : public std::enable_shared_from_this<Gate> {
   std::shared_ptr<EchoGate> echo_;
   std::array<std::shared_ptr<tunnel::AcceptLoop>, 2> listeners_;
   packet::Reassembler reassembler_;
-  std::array<std::uint64_t, packet::kMalformedReasons> malformed_{};
+  MalformedCounters malformed_{};
   std::uint64_t unreachable_ = 0;
   std::uint32_t next_id_ = 0;
   Bytes frame_;   // what to_host() writes: the header of zeros, and a packet

@@ -273,7 +273,10 @@ Result<Part> supervise(SupervisorOptions options) {
     return why;
   }
   if (pid == 0) {
-    Worker worker{{std::move(tun->fd), std::move(*inner)}, std::move(theirs), host->summary()};
+    nlohmann::json set_up = host->summary();
+    set_up.erase("allowed_endpoints");  // of this moment, and the parent's to know
+    set_up["offloads"] = {{"tcp", tun->segments}, {"udp", tun->datagrams}};
+    Worker worker{{std::move(tun->fd), std::move(*inner)}, std::move(theirs), std::move(set_up)};
     return Part{std::move(worker), 0};
   }
   theirs = Fd();

@@ -38,7 +38,7 @@ struct SupervisorOptions {
 struct Worker {
   Devices devices;
   Fd parent;            // for ParentLink
-  nlohmann::json host;  // Host::summary(), for `status`
+  nlohmann::json host;  // what was set up, for `status`
 };
 
 // One of both, each in its process.

@@ -19,6 +19,7 @@
 #include "packet/build.hpp"
 #include "packet/transport.hpp"
 #include "tunnel/accept_loop.hpp"
+#include "vpn/gate_status.hpp"
 
 namespace zks::vpn {
 
@@ -32,12 +33,6 @@ struct Pair {
 };
 struct HashPair {
   std::size_t operator()(const Pair& pair) const;
-};
-
-struct TcpCounters {
-  std::uint64_t opened = 0;
-  std::uint64_t refused = 0;  // by the exit, or on its side
-  std::uint64_t dropped = 0;  // SYNs for which there was no room
 };
 
 class TcpGate : public std::enable_shared_from_this<TcpGate> {

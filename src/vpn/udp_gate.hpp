@@ -20,14 +20,9 @@
 #include "packet/build.hpp"
 #include "tunnel/stream.hpp"
 #include "vpn/addresses.hpp"
+#include "vpn/gate_status.hpp"
 
 namespace zks::vpn {
-
-struct UdpCounters {
-  std::uint64_t sent = 0;      // to the exit
-  std::uint64_t received = 0;  // from there
-  std::uint64_t dropped = 0;   // no session, or too much in it
-};
 
 class UdpGate {
  public:

@@ -8,6 +8,7 @@ import sys
 import pytest
 from harness import namespace
 from harness.process import CLIENT_PROGRAM, wait_until
+from harness.watching import METRICS, Metrics, metrics_text
 from harness.world import SITE, TUN, World
 
 pytestmark = [
@@ -41,7 +42,7 @@ def world(tmp_path_factory):
         world.exit = world.start_exit("--resolver", f"{SITE[4]}:53", "--max-flows", "4096")
         for port in PORTS:
             wait_until(lambda: world.run("exit", "curl", "-s", f"http://{SITE[4]}:{port}/small").returncode == 0, 20, port)
-        world.vpn = world.start_vpn(world.exit.link)
+        world.vpn = world.start_vpn(world.exit.link, *METRICS)
         yield world
         assert world.stop(world.vpn) == 0
 
@@ -132,7 +133,43 @@ def test_status_shows_what_is_set_up(world):
     answer = world.run("client", CLIENT_PROGRAM, "status", "--json", "--state-dir", world.directory / "vpn-state")
     status = json.loads(answer.stdout)
     assert status["mode"] == "vpn" and status["state"] == "up"
-    assert status["tun"]["opened"] > 0 and status["tun"]["set_up"]["tun"] == TUN
+    set_up = status["tun"]["set_up"]
+    assert set_up["tun"] == TUN and set_up["mtu"] == 1500 and set_up["kill_switch"] is True
+    assert set_up["routes"] == ["0.0.0.0/0", "::/0"] and set_up["uids"] == []
+    assert set_up["name_service"] == "/etc/resolv.conf"
+    assert set_up["offloads"]["tcp"] is True
+    text = world.run("client", CLIENT_PROGRAM, "status", "--state-dir", world.directory / "vpn-state").stdout
+    for line in (f"device       {TUN}, 198.18.0.1, 2001:2::1, MTU 1500, segmentation offload for TCP",
+                 "routes       in: 0.0.0.0/0, ::/0", "users        everybody",
+                 "names        at 198.18.0.2, 2001:2::2, by /etc/resolv.conf", "kill switch  on"):
+        assert f"\n{line}" in text, text
+
+
+def test_metrics_count_what_passes_the_device(world):
+    def scrape():
+        with namespace.entered(world.name("client")):
+            return Metrics(metrics_text(world.vpn))
+
+    before = scrape()
+    assert world.run("client", "curl", "-sS", "-m", "20", url(4, "small")).returncode == 0
+    assert world.run("client", "curl", "-s", "-m", "20", f"http://{SITE[4]}:81/").returncode == 7
+    assert world.run("client", "dig", "+short", "+time=5", "+tries=1", NAME).returncode == 0
+    assert world.run("client", "dig", "+short", "+time=5", "+tries=1", f"@{SITE[4]}", NAME).returncode == 0
+    assert world.run("client", "ping", "-c", "1", "-W", "5", SITE[4]).returncode == 0
+    assert world.run("client", "ping", "-c", "1", "-W", "5", SITE[6]).returncode == 0
+    after = scrape()
+
+    def more(name, **labels):
+        return after.of(name, **labels) - before.of(name, **labels)
+
+    assert more("zks_client_tun_connections_total", answer="opened") == 1
+    assert more("zks_client_tun_connections_total", answer="refused") == 1
+    assert more("zks_client_tun_dns_queries_total") == 1
+    for direction in ("sent", "received"):
+        assert more("zks_client_tun_datagrams_total", direction=direction) == 1
+        assert more("zks_client_tun_pings_total", direction=direction) == 2
+    assert more("zks_client_tun_dropped_total", reason="malformed") == 0
+    assert after["zks_client_tun_open_flows"] >= 1
 
 
 def test_the_worker_has_no_rights(world):

@@ -88,11 +88,50 @@ TEST(StatusTextTest, AnExit) {
           "alice   2026-11-24T20:11:05Z  away   -    2        5       1 B   2 B       2.0 KiB of 4.0 KiB\n"));
 }
 
+TEST(StatusTextTest, ATunDevice) {
+  json status = client_status();
+  status["mode"] = "vpn";
+  status["front_doors"] = json::parse(R"([{"kind":"tun","address":"zks0","connections":3}])");
+  status["tun"] = json::parse(R"({"connections":3,"flows":2,"opened":40,"refused":1,"datagrams_sent":7,
+    "datagrams_received":6,"pings":5,"pings_answered":4,"dns_queries":9,"unreachable":8,
+    "dropped":{"malformed":2,"device_full":0},"malformed":{"wrong UDP checksum":2},
+    "set_up":{"tun":"zks0","ipv4":"198.18.0.1","ipv6":"2001:2::1","mtu":1500,"offloads":{"tcp":true,"udp":true},
+      "routes":["0.0.0.0/0","::/0"],"excludes":["10.0.0.0/8"],"uids":[{"first":1000,"last":1000},{"first":2,"last":9}],
+      "dns":["198.18.0.2","2001:2::2"],"name_service":"/etc/resolv.conf","kill_switch":true}})");
+  EXPECT_THAT(render_status(status), HasSubstr(R"(tun          zks0, 3 connections
+metrics      http://127.0.0.1:9464/metrics
+device       zks0, 198.18.0.1, 2001:2::1, MTU 1500, segmentation offload for TCP and UDP
+routes       in: 0.0.0.0/0, ::/0
+             around: 10.0.0.0/8
+users        1000, 2-9
+names        at 198.18.0.2, 2001:2::2, by /etc/resolv.conf
+kill switch  on
+tcp          3 open, 40 opened and 1 refused since the start
+udp          2 flows; 7 sent, 6 received
+pings        5, 4 answered; 9 name queries; 8 packets answered as unreachable
+dropped      device_full 0, malformed 2
+malformed    wrong UDP checksum 2
+state        up for)"));
+  json& set_up = status["tun"]["set_up"];
+  set_up["ipv6"] = nullptr;
+  set_up["uids"] = set_up["excludes"] = json::array();
+  set_up["name_service"] = "unchanged";
+  set_up["kill_switch"] = false;
+  set_up["offloads"]["tcp"] = set_up["offloads"]["udp"] = false;
+  set_up["routes"] = std::vector<std::string>(4096, "192.0.2.0/24");
+  const std::string text = render_status(status);
+  EXPECT_THAT(text, HasSubstr("zks0, 198.18.0.1, MTU 1500, segmentation offload for nothing\n"));
+  EXPECT_THAT(text, HasSubstr("192.0.2.0/24 and 4088 more\n             around: nothing\n"));
+  EXPECT_THAT(text, HasSubstr("users        everybody\nnames        left alone\nkill switch  off\n"));
+}
+
 // A program of another version, or one that lies: nothing is thrown, nothing reaches the terminal as a
 // control.
 TEST(StatusTextTest, WhatIsMissingOrOddIsShownAsSuch) {
   EXPECT_THAT(render_status(json::object()), HasSubstr("process ?"));
-  EXPECT_NO_THROW(render_status(json::parse(R"({"client":{},"exit":{}})")));
+  EXPECT_NO_THROW(render_status(json::parse(R"({"client":{},"exit":{},"tun":{}})")));
+  EXPECT_NO_THROW(render_status(json::parse(
+      R"({"tun":{"set_up":{"routes":[1,{}],"uids":["a",[]],"offloads":7,"dns":"x"},"dropped":[],"malformed":{"\u001b":"x"}}})")));
   EXPECT_NO_THROW(render_status(json::parse(
       R"({"client":{"session":{"lanes":7},"counters":[]},"exit":{"relays":[1],"sessions":{"a":1},"counters":""}})")));
   json odd = client_status();
