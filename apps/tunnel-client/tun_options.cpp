@@ -67,11 +67,8 @@ void add_tun(CLI::App& app, TunOptions& options, TunText& text) {
       "--kill-switch,!--no-kill-switch", plan.kill_switch,
       "let nothing leave but through the tunnel, also while it is down and after a crash, until this "
       "program is told to end [on]");
-  static std::size_t mtu = 0;
-  mtu = plan.mtu;
-  ops::add_count(app, "--mtu", mtu, kMinMtu, kMaxMtu, "of the TUN device")->each([&plan](const std::string&) {
-    plan.mtu = static_cast<unsigned>(mtu);
-  });
+  text.mtu = plan.mtu;
+  ops::add_count(app, "--mtu", text.mtu, kMinMtu, kMaxMtu, "of the TUN device");
   app.add_option("--run-as", options.user, "who the process is that talks to the network")
       ->type_name("USER")
       ->default_str(options.user);
@@ -92,6 +89,7 @@ Result<> finish_tun(const TunText& text, TunOptions& options) {
     if (!range) return range.error();
     plan.uids.push_back(*range);
   }
+  plan.mtu = static_cast<unsigned>(text.mtu);
   plan.dns = text.dns != "none";
   if (plan.dns && !text.dns.empty()) {
     const auto address = parse_ip_address(text.dns);

@@ -17,6 +17,7 @@ struct TunText {
   std::vector<std::string> excludes;
   std::vector<std::string> uids;
   std::string dns;
+  std::size_t mtu = 0;
 };
 
 // --tun, --route, --exclude, --uid, --dns, --kill-switch, --mtu and --run-as.
