@@ -50,6 +50,7 @@ int run_with_tun(const ops::CommandLine& line, Socks5Options options) {
   ops::ReadyFile ready(options.common.ready_file);
   vpn::SupervisorOptions parent;
   parent.plan = options.tun->plan;
+  parent.offloads = options.tun->offloads;
   parent.journal_file = journal_file(options.common.state_dir);
   parent.places = places_of(options);
   parent.on_up = [&](std::vector<std::string> lines) {

@@ -62,6 +62,8 @@ struct ForwardOptions {
 struct TunOptions {
   host::Plan plan;
   std::string user = "nobody";  // the worker's (vpn/supervisor.hpp)
+  bool offloads = true;
+  std::chrono::seconds flow_timeout{120};
 };
 
 // socks5, vpn and p2p-client: a session with any of these doors, at least one.

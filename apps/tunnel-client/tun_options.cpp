@@ -69,6 +69,14 @@ void add_tun(CLI::App& app, TunOptions& options, TunText& text) {
       "program is told to end [on]");
   text.mtu = plan.mtu;
   ops::add_count(app, "--mtu", text.mtu, kMinMtu, kMaxMtu, "of the TUN device");
+  app.add_flag(
+      "--offloads,!--no-offloads", options.offloads,
+      "let the kernel hand over TCP and UDP in packets of up to 64 KiB, larger than the MTU, where it "
+      "can; off is for kernels that do it wrong, and slower unless --mtu is raised [on]");
+  ops::add_duration(
+      app, "--flow-timeout", options.flow_timeout,
+      "how long a UDP port of a program is kept at the exit without a datagram; ten seconds, if that is "
+      "less, where it only wrote to port 53");
   app.add_option("--run-as", options.user, "who the process is that talks to the network")
       ->type_name("USER")
       ->default_str(options.user);

@@ -111,10 +111,10 @@ Result<Fd> listen_ipv6() {
   return listen_at(address, AF_INET6);
 }
 
-Result<PrivateNamespace> make_here(unsigned mtu) {
+Result<PrivateNamespace> make_here(unsigned mtu, bool offloads) {
   if (::unshare(CLONE_NEWNET) != 0) return failed("a network namespace (run this as root)");
   PrivateNamespace out;
-  auto device = open_tun(kDevice);
+  auto device = open_tun(kDevice, offloads);
   if (!device) return device.error();
   out.device = std::move(*device);
   set_sysctl(std::string("ipv6/conf/") + kDevice + "/addr_gen_mode", "1");  // none of its own
@@ -134,8 +134,8 @@ Result<PrivateNamespace> make_here(unsigned mtu) {
   return out;
 }
 
-[[noreturn]] void child(int socket, unsigned mtu) {
-  auto made = make_here(mtu);
+[[noreturn]] void child(int socket, unsigned mtu, bool offloads) {
+  auto made = make_here(mtu, offloads);
   if (made) {
     const TunDevice& device = made->device;
     (void)send_message(socket, {{"segments", device.segments}, {"datagrams", device.datagrams}},
@@ -160,14 +160,14 @@ Result<Message> next_message(int socket) {
 
 }  // namespace
 
-Result<PrivateNamespace> make_private_namespace(unsigned mtu) {
+Result<PrivateNamespace> make_private_namespace(unsigned mtu, bool offloads) {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) return failed("socketpair");
   Fd ours(ends[0]);
   Fd theirs(ends[1]);
   const pid_t pid = ::fork();
   if (pid < 0) return failed("fork");
-  if (pid == 0) child(theirs.get(), mtu);
+  if (pid == 0) child(theirs.get(), mtu, offloads);
   theirs = Fd();
   while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
   }

@@ -20,6 +20,6 @@ struct PrivateNamespace {
 
 // Made by a child process, which hands the descriptors over and ends; they keep the namespace. To be called
 // before this process has threads. kUsage, saying what to do, when the kernel lacks something.
-Result<PrivateNamespace> make_private_namespace(unsigned mtu);
+Result<PrivateNamespace> make_private_namespace(unsigned mtu, bool offloads);
 
 }  // namespace zks::vpn

@@ -51,10 +51,10 @@ Result<Fd> lock(const std::string& journal_file) {
 
 // One that was killed a moment ago may still have the device: the kernel takes it away when both processes
 // are through.
-Result<TunDevice> open_free_tun(const std::string& name) {
+Result<TunDevice> open_free_tun(const std::string& name, bool offloads) {
   const auto deadline = std::chrono::steady_clock::now() + kDevicePatience;
   for (;;) {
-    auto tun = open_tun(name);
+    auto tun = open_tun(name, offloads);
     if (tun || tun.error().detail != EBUSY || std::chrono::steady_clock::now() > deadline) return tun;
     std::this_thread::sleep_for(kDevicePause);
   }
@@ -253,10 +253,10 @@ Result<> Parent::allow() {
 Result<Part> supervise(SupervisorOptions options) {
   auto locked = lock(options.journal_file);
   if (!locked) return locked.error();
-  auto tun = open_free_tun(options.plan.tun);
+  auto tun = open_free_tun(options.plan.tun, options.offloads);
   if (!tun) return tun.error();
   options.plan.tun = tun->name;
-  auto inner = make_private_namespace(options.plan.mtu);
+  auto inner = make_private_namespace(options.plan.mtu, options.offloads);
   if (!inner) return inner.error();
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0) {

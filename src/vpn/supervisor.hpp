@@ -26,6 +26,7 @@ struct Place {
 
 struct SupervisorOptions {
   host::Plan plan;
+  bool offloads = true;  // segmentation and checksums left to who takes a packet from a TUN device
   std::string journal_file;
   std::set<Place> places;  // relays, or the proxies that they are reached by
   // In the parent. The session is up for the first time; the lines are the worker's for the ready file.

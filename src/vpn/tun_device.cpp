@@ -34,7 +34,7 @@ Error failed(const std::string& what, int number) {
 
 }  // namespace
 
-Result<TunDevice> open_tun(const std::string& name) {
+Result<TunDevice> open_tun(const std::string& name, bool offloads) {
   if (name.empty() || name.size() >= IFNAMSIZ || name.find('/') != std::string::npos) {
     return make_error(ErrorKind::kUsage, "not a name for a network device: " + name);
   }
@@ -49,8 +49,8 @@ Result<TunDevice> open_tun(const std::string& name) {
   if (::ioctl(out.fd.get(), TUNSETVNETHDRSZ, &header_bytes) != 0) return failed(out.name, errno);
   // The most first; what the kernel does not know, it refuses as a whole.
   constexpr unsigned kTcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
-  out.datagrams = ::ioctl(out.fd.get(), TUNSETOFFLOAD, kTcp | kUso4 | kUso6) == 0;
-  out.segments = out.datagrams || ::ioctl(out.fd.get(), TUNSETOFFLOAD, kTcp) == 0;
+  out.datagrams = offloads && ::ioctl(out.fd.get(), TUNSETOFFLOAD, kTcp | kUso4 | kUso6) == 0;
+  out.segments = offloads && (out.datagrams || ::ioctl(out.fd.get(), TUNSETOFFLOAD, kTcp) == 0);
   if (!out.segments && ::ioctl(out.fd.get(), TUNSETOFFLOAD, 0) != 0) return failed(out.name, errno);
   return out;
 }

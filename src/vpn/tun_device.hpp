@@ -22,7 +22,8 @@ struct TunDevice {
 };
 
 // In the calling thread's network namespace. `name` may be a pattern, "zks%d". kUsage, saying what to do: not
-// allowed, no such device here, the name is taken or none. The device is down and has no address yet.
-Result<TunDevice> open_tun(const std::string& name);
+// allowed, no such device here, the name is taken or none. The device is down and has no address yet. Without
+// `offloads` every packet comes whole, at most as long as the MTU.
+Result<TunDevice> open_tun(const std::string& name, bool offloads);
 
 }  // namespace zks::vpn
