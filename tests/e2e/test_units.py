@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""The systemd units, as far as systemd itself can judge them without running them; and vpn's system calls against the
+filter of its unit."""
+import os
+import re
+import shutil
+import signal
+import sys
+
+import pytest
+from harness import namespace
+from harness.process import BUILD, run, wait_until
+from harness.world import SITE, World
+
+PACKAGING = os.path.join(os.path.dirname(__file__), "..", "..", "packaging")
+# What `systemd-analyze security` may say at most, in tenths: 0 has no rights, 100 has all.
+EXPOSURE = {"zks-vpn": 40, "zks-exit-peer": 15, "zks-tunnel-relay": 20}
+
+pytestmark = pytest.mark.native_relay("no relay takes part, or one in a namespace")
+systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="takes systemd-analyze")
+
+
+def unit_text(name):
+    with open(os.path.join(PACKAGING, f"{name}.service.in")) as source:
+        return source.read().replace("@bindir@", str(BUILD)).replace("@docdir@", "/usr/share/doc/zks_vpn")
+
+
+@systemd
+@pytest.mark.parametrize("name", EXPOSURE)
+def test_systemd_finds_no_fault(tmp_path, name):
+    path = tmp_path / f"{name}.service"
+    path.write_text(unit_text(name))
+    found = run(["systemd-analyze", "verify", path])
+    assert found.returncode == 0 and found.stdout + found.stderr == ""
+    found = run(["systemd-analyze", "security", "--no-pager", "--offline=true", f"--threshold={EXPOSURE[name]}", path])
+    assert found.returncode == 0, found.stdout
+
+
+def allowed_calls(unit):
+    """The names that the unit's SystemCallFilter= lets through, groups resolved by systemd."""
+    groups = re.findall(r"^SystemCallFilter=(.*)$", unit, re.M)
+    assert groups and not any(group.startswith("~") for group in groups), "only lists of what is allowed are understood here"
+    names, waiting = set(), " ".join(groups).split()
+    while waiting:
+        word = waiting.pop()
+        if not word.startswith("@"):
+            names.add(word)
+            continue
+        lines = run(["systemd-analyze", "syscall-filter", word]).stdout.splitlines()[1:]
+        waiting += [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+    return names
+
+
+@systemd
+@pytest.mark.skipif(not shutil.which("strace"), reason="takes strace")
+@pytest.mark.skipif(not namespace.possible(), reason="takes root, for network namespaces")
+def test_vpn_stays_within_its_filter(tmp_path):
+    with World(tmp_path) as world:
+        (tmp_path / "small").write_text("from the site\n")
+        world.start("site", "web", sys.executable, "-m", "http.server", "--bind", "::", "--directory", tmp_path, "80")
+        world.start_relay()
+        link = world.start_exit().link
+        trace, ready = tmp_path / "trace", tmp_path / "vpn.ready"
+        tracer = world.start("client", "vpn", "strace", "-f", "-qq", "-o", trace, *world.vpn_argv(link, "--ready-file", ready))
+        wait_until(ready.exists, 60, "vpn is up")
+        for host in (SITE[4], f"[{SITE[6]}]"):
+            assert world.run("client", "curl", "-sS", "-m", "20", f"http://{host}/small").stdout == "from the site\n"
+        assert world.run("client", "ping", "-c", "1", "-W", "5", SITE[4]).returncode == 0
+        os.kill(int(ready.read_text().split()[0]), signal.SIGTERM)
+        assert tracer.wait(60) == 0
+        used = set(re.findall(r"^\d+ +(\w+)\(", trace.read_text(errors="replace"), re.M))
+        assert {"unshare", "capset", "sendmsg"} <= used  # what is looked for is found
+        assert used - allowed_calls(unit_text("zks-vpn")) == set()
