@@ -60,9 +60,7 @@ class UdpForwardFlow : public testing::Test, public tunnel::StreamOpener {
   }
   ~UdpForwardFlow() override {
     end();
-    loop_.restart();
-    loop_.run_for(20ms);
-    EXPECT_EQ(host_->flows(), 0U);
+    EXPECT_TRUE(run_until([this] { return host_->flows() == 0; }));
   }
 
   void connect(const std::shared_ptr<exit::UdpHost>& udp) {

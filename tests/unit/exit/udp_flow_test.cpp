@@ -30,8 +30,7 @@ class UdpFlowTest : public testing::Test {
     flow_.reset();
     near_->end(make_error(ErrorKind::kClosed, "the test is over"));
     far_->end(make_error(ErrorKind::kClosed, "the test is over"));
-    run_for(20ms);
-    EXPECT_EQ(host_->flows(), 0U);
+    EXPECT_TRUE(run_until([&] { return host_->flows() == 0; }));
   }
 
   void start(UdpOptions options) {
@@ -40,7 +39,10 @@ class UdpFlowTest : public testing::Test {
     host_ = std::make_shared<UdpHost>(context_.get_executor(),
                                       Resolver::create(context_.get_executor(), resolver).value(), options);
     session::Options ends;
-    near_ = std::make_shared<tunnel::Tunnel>(context_.get_executor(), ends, tunnel::Tunnel::Handlers{});
+    bool up = false;
+    tunnel::Tunnel::Handlers at_client;
+    at_client.on_up = [&up](session::LaneNumber, session::HelloMode) { up = true; };
+    near_ = std::make_shared<tunnel::Tunnel>(context_.get_executor(), ends, std::move(at_client));
     ends.role = session::Role::kExit;
     tunnel::Tunnel::Handlers handlers;
     handlers.on_flow = [this](tunnel::SessionFlowPtr flow) { host_->serve(std::move(flow), allowance_); };
@@ -50,7 +52,7 @@ class UdpFlowTest : public testing::Test {
                   session::HelloMode::kNew);
     far_->attach(std::move(pair.second), keys(Direction::kExitToClient, Direction::kClientToExit), 1,
                  session::HelloMode::kNew);
-    run_for(20ms);
+    EXPECT_TRUE(run_until([&] { return up; }));
     open();
   }
 
@@ -194,7 +196,7 @@ TEST_F(UdpFlowTest, AnotherOneThanAllIsClosed) {
   far_->end(make_error(ErrorKind::kClosed, "another tunnel"));
   run_for(20ms);
   start(options);
-  run_for(20ms);
+  ASSERT_TRUE(run_until([&] { return host_->flows() == 1; }));
   const auto first = std::exchange(flow_, nullptr);
   open();
   ASSERT_TRUE(run_until([&] { return closed_; }));
