@@ -10,7 +10,7 @@
 #include <boost/beast/http/message.hpp>
 
 #include "carrier/carrier.hpp"
-#include "carrier/socket_options.hpp"
+#include "carrier/tls_stream.hpp"
 
 namespace zks::carrier {
 

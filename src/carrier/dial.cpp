@@ -109,13 +109,12 @@ Task<CarrierPtr> dial_tls(TcpStream tcp, RelayUrl url, std::string target, DialO
     if (!trust) co_return trust.error();
     kept = *trust;
   }
-  TlsStream stream(std::move(tcp), kept->context());
+  TlsStream stream(std::move(tcp), kept->context().native_handle(), TlsEngine::Role::kClient);
   const std::string name = options.sni.empty() ? url.host : options.sni;
   const Result<> prepared = kept->prepare(stream.native_handle(), name);
   if (!prepared) co_return prepared.error();
-  boost::beast::get_lowest_layer(stream).expires_at(deadline);
-  auto [ec] =
-      co_await stream.async_handshake(asio::ssl::stream_base::client, asio::as_tuple(asio::use_awaitable));
+  stream.next_layer().expires_at(deadline);
+  const ErrorCode ec = co_await stream.handshake();
   if (ec == boost::beast::error::timeout) {
     co_return make_error(ErrorKind::kTimeout, "TLS with " + name + " took too long");
   }

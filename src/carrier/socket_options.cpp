@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace zks::carrier {
 
@@ -30,6 +31,18 @@ Result<> bind_to_interface(boost::asio::ip::tcp::socket& socket, const std::stri
   if (code == EPERM)
     text = "binding to an interface needs Linux 5.7, or the capability CAP_NET_RAW on older kernels";
   return make_error(ErrorKind::kNetwork, std::move(text), code);
+}
+
+TcpStream move_to(const boost::asio::any_io_executor& executor, TcpStream stream) {
+  boost::asio::ip::tcp::socket from = stream.release_socket();
+  boost::asio::ip::tcp::socket to(executor);
+  boost::system::error_code ec;
+  const auto protocol = from.local_endpoint(ec).protocol();
+  const int descriptor = ec ? -1 : from.release(ec);
+  if (ec) return TcpStream(std::move(to));
+  to.assign(protocol, descriptor, ec);
+  if (ec) ::close(descriptor);
+  return TcpStream(std::move(to));
 }
 
 std::size_t unacknowledged_bytes(boost::asio::ip::tcp::socket& socket) noexcept {

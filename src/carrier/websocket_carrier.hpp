@@ -9,10 +9,9 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/websocket.hpp>
-#include <boost/beast/websocket/ssl.hpp>
 
 #include "carrier/carrier.hpp"
-#include "carrier/socket_options.hpp"
+#include "carrier/tls_stream.hpp"
 #include "carrier/upgrade_answer.hpp"
 
 namespace zks::carrier {

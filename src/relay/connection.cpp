@@ -6,6 +6,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/http.hpp>
 
@@ -45,6 +46,12 @@ class Connection final : public LiveSocket, public std::enable_shared_from_this<
         stream_(std::move(stream)) {}
 
   static asio::awaitable<void> run(std::shared_ptr<Connection> self);
+  // On the loop's thread.
+  static void start(const std::shared_ptr<Connection>& self, asio::awaitable<void> work) {
+    self->loop_->add(self);
+    asio::co_spawn(self->loop_->executor(), std::move(work),
+                   [self](std::exception_ptr failure) { self->over(failure); });
+  }
   void over(const std::exception_ptr& failure);
 
   void shut_down() override { abort(); }
@@ -55,6 +62,7 @@ class Connection final : public LiveSocket, public std::enable_shared_from_this<
 
   asio::awaitable<bool> handshake();
   asio::awaitable<bool> read_request();
+  void move_to(const std::shared_ptr<Loop>& loop, Route route);
   asio::awaitable<void> refuse(unsigned status, std::string body);
   asio::awaitable<void> upgrade(Route route, std::optional<PairSlot> slot);
   asio::awaitable<void> take_place(const ExitRoute& route);
@@ -66,7 +74,7 @@ class Connection final : public LiveSocket, public std::enable_shared_from_this<
   RelayPtr relay_;
   std::shared_ptr<Loop> loop_;
   const asio::ip::address peer_;
-  const HandshakeSlot slot_;
+  HandshakeSlot slot_;
   asio::steady_timer deadline_;
   std::optional<Stream> stream_;  // until the upgrade
   carrier::UpgradeRequest request_;
@@ -97,10 +105,30 @@ asio::awaitable<void> Connection<Stream>::run(std::shared_ptr<Connection> self) 
   // Nothing may follow an upgrade request before its answer (RFC 6455, section 4.1).
   if (verdict.status == 101 && self->early_bytes_) verdict.status = 400;
   if (verdict.status == 101) {
+    if (const auto* pair = std::get_if<PairRoute>(&route)) {
+      const auto client = self->relay_->rooms.waiting(pair->room, pair->pair);
+      if (client && client->loop() != self->loop_) {
+        self->move_to(client->loop(), route);
+        co_return;
+      }
+    }
     co_await self->upgrade(route, std::move(verdict.slot));
   } else {
     co_await self->refuse(verdict.status, std::move(verdict.body));
   }
+}
+
+// A pair whose halves share a loop needs no second thread for each message.
+template <class Stream>
+void Connection<Stream>::move_to(const std::shared_ptr<Loop>& loop, Route route) {
+  using carrier::move_to;
+  Stream stream = move_to(loop->executor(), std::move(*stream_));
+  stream_.reset();
+  const auto there = std::make_shared<Connection>(relay_, loop, std::move(stream), peer_, std::move(slot_));
+  there->request_ = std::move(request_);
+  asio::dispatch(loop->executor(), [there, route = std::move(route)]() mutable {
+    start(there, there->upgrade(std::move(route), std::nullopt));
+  });
 }
 
 template <class Stream>
@@ -114,7 +142,7 @@ void Connection<Stream>::over(const std::exception_ptr& failure) {
 template <class Stream>
 asio::awaitable<bool> Connection<Stream>::handshake() {
   if constexpr (std::is_same_v<Stream, TlsStream>) {
-    auto [ec] = co_await stream_->async_handshake(asio::ssl::stream_base::server, kTuple);
+    const carrier::ErrorCode ec = co_await stream_->handshake();
     if (ec) count_failure(ec, loop_->counters().tls_failures);
     co_return !ec;
   }
@@ -176,9 +204,7 @@ asio::awaitable<void> Connection<Stream>::refuse(unsigned status, std::string bo
   auto [ec, size] = co_await http::async_write(*stream_, response, kTuple);
   if (ec) co_return;
   tcp().expires_after(kLinger);
-  if constexpr (std::is_same_v<Stream, TlsStream>) {
-    [[maybe_unused]] auto [shutdown_ec] = co_await stream_->async_shutdown(kTuple);
-  }
+  if constexpr (std::is_same_v<Stream, TlsStream>) stream_->shut_down();
   boost::system::error_code ignored;
   tcp().socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
   std::array<char, 4096> unread;
@@ -272,13 +298,11 @@ void Connection<Stream>::count_failure(const boost::system::error_code& ec, Coun
 }
 
 template <class Stream>
-void start(RelayPtr relay, std::shared_ptr<Loop> loop, Stream stream, const asio::ip::address& peer,
+void serve(RelayPtr relay, std::shared_ptr<Loop> loop, Stream stream, const asio::ip::address& peer,
            HandshakeSlot slot) {
-  auto connection =
-      std::make_shared<Connection<Stream>>(relay, loop, std::move(stream), peer, std::move(slot));
-  loop->add(connection);
-  asio::co_spawn(loop->executor(), Connection<Stream>::run(connection),
-                 [connection](std::exception_ptr failure) { connection->over(failure); });
+  const auto connection = std::make_shared<Connection<Stream>>(std::move(relay), std::move(loop),
+                                                               std::move(stream), peer, std::move(slot));
+  Connection<Stream>::start(connection, Connection<Stream>::run(connection));
 }
 
 }  // namespace
@@ -292,11 +316,13 @@ void serve_connection(RelayPtr relay, std::shared_ptr<Loop> loop, asio::ip::tcp:
   carrier::tune_socket(socket);
   TcpStream tcp(std::move(socket));
   if (!relay->tls) {
-    start(std::move(relay), std::move(loop), std::move(tcp), peer.address(), std::move(slot));
+    serve(std::move(relay), std::move(loop), std::move(tcp), peer.address(), std::move(slot));
     return;
   }
   const auto context = relay->tls->context();  // the SSL object keeps what it needs of it
-  start(relay, std::move(loop), TlsStream(std::move(tcp), *context), peer.address(), std::move(slot));
+  serve(relay, std::move(loop),
+        TlsStream(std::move(tcp), context->native_handle(), carrier::TlsEngine::Role::kServer),
+        peer.address(), std::move(slot));
 }
 
 }  // namespace zks::relay

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Half: one of a pair's two sockets, the client's or the exit's. A client's half waits for an exit to claim
-// it; from then on each half hands its binary messages to the other one, which may live on another loop: at
-// most two of a direction are on their way, then the sender is not read from. The messages themselves are
+// it; from then on each half hands its binary messages to the other one: at most two of a direction are on
+// their way, then the sender is not read from. The exit's half is moved to the client's loop before it gets
+// here (connection.cpp); nothing here depends on it. The messages themselves are
 // never looked at.
 //
 // The exit's half decides when the pair gets a new key. Both directions pass through its loop, and what the

@@ -90,6 +90,12 @@ PairId Rooms::wait(const RoomId& room, const std::shared_ptr<Half>& client) {
   return pair;
 }
 
+std::shared_ptr<Half> Rooms::waiting(const RoomId& room, const PairId& pair) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = waiting_.find(pair);
+  return found == waiting_.end() || found->second.room != room ? nullptr : found->second.client.lock();
+}
+
 std::shared_ptr<Half> Rooms::claim(const RoomId& room, const PairId& pair) {
   const std::lock_guard lock(mutex_);
   const auto found = waiting_.find(pair);

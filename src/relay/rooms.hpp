@@ -67,7 +67,9 @@ class Rooms {
   Result<PairSlot> reserve_pair(const RoomId& room);
   // A client waits for its other half; the id is random and works once.
   PairId wait(const RoomId& room, const std::shared_ptr<Half>& client);
-  // The client that waits under `pair`, which is taken off the list; null when there is none.
+  // The client that waits under `pair`; null when there is none.
+  std::shared_ptr<Half> waiting(const RoomId& room, const PairId& pair) const;
+  // The same, and it is taken off the list.
   std::shared_ptr<Half> claim(const RoomId& room, const PairId& pair);
   // The client gives up; false when it was claimed already.
   bool withdraw(const PairId& pair);

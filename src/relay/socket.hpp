@@ -27,6 +27,7 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
   Socket(std::shared_ptr<Loop> loop, carrier::CarrierPtr carrier, std::chrono::milliseconds idle_timeout);
 
   void start();
+  const std::shared_ptr<Loop>& loop() const { return loop_; }
   const asio::any_io_executor& executor() const { return loop_->executor(); }
 
   // Ends with `code`: what is queued is dropped, what is being written gets a few seconds.

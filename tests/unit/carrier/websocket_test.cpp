@@ -72,8 +72,8 @@ asio::awaitable<void> accept_one(Listening* listening, ssl::context* tls, Accept
     co_await answer(TcpStream(std::move(socket)), listening, out);
     co_return;
   }
-  TlsStream stream(TcpStream(std::move(socket)), *tls);
-  auto [tls_ec] = co_await stream.async_handshake(ssl::stream_base::server, kTuple);
+  TlsStream stream(TcpStream(std::move(socket)), tls->native_handle(), TlsEngine::Role::kServer);
+  const ErrorCode tls_ec = co_await stream.handshake();
   if (tls_ec) {
     out->tls_failed = true;
     co_return;
