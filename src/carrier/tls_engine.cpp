@@ -196,12 +196,11 @@ boost::asio::const_buffer TlsEngine::take_output() {
   return {sending_.data(), sending_.size()};
 }
 
+// The memory of a large output is kept for the next one, until there is a small one.
 void TlsEngine::output_sent() {
-  if (sending_.capacity() > kLeastInput) {
-    Bytes().swap(sending_);
-  } else {
-    sending_.clear();
-  }
+  if (sending_.size() <= kLeastInput && sending_.capacity() > kLeastInput) Bytes().swap(sending_);
+  sending_.clear();
+  if (output_.empty()) output_.swap(sending_);
 }
 
 }  // namespace zks::carrier
