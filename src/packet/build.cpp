@@ -6,7 +6,6 @@
 namespace zks::packet {
 namespace {
 
-constexpr std::uint8_t kHopLimit = 64;
 constexpr std::size_t kIcmpHeader = 8;
 
 // More than one packet may be made of what is above IP; this says which part a packet has.
@@ -30,8 +29,9 @@ void put(ByteView bytes, std::uint8_t* to) {
 }
 
 // Without a part it is an atomic packet, whose id means nothing (RFC 6864, section 4.1).
-void write_ipv4(const IpAddress& source, const IpAddress& target, std::uint8_t protocol, std::size_t length,
-                const std::optional<Part>& part, std::uint8_t* out) {
+void write_ipv4(const IpAddress& source, const IpAddress& target, std::uint8_t protocol,
+                std::uint8_t hop_limit, std::size_t length, const std::optional<Part>& part,
+                std::uint8_t* out) {
   constexpr std::uint16_t kDontFragment = 0x4000;
   constexpr std::uint16_t kMoreFragments = 0x2000;
   std::fill_n(out, kIpv4Header, std::uint8_t{0});
@@ -43,34 +43,34 @@ void write_ipv4(const IpAddress& source, const IpAddress& target, std::uint8_t p
   } else {
     store_be(kDontFragment, out + 6);
   }
-  out[8] = kHopLimit;
+  out[8] = hop_limit;
   out[9] = protocol;
   put(ByteView(source.bytes).first(4), out + 12);
   put(ByteView(target.bytes).first(4), out + 16);
   store_checksum(add_bytes(0, {out, kIpv4Header}), out + 10);
 }
 
-void write_ipv6(const IpAddress& source, const IpAddress& target, std::uint8_t next, std::size_t length,
-                std::uint8_t* out) {
+void write_ipv6(const IpAddress& source, const IpAddress& target, std::uint8_t next, std::uint8_t hop_limit,
+                std::size_t length, std::uint8_t* out) {
   std::fill_n(out, kIpv6Header, std::uint8_t{0});
   out[0] = 0x60;
   store_be(static_cast<std::uint16_t>(length), out + 4);
   out[6] = next;
-  out[7] = kHopLimit;
+  out[7] = hop_limit;
   put(source.bytes, out + 8);
   put(target.bytes, out + 24);
 }
 
 // The header of an atomic packet: its size, which is all of the packet that is written. 0: no room.
 std::size_t begin(const IpAddress& source, const IpAddress& target, std::uint8_t protocol, std::size_t length,
-                  MutableBytes out) {
+                  MutableBytes out, std::uint8_t hop_limit = kHopLimit) {
   const std::size_t header = ip_header(source.is_ipv4());
   if (source.family != target.family || header + length > out.size()) return 0;
   if (length > most_above(source.is_ipv4())) return 0;
   if (source.is_ipv4()) {
-    write_ipv4(source, target, protocol, length, std::nullopt, out.data());
+    write_ipv4(source, target, protocol, hop_limit, length, std::nullopt, out.data());
   } else {
-    write_ipv6(source, target, protocol, length, out.data());
+    write_ipv6(source, target, protocol, hop_limit, length, out.data());
   }
   return header;
 }
@@ -150,7 +150,8 @@ std::optional<Message> echo_reply(const IpAddress& source, const IpAddress& targ
 }
 
 std::size_t build(const Message& message, MutableBytes out) {
-  const std::size_t header = begin(message.source, message.target, message.protocol, message.size(), out);
+  const std::size_t header =
+      begin(message.source, message.target, message.protocol, message.size(), out, message.hop_limit);
   if (header == 0) return 0;
   copy_part(message, 0, out.subspan(header, message.size()));
   return header + message.size();
@@ -177,9 +178,11 @@ std::size_t Fragments::next(MutableBytes out) {
   if (out.size() < header + length) return 0;
   const Part part{.id = id_, .offset = offset_, .more = length < left};
   if (ipv4) {
-    write_ipv4(message_.source, message_.target, message_.protocol, length, part, out.data());
+    write_ipv4(message_.source, message_.target, message_.protocol, message_.hop_limit, length, part,
+               out.data());
   } else {
-    write_ipv6(message_.source, message_.target, kFragmentHeader, kFragmentHeaderBytes + length, out.data());
+    write_ipv6(message_.source, message_.target, kFragmentHeader, message_.hop_limit,
+               kFragmentHeaderBytes + length, out.data());
     std::uint8_t* fragment = out.data() + kIpv6Header;
     fragment[0] = message_.protocol;
     fragment[1] = 0;

@@ -23,11 +23,14 @@ struct Endpoint {
 inline constexpr std::size_t kMinMtuV4 = 576;
 inline constexpr std::size_t kMinMtuV6 = 1280;
 
+inline constexpr std::uint8_t kHopLimit = 64;  // of what begins here
+
 // What is above IP, checksum included: UDP and echo both have a header of 8 bytes. `data` must outlive it.
 struct Message {
   IpAddress source;
   IpAddress target;
   std::uint8_t protocol = 0;
+  std::uint8_t hop_limit = kHopLimit;
   std::array<std::uint8_t, 8> header{};
   ByteView data;
 

@@ -56,6 +56,10 @@ std::optional<packet::Unreachable> unreachable_for(ResetCode code) {
   }
 }
 
+bool is_too_big(const IpAddress& from, session::IcmpError error) {
+  return from.is_ipv4() ? error.type == 3 && error.code == 4 : error.type == 2;
+}
+
 bool is_multicast(const IpAddress& address) {
   if (!address.is_ipv4()) return address.bytes[0] == 0xff;
   const auto all = [](std::uint8_t byte) { return byte == 0xff; };

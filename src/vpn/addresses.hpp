@@ -9,6 +9,7 @@
 
 #include "packet/build.hpp"
 #include "session/destination.hpp"
+#include "session/frames.hpp"
 
 namespace zks::vpn {
 
@@ -23,6 +24,11 @@ struct HashEndpoint {
 
 // What a router says when the exit said this; nothing where RST is the answer, or none.
 std::optional<packet::Unreachable> unreachable_for(session::ResetCode code);
+
+// "Fragmentation needed" and "packet too big". They come without the MTU, and are about the exit's packets,
+// which its kernel cuts from then on; this machine's would take a missing MTU for the least that there is,
+// also for TCP to that address.
+bool is_too_big(const IpAddress& from, session::IcmpError error);
 
 // 224.0.0.0/4, ff00::/8 and 255.255.255.255: not for one host, so not for the tunnel.
 bool is_multicast(const IpAddress& address);

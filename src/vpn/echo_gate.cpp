@@ -26,9 +26,12 @@ void EchoGate::deliver(ByteView request, const tunnel::EchoAnswer& answer) {
     auto echo = packet::parse_echo(*packet);
     if (!echo) return;
     echo->data = answer.data;  // as it came back
-    if (const auto reply = packet::echo_reply(from->address, packet->source, *echo)) send_(*reply);
-    return;
+    auto reply = packet::echo_reply(from->address, packet->source, *echo);
+    if (!reply) return;
+    if (answer.hop_limit > 0) reply->hop_limit = answer.hop_limit;
+    return send_(*reply);
   }
+  if (is_too_big(from->address, answer.said)) return;
   std::array<std::uint8_t, packet::kMinMtuV6> out;
   const std::size_t size =
       packet::build_icmp_error(*packet, {answer.said.type, answer.said.code, 0}, from->address, out);

@@ -105,6 +105,7 @@ void UdpGate::deliver(const packet::Endpoint& from, const packet::Endpoint& to, 
 // As if a router had said it, about a datagram that is not at hand any more.
 void UdpGate::report(const packet::Endpoint& about, const packet::Endpoint& source,
                      session::IcmpError error) {
+  if (is_too_big(about.address, error)) return;
   const auto message = packet::udp_message(source, about, {});
   if (!message) return;
   std::array<std::uint8_t, packet::kIpv6Header + packet::kUdpHeader> datagram;

@@ -98,6 +98,7 @@ def test_a_closed_udp_port_is_unreachable(world, version):
 def test_ping_tells_the_truth(world, version):
     answer = world.run("client", "ping", "-c", "3", "-i", "0.2", "-W", "5", "-s", "1000", SITE[version])
     assert " 0% packet loss" in answer.stdout, answer.stdout + answer.stderr
+    assert answer.stdout.count("ttl=63 ") == 3, answer.stdout  # with which it reached the exit, over one router
     nobody = SITE[version].replace("34", "99")
     answer = world.run("client", "ping", "-c", "1", "-W", "2", nobody)
     assert " 0 received" in answer.stdout, answer.stdout

@@ -93,6 +93,23 @@ TEST(BuildEcho, ReplyHasWhatTheRequestHad) {
   EXPECT_FALSE(echo_reply(kSource4.address, kTarget4.address, {1, 1, counted(65'508)}));
 }
 
+TEST(BuildEcho, HasTheHopLimitThatItIsGivenWholeAndInFragments) {
+  for (const bool ipv4 : {true, false}) {
+    const Bytes data = counted(3'000);
+    auto message = echo_reply(ipv4 ? kSource4.address : kSource6.address,
+                              ipv4 ? kTarget4.address : kTarget6.address, {1, 1, data});
+    ASSERT_TRUE(message);
+    EXPECT_EQ(parse(built(*message)).value().hop_limit, 64);
+    message->hop_limit = 51;
+    EXPECT_EQ(parse(built(*message)).value().hop_limit, 51);
+    Fragments fragments(*message, 1'500, 7);
+    Bytes out(1'500);
+    for (std::size_t size = fragments.next(out); size > 0; size = fragments.next(out)) {
+      EXPECT_EQ(parse(ByteView(out).first(size)).value().hop_limit, 51);
+    }
+  }
+}
+
 TEST(BuildFragments, AreWithinTheMtuAndMakeTheWhole) {
   for (const auto& [source, target] : {std::pair{kSource4, kTarget4}, std::pair{kSource6, kTarget6}}) {
     for (const std::size_t mtu : {0u, 1280u, 1281u, 1500u, 9000u}) {

@@ -127,6 +127,17 @@ TEST_F(UdpGateTest, PassesErrorsOnAboutADatagramOfThatSource) {
   EXPECT_EQ(quoted->target.text(), "192.0.2.7");
 }
 
+// Without its MTU this machine would take the least that there is.
+TEST_F(UdpGateTest, KeepsFragmentationNeededToItself) {
+  make();
+  ASSERT_TRUE(take(1000));
+  session::Destination about{session::Destination::Kind::kIpv4, "", {192, 0, 2, 7}, 9};
+  (*opener->alive.begin())->handlers.on_error(about, {3, 4});
+  about.kind = session::Destination::Kind::kIpv6;
+  (*opener->alive.begin())->handlers.on_error(about, {2, 0});
+  EXPECT_TRUE(to_host.empty());
+}
+
 TEST_F(UdpGateTest, EndsTheOneThatWasSilentForLongest) {
   UdpGate::Options options;
   options.max_flows = 2;
