@@ -12,6 +12,7 @@
 #include "host/name_service.hpp"
 #include "host/resolv_conf.hpp"
 #include "host/routing.hpp"
+#include "host/small_file.hpp"
 #include "host/sysctl.hpp"
 #include "host/tun_link.hpp"
 
@@ -124,7 +125,7 @@ Result<> Host::make_changes() {
   if (auto written = journal_.append(RoutingChange{{plan_.tun_ipv4, plan_.tun_ipv6}}); !written)
     return written;
   if (auto installed = install_routing(plan_); !installed) return installed;
-  outside_resolvers_ = host::outside_resolvers(plan_.resolv_conf);
+  look_for_resolvers();
   if (!plan_.dns) return {};
   auto name_service = set_up_name_service(plan_, journal_);
   if (!name_service) return name_service.error();
@@ -144,6 +145,22 @@ Result<> Host::allow(const std::vector<RelayEndpoint>& endpoints) {
   }
   allowed_ = endpoints;
   return {};
+}
+
+// resolv.conf is ours until another program writes it. Where a link was before, its target is still kept up
+// by who made it (NetworkManager, resolvconf).
+bool Host::look_for_resolvers() {
+  std::string file = plan_.resolv_conf;
+  for (const Change& change : journal_.changes()) {
+    const auto* ours = std::get_if<ResolvConfChange>(&change);
+    if (ours == nullptr || ours->before != ResolvConfChange::Form::kLink) continue;
+    const auto now = read_small_file(ours->path);
+    if (now && *now == ours->ours) file = std::filesystem::path(ours->path).parent_path() / ours->content;
+  }
+  auto found = host::outside_resolvers(file, {plan_.dns_ipv4, plan_.dns_ipv6});
+  if (found.empty() || found == outside_resolvers_) return false;
+  outside_resolvers_ = std::move(found);
+  return true;
 }
 
 Result<> Host::undo() {

@@ -39,8 +39,10 @@ class Host {
   // In reverse order. Goes on after a failure, and returns the first; what failed stays in the journal.
   Result<> undo();
 
-  // Those of resolvers.hpp, as they were before name service was changed.
+  // Those of resolvers.hpp, when they were last looked for: by set_up(), and by this, as they are others
+  // after a move to another network. What can't be found any more stays. True when they are others.
   const std::vector<IpAddress>& outside_resolvers() const { return outside_resolvers_; }
+  bool look_for_resolvers();
   // What was set up, for `status`.
   nlohmann::json summary() const;
 

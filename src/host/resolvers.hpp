@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The DNS servers that this machine used before the tunnel: the relay's name is asked of them, outside of it.
+// The DNS servers that this machine would use without the tunnel: the relay's name is asked of them, outside
+// of it.
 #pragma once
 
 #include <string>
@@ -12,17 +13,23 @@
 namespace zks::host {
 
 inline constexpr std::size_t kMaxNameservers = 3;  // as many as glibc reads (resolv.conf(5), MAXNS)
-inline constexpr char kResolvedUplinks[] = "/run/systemd/resolve/resolv.conf";
 
-// The `nameserver` lines of a resolv.conf, at most kMaxNameservers. Addresses with a zone are left out.
-std::vector<IpAddress> parse_nameservers(std::string_view text);
+// The first `most` `nameserver` lines of a resolv.conf. Addresses with a zone are left out.
+std::vector<IpAddress> parse_nameservers(std::string_view text, std::size_t most = kMaxNameservers);
 // True for 127.0.0.53 and 127.0.0.54, where systemd-resolved answers.
 bool is_resolved_stub(const IpAddress& address);
 
-// The servers that `resolv_conf` names; where that is systemd-resolved's stub, the ones that it asks itself,
-// which stand in `uplinks`. Empty when nothing can be read. To be called before Host::set_up(), or see
-// Host::outside_resolvers().
-std::vector<IpAddress> outside_resolvers(const std::string& resolv_conf,
-                                         const std::string& uplinks = kResolvedUplinks);
+// 127.0.0.0/8 and ::1: a forwarder of this machine, whose own queries are anybody's and go into the tunnel.
+bool is_forwarder(const IpAddress& address);
+
+// Where systemd-resolved and NetworkManager, for the dnsmasq that it starts, write which servers those ask.
+inline const std::vector<std::string> kUplinkFiles = {"/run/systemd/resolve/resolv.conf",
+                                                      "/run/NetworkManager/no-stub-resolv.conf"};
+
+// The servers that `resolv_conf` names but for `ours`, the tunnel's own. Where there is a forwarder among
+// them, the ones that the first of `uplinks` names, if any does; otherwise what there is, but for
+// systemd-resolved's stub. Empty when nothing can be read.
+std::vector<IpAddress> outside_resolvers(const std::string& resolv_conf, const std::vector<IpAddress>& ours,
+                                         const std::vector<std::string>& uplinks = kUplinkFiles);
 
 }  // namespace zks::host

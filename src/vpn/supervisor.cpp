@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "vpn/supervisor.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -70,6 +71,8 @@ class Parent {
   void on_message(const Json& body);
   void give_socket(std::uint64_t id, int family);
   static asio::awaitable<void> look_up(Parent* self, std::uint64_t id, Place place);
+  void make_resolver();
+  bool has_names() const;
   void remember(const Place& place, const std::vector<IpAddress>& addresses);
   Result<> allow();
   void on_signal(int signal);
@@ -93,15 +96,29 @@ class Parent {
 
 Parent::Parent(SupervisorOptions options, host::Host host, Fd worker, pid_t pid)
     : options_(std::move(options)), host_(std::move(host)), pid_(pid), worker_(loop_, worker.release()) {
-  exit::Resolver::Options resolver;
-  for (const IpAddress& server : host_.outside_resolvers()) {
-    resolver.lookup.servers += (resolver.lookup.servers.empty() ? "" : ",") + server.text();
-  }
-  resolver.lookup.mark = host::kMark;
-  resolver_ = std::make_shared<exit::Resolver>(loop_.get_executor(), std::move(resolver));
+  make_resolver();
   for (const Place& place : options_.places) {
     if (const auto literal = parse_ip_address(place.host)) addresses_[place] = {*literal};
   }
+}
+
+void Parent::make_resolver() {
+  exit::Resolver::Options options;
+  for (const IpAddress& server : host_.outside_resolvers()) {
+    options.lookup.servers += (options.lookup.servers.empty() ? "" : ",") + server.text();
+    if (!has_names() || !host::is_forwarder(server)) continue;
+    log::warn(
+        "the relay's name is asked of {}, a forwarder of this machine whose own queries go into the tunnel: "
+        "while that is down it has no answer; --exclude the servers that it asks",
+        server.text());
+  }
+  options.lookup.mark = host::kMark;
+  resolver_ = std::make_shared<exit::Resolver>(loop_.get_executor(), std::move(options));
+}
+
+bool Parent::has_names() const {
+  return std::ranges::any_of(options_.places,
+                             [](const Place& place) { return !parse_ip_address(place.host); });
 }
 
 int Parent::run() {
@@ -156,8 +173,9 @@ int Parent::finish() {
     return 1;
   }
   log::warn(
-      "the kill switch stays: nothing but the tunnel may leave this machine; start vpn again, or open "
-      "it with: zks-tunnel-client vpn --down");
+      "the kill switch stays: nothing may leave this machine until vpn is started again, which systemd does "
+      "for "
+      "its service and nobody else does, or until this opens it: zks-tunnel-client vpn --down");
   return *ended_ == 0 ? 1 : *ended_;
 }
 
@@ -209,6 +227,8 @@ asio::awaitable<void> Parent::look_up(Parent* self, std::uint64_t id, Place plac
   };
   if (!self->options_.places.contains(place)) co_return say("error", "no relay of this link");
   if (!parse_ip_address(place.host)) {
+    if (self->host_.look_for_resolvers()) self->make_resolver();
+    if (const auto allowed = self->allow(); !allowed) co_return say("error", allowed.error().text);
     const auto found =
         co_await self->resolver_->resolve(place.host, std::chrono::steady_clock::now() + kLookupPatience);
     if (found.addresses.empty()) {
@@ -235,9 +255,7 @@ void Parent::remember(const Place& place, const std::vector<IpAddress>& addresse
 
 Result<> Parent::allow() {
   std::vector<host::RelayEndpoint> out;
-  bool names = false;
-  for (const Place& place : options_.places) names = names || !parse_ip_address(place.host);
-  if (names) {
+  if (has_names()) {
     for (const IpAddress& server : host_.outside_resolvers()) out.push_back({server, kDnsPort, true});
   }
   for (const auto& [place, addresses] : addresses_) {

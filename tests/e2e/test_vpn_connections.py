@@ -22,9 +22,12 @@ SIZE = (1024 if os.environ.get("ZKS_FULL") else 64) * MIB
 SECONDS = 300
 
 
-def serve_names(world):
-    world.start("router", "dnsmasq", "dnsmasq", "-k", "-p", "53", "--no-resolv", "--no-hosts", "--pid-file=", "--user=root",
-                f"--address=/{RELAY_NAME}/{RELAY[4]}")
+def serve_names(world, relay=RELAY[4], *options):
+    return world.start("router", "dnsmasq", "dnsmasq", "-k", "-p", "53", "--no-resolv", "--no-hosts", "--pid-file=",
+                       "--user=root", f"--address=/{RELAY_NAME}/{relay}", *options)
+
+
+def wait_for_names(world):
     wait_until(lambda: RELAY[4] in world.run("exit", "dig", "+short", "+time=1", "+tries=1", RELAY_NAME).stdout, 20, "DNS")
 
 
@@ -33,6 +36,7 @@ def world(tmp_path_factory, authority):
     directory = tmp_path_factory.mktemp("vpn")
     with World(directory) as world:
         serve_names(world)
+        wait_for_names(world)
         world.start_relay(certificate=authority.issue(RELAY_NAME))
         world.exit = world.start_exit("--max-flows", "4096", relay_host=RELAY_NAME, ca_file=authority.ca_file)
         root = directory / "www"
@@ -200,3 +204,34 @@ def test_beside_other_doors_and_without_ipv6_at_the_exit(tmp_path):
         answer = world.run("client", "ping", "-c", "1", "-W", "5", SITE[6], seconds=10)
         assert "No route" in answer.stdout, answer.stdout
         assert world.stop(client) == 0
+
+
+def test_a_move_to_another_network_brings_other_resolvers(tmp_path):
+    """The server that was asked for the relay's name is gone, and so is the relay's address."""
+    with World(tmp_path) as world:
+        names = serve_names(world)
+        wait_for_names(world)
+        relay = world.start_relay()
+        exit_peer = world.start_exit(relay_host=RELAY_NAME)
+        vpn = world.start_vpn(exit_peer.link)
+
+        def state():
+            answer = world.run("client", CLIENT_PROGRAM, "status", "--json", "--state-dir", tmp_path / "vpn-state")
+            return json.loads(answer.stdout)
+
+        first = state()["client"]["session"]["lanes"][0]["path"]["address"]
+        assert first.startswith(f"{RELAY[4]}:")
+        world.stop(names)
+        world.stop(relay)
+        moved = "198.51.100.11"
+        world.sh("relay", "ip", "address", "delete", f"{RELAY[4]}/24", "dev", "uplink")
+        world.sh("relay", "ip", "address", "add", f"{moved}/24", "dev", "uplink")
+        world.sh("relay", "ip", "route", "replace", "default", "via", "198.51.100.1")
+        world.start_relay(name="relay2")
+        world.sh("router", "ip", "address", "add", "192.0.2.53/24", "dev", "client")
+        serve_names(world, moved, "--bind-interfaces", "--listen-address=192.0.2.53,203.0.113.1")
+        world.resolv_conf.write_text("# another provider's\nnameserver 192.0.2.53\n")  # as a DHCP client does
+        wait_until(lambda: state()["state"] == "up", 60, "the tunnel is up again")
+        assert state()["client"]["session"]["lanes"][0]["path"]["address"].startswith(f"{moved}:")
+        assert world.stop(vpn) == 0
+        assert "192.0.2.53" in world.resolv_conf.read_text()

@@ -626,6 +626,28 @@ def test_a_mounted_resolv_conf(machine):
     assert "192.0.2.1" in machine.resolv_conf.read_text()
 
 
+def test_resolvers_after_a_move(machine):
+    """Another program writes resolv.conf, or what it was a link to; what is the tunnel's own is never taken for it."""
+    managed = machine.directory / "managed"
+    managed.write_text("nameserver 192.0.2.9\n")
+    for link in (False, True):
+        if link:
+            machine.resolv_conf.unlink()
+            machine.resolv_conf.symlink_to(managed.name)
+        tun, program = machine.keep(Tun(machine.near)), machine.keep(Program(machine.near))
+        program.do("up", machine.plan())
+        before = ["192.0.2.9"] if link else ["192.0.2.1"]
+        assert program.do("resolvers") == before
+        (managed if link else machine.resolv_conf).write_text("nameserver 192.0.2.77\n")
+        assert program.do("resolvers") == ["192.0.2.77"]
+        managed.write_text("")
+        assert program.do("resolvers") == ["192.0.2.77"]
+        managed.write_text("nameserver 192.0.2.9\n")
+        program.do("undo")
+        tun.close()
+        assert DNS[4] not in machine.resolv_conf.read_text()
+
+
 def test_what_fails_leaves_nothing(machine):
     before = machine.snapshot()
     program = machine.keep(Program(machine.near))

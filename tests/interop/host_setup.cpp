@@ -57,6 +57,7 @@ class Driver {
     if (command == "summary") return host_->summary();
     if (command == "undo") return checked(host_->undo());
     if (command != "resolvers") throw std::invalid_argument(command);
+    host_->look_for_resolvers();
     json out = json::array();
     for (const IpAddress& address : host_->outside_resolvers()) out.push_back(address.text());
     return out;

@@ -54,22 +54,41 @@ class OutsideResolvers : public testing::Test {
 };
 
 TEST_F(OutsideResolvers, AreThoseOfTheFile) {
-  EXPECT_THAT(texts(outside_resolvers(file("resolv.conf", "nameserver 192.0.2.7\n"))),
+  EXPECT_THAT(texts(outside_resolvers(file("resolv.conf", "nameserver 192.0.2.7\n"), {})),
               ElementsAre("192.0.2.7"));
 }
 
 TEST_F(OutsideResolvers, AreThoseThatTheStubAsks) {
   const std::string stub = file("stub", "nameserver 127.0.0.53\noptions edns0 trust-ad\n");
-  EXPECT_THAT(texts(outside_resolvers(stub, file("uplinks", "nameserver 192.0.2.8\n"))),
+  EXPECT_THAT(texts(outside_resolvers(stub, {}, {file("uplinks", "nameserver 192.0.2.8\n")})),
               ElementsAre("192.0.2.8"));
-  EXPECT_THAT(outside_resolvers(stub, directory_.path() / "none"), IsEmpty());
+  EXPECT_THAT(outside_resolvers(stub, {}, {directory_.path() / "none"}), IsEmpty());
+}
+
+TEST_F(OutsideResolvers, AreThoseThatAnyForwarderAsksIfThatIsKnown) {
+  for (const char* forwarder : {"127.0.0.1", "127.0.1.1", "::1"}) {
+    const std::string conf = file("resolv.conf", std::string("nameserver ") + forwarder + "\n");
+    const std::string itself = file("itself", "nameserver 127.0.0.53\n");
+    EXPECT_THAT(texts(outside_resolvers(conf, {}, {itself, file("manager", "nameserver 192.0.2.8\n")})),
+                ElementsAre("192.0.2.8"));
+    EXPECT_THAT(texts(outside_resolvers(conf, {}, {itself})), ElementsAre(forwarder));
+  }
+}
+
+TEST_F(OutsideResolvers, AreNeverTheTunnelsOwn) {
+  const std::vector<IpAddress> ours{*parse_ip_address("198.18.0.2"), *parse_ip_address("2001:2::2")};
+  const std::string tunnel = "nameserver 198.18.0.2\nnameserver 2001:2::2\n";
+  EXPECT_THAT(outside_resolvers(file("resolv.conf", tunnel), ours), IsEmpty());
+  const std::string stub = file("stub", "nameserver 127.0.0.53\n");
+  const std::string uplinks = file("uplinks", tunnel + "nameserver 192.0.2.1\nnameserver 192.0.2.2\n");
+  EXPECT_THAT(texts(outside_resolvers(stub, ours, {uplinks})), ElementsAre("192.0.2.1", "192.0.2.2"));
 }
 
 TEST_F(OutsideResolvers, AreNoneWithoutAFileToRead) {
-  EXPECT_THAT(outside_resolvers(directory_.path() / "none"), IsEmpty());
-  EXPECT_THAT(outside_resolvers(directory_.path()), IsEmpty());
+  EXPECT_THAT(outside_resolvers(directory_.path() / "none", {}), IsEmpty());
+  EXPECT_THAT(outside_resolvers(directory_.path(), {}), IsEmpty());
   const std::string large = file("large", std::string(70'000, '\n') + "nameserver 192.0.2.1\n");
-  EXPECT_THAT(outside_resolvers(large), IsEmpty());
+  EXPECT_THAT(outside_resolvers(large, {}), IsEmpty());
 }
 
 }  // namespace
