@@ -173,9 +173,9 @@ int Parent::finish() {
     return 1;
   }
   log::warn(
-      "the kill switch stays: nothing may leave this machine until vpn is started again, which systemd does "
-      "for "
-      "its service and nobody else does, or until this opens it: zks-tunnel-client vpn --down");
+      "the kill switch stays: nothing but the tunnel may leave this machine until vpn is started again "
+      "(systemd "
+      "does that for its service) or this opens it: zks-tunnel-client vpn --down");
   return *ended_ == 0 ? 1 : *ended_;
 }
 

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+//
+// vpn's parent, in a network namespace of its own, with a worker that asks for more than it should get.
+#include "vpn/supervisor.hpp"
+
+#include <csignal>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../host/temporary_directory.hpp"
+#include "vpn/supervisor_wire.hpp"
+
+namespace zks::vpn {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kAnswerMilliseconds = 10'000;
+constexpr int kNotSetUp = 99;
+
+// What became of both processes: the parent's status, and whether something was left to undo.
+struct Ended {
+  int status = 0;
+  bool left = false;
+  friend bool operator==(const Ended&, const Ended&) = default;
+};
+std::ostream& operator<<(std::ostream& out, const Ended& ended) {
+  return out << "status " << ended.status << (ended.left ? ", something left" : ", nothing left");
+}
+
+// The worker's questions. It can't use EXPECT, as it is another process: what fails ends it with kWrong.
+constexpr int kWrong = 98;
+void require(bool right, const char* what) {
+  if (right) return;
+  (void)std::fprintf(stderr, "the worker: not %s\n", what);
+  ::_exit(kWrong);
+}
+Message ask(const Worker& worker, const Json& question) {
+  require(send_message(worker.parent.get(), question).has_value(), "sent");
+  pollfd waiting{worker.parent.get(), POLLIN, 0};
+  require(::poll(&waiting, 1, kAnswerMilliseconds) == 1, "answered");
+  auto message = receive_message(worker.parent.get());
+  require(message && *message && (*message)->body["id"] == question["id"], "an answer to this");
+  return std::move(**message);
+}
+template <class T>
+T option(const Fd& socket, int name) {
+  T value{};
+  socklen_t size = sizeof value;
+  require(::getsockopt(socket.get(), SOL_SOCKET, name, &value, &size) == 0, "a socket");
+  return value;
+}
+
+class SupervisorTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0 || ::access("/dev/net/tun", R_OK | W_OK) != 0) {
+      GTEST_SKIP() << "takes root and /dev/net/tun, for a network namespace with a device";
+    }
+    options.plan.tun = "zks0";
+    options.plan.dns = false;  // resolv.conf is not in the namespace
+    options.journal_file = directory.path() / "vpn.journal";
+    options.places = {{"192.0.2.1", 443}, {"2001:db8::1", 8443}};
+  }
+
+  // Runs vpn's two processes. `worker` returns its status, and `afterwards` runs in the parent at the end.
+  Ended run(const std::function<int(const Worker&)>& worker, const std::function<void()>& afterwards = {}) {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      if (::unshare(CLONE_NEWNET) != 0) ::_exit(kNotSetUp);
+      const auto part = supervise(options);
+      if (!part) {
+        (void)std::fprintf(stderr, "%s\n", part.error().text.c_str());
+        ::_exit(kNotSetUp);
+      }
+      if (part->worker) ::_exit(worker(*part->worker));
+      if (afterwards) afterwards();
+      ::_exit(part->status);
+    }
+    int status = 0;
+    EXPECT_EQ(::waitpid(pid, &status, 0), pid);
+    EXPECT_TRUE(WIFEXITED(status));
+    return {WEXITSTATUS(status), std::filesystem::exists(options.journal_file)};
+  }
+
+  host::TemporaryDirectory directory;
+  SupervisorOptions options;
+};
+
+TEST_F(SupervisorTest, GivesSocketsThatMayLeave) {
+  const auto worker = [](const Worker& it) {
+    const Message ipv4 = ask(it, {{"id", 1}, {"do", "socket"}, {"family", 4}});
+    require(option<std::uint32_t>(ipv4.fd, SO_MARK) == host::kMark, "marked");
+    require(option<int>(ipv4.fd, SO_DOMAIN) == AF_INET && option<int>(ipv4.fd, SO_TYPE) == SOCK_STREAM,
+            "TCP");
+    const Message ipv6 = ask(it, {{"id", 2}, {"do", "socket"}, {"family", 6}});
+    require(option<int>(ipv6.fd, SO_DOMAIN) == AF_INET6, "IPv6");
+    return 3;
+  };
+  EXPECT_EQ(run(worker), (Ended{3, true}));  // whatever a worker says at its end: it stays closed
+}
+
+TEST_F(SupervisorTest, SaysWhereTheNamedRelaysAreAndNobodyElse) {
+  const auto worker = [](const Worker& it) {
+    const auto look_up = [&](const char* host, int port) {
+      return ask(it, {{"id", 7}, {"do", "look_up"}, {"host", host}, {"port", port}}).body;
+    };
+    require(look_up("192.0.2.1", 443)["addresses"] == Json({"192.0.2.1"}), "its address");
+    require(look_up("2001:db8::1", 8443)["addresses"] == Json({"2001:db8::1"}), "its address");
+    require(look_up("192.0.2.1", 8443).contains("error"), "refused: another port");
+    require(look_up("192.0.2.2", 443).contains("error"), "refused: another host");
+    require(look_up("relay.example", 443).contains("error"), "refused: a name");
+    require(look_up("", -1).contains("error"), "refused: nothing");
+    return 0;
+  };
+  EXPECT_EQ(run(worker), (Ended{1, true}));  // a worker that ends by itself is a failure
+}
+
+TEST_F(SupervisorTest, IsNotUpsetByWhatIsNoQuestion) {
+  const auto worker = [](const Worker& it) {
+    for (const char* text : {R"({"do":7})", R"({"do":"undo","id":1})", R"({"id":"x"})",
+                             R"({"do":["socket"]})", R"({"do":"up","lines":[7,null,{}]})"}) {
+      require(send_message(it.parent.get(), Json::parse(text)).has_value(), "sent");
+    }
+    for (const std::string& bytes : {std::string("nonsense"), std::string("[1]"), std::string(20'000, 'x')}) {
+      require(::send(it.parent.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0, "sent");
+    }
+    const Message answer = ask(it, {{"id", 2}, {"do", "socket"}, {"family", 4}});
+    require(static_cast<bool>(answer.fd), "answered as before");
+    return 4;
+  };
+  EXPECT_EQ(run(worker), (Ended{4, true}));
+}
+
+TEST_F(SupervisorTest, UndoesWhenTheOperatorEndsIt) {
+  options.on_up = [](const std::vector<std::string>& lines) -> Result<> {
+    if (lines == std::vector<std::string>{"zks0"}) ::kill(::getpid(), SIGTERM);
+    return {};
+  };
+  bool told = false;
+  options.on_stopping = [&] { told = true; };
+  const auto worker = [](const Worker& it) {
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigprocmask(SIG_BLOCK, &ends, nullptr);
+    require(send_message(it.parent.get(), {{"do", "up"}, {"lines", {"zks0"}}}).has_value(), "sent");
+    int signal = 0;
+    sigwait(&ends, &signal);
+    return 0;
+  };
+  EXPECT_EQ(run(worker, [&] { require(told, "told that it stops"); }), (Ended{0, false}));
+}
+
+TEST_F(SupervisorTest, AWorkerThatWasKilledLeavesItClosedUntilItIsTakenDown) {
+  const auto worker = [](const Worker&) { return ::raise(SIGKILL); };
+  const auto afterwards = [this] {
+    const auto first = take_down(options.journal_file);
+    require(first && *first, "something to take down");
+    const auto second = take_down(options.journal_file);
+    require(second && !*second, "nothing left");
+  };
+  EXPECT_EQ(run(worker, afterwards), (Ended{1, false}));
+}
+
+TEST_F(SupervisorTest, WithoutAKillSwitchADeadWorkerLeavesNothing) {
+  options.plan.kill_switch = false;
+  EXPECT_EQ(run([](const Worker&) { return ::raise(SIGKILL); }), (Ended{1, false}));
+}
+
+TEST_F(SupervisorTest, IsOneAtATime) {
+  const Fd held(::open((options.journal_file + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  ASSERT_EQ(::flock(held.get(), LOCK_EX | LOCK_NB), 0);
+  const auto part = supervise(options);
+  ASSERT_FALSE(part);
+  EXPECT_EQ(part.error().kind, ErrorKind::kUsage);
+  EXPECT_EQ(part.error().text, "another vpn is running; end that one first");
+  const auto down = take_down(options.journal_file);
+  ASSERT_FALSE(down);
+  EXPECT_EQ(down.error().kind, ErrorKind::kUsage);
+}
+
+}  // namespace
+}  // namespace zks::vpn
