@@ -149,7 +149,7 @@ Result<> Host::allow(const std::vector<RelayEndpoint>& endpoints) {
 
 // resolv.conf is ours until another program writes it. Where a link was before, its target is still kept up
 // by who made it (NetworkManager, resolvconf).
-bool Host::look_for_resolvers() {
+void Host::look_for_resolvers() {
   std::string file = plan_.resolv_conf;
   for (const Change& change : journal_.changes()) {
     const auto* ours = std::get_if<ResolvConfChange>(&change);
@@ -158,8 +158,28 @@ bool Host::look_for_resolvers() {
     if (now && *now == ours->ours) file = std::filesystem::path(ours->path).parent_path() / ours->content;
   }
   auto found = host::outside_resolvers(file, {plan_.dns_ipv4, plan_.dns_ipv6});
-  if (found.empty() || found == outside_resolvers_) return false;
-  outside_resolvers_ = std::move(found);
+  if (!found.empty()) outside_resolvers_ = std::move(found);
+}
+
+Result<bool> Host::keep_name_service() {
+  if (name_service_ != plan_.resolv_conf) return false;
+  std::vector<Change> changes = journal_.changes();
+  const auto ours = std::find_if(changes.rbegin(), changes.rend(), [](const Change& change) {
+    return std::holds_alternative<ResolvConfChange>(change);
+  });
+  if (ours == changes.rend()) return false;
+  auto now = plan_resolv_conf(plan_);
+  if (!now) return now.error();
+  const bool foreign = now->before != ResolvConfChange::Form::kFile || now->content != now->ours;
+  if (!foreign || foreign_ != *now) {
+    foreign_ = foreign ? std::optional(*now) : std::nullopt;
+    return false;
+  }
+  look_for_resolvers();
+  *ours = *now;
+  if (auto written = journal_.keep(std::move(changes)); !written) return written.error();
+  if (auto replaced = replace_resolv_conf(*now); !replaced) return replaced.error();
+  foreign_.reset();
   return true;
 }
 

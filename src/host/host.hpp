@@ -6,6 +6,7 @@
 // others' business.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,9 +41,15 @@ class Host {
   Result<> undo();
 
   // Those of resolvers.hpp, when they were last looked for: by set_up(), and by this, as they are others
-  // after a move to another network. What can't be found any more stays. True when they are others.
+  // after a move to another network. Where none can be found any more the known ones stay.
   const std::vector<IpAddress>& outside_resolvers() const { return outside_resolvers_; }
-  bool look_for_resolvers();
+  void look_for_resolvers();
+
+  // To be called now and then: puts the tunnel's resolv.conf back where another program (a DHCP client) has
+  // replaced it. What that wrote is what undo() brings back. Only when it is the same at two calls, as it may
+  // be being written. True when it was put back.
+  Result<bool> keep_name_service();
+
   // What was set up, for `status`.
   nlohmann::json summary() const;
 
@@ -56,6 +63,7 @@ class Host {
   std::vector<RelayEndpoint> allowed_;
   std::vector<IpAddress> outside_resolvers_;
   std::string name_service_ = "unchanged";
+  std::optional<ResolvConfChange> foreign_;  // what keep_name_service() found last
 };
 
 // Undoes what a process that died left, by its journal, and whatever else is there under our numbers and

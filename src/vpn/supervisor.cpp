@@ -36,6 +36,7 @@ constexpr std::size_t kMaxAddressesOfPlace = 16;  // the latest; a lane may stil
 constexpr std::chrono::seconds kLookupPatience{10};
 constexpr std::chrono::seconds kStopPatience{10};  // streams have 5 s
 constexpr std::chrono::seconds kDevicePatience{3};
+constexpr std::chrono::seconds kNameServiceEvery{2};
 constexpr std::chrono::milliseconds kDevicePause{50};
 
 Error failed(const std::string& what) {
@@ -71,6 +72,7 @@ class Parent {
   void on_message(const Json& body);
   void give_socket(std::uint64_t id, int family);
   static asio::awaitable<void> look_up(Parent* self, std::uint64_t id, Place place);
+  void keep_name_service();
   void make_resolver();
   bool has_names() const;
   void remember(const Place& place, const std::vector<IpAddress>& addresses);
@@ -87,7 +89,9 @@ class Parent {
   stream_descriptor worker_;
   asio::signal_set signals_{loop_, SIGTERM, SIGINT, SIGCHLD};
   asio::steady_timer patience_{loop_};
+  asio::steady_timer next_look_{loop_};
   std::shared_ptr<exit::Resolver> resolver_;
+  std::vector<IpAddress> asked_;  // by resolver_
   std::map<Place, std::deque<IpAddress>> addresses_;
   bool stopping_ = false;  // the operator said so
   bool up_ = false;
@@ -102,9 +106,22 @@ Parent::Parent(SupervisorOptions options, host::Host host, Fd worker, pid_t pid)
   }
 }
 
+void Parent::keep_name_service() {
+  next_look_.expires_after(kNameServiceEvery);
+  next_look_.async_wait([this](const boost::system::error_code& ec) {
+    if (ec) return;
+    const auto kept = host_.keep_name_service();
+    if (!kept) log::warn("{}", kept.error().text);
+    if (kept && *kept) log::warn("another program had changed resolv.conf; it is the tunnel's again");
+    keep_name_service();
+  });
+}
+
 void Parent::make_resolver() {
+  if (resolver_ && asked_ == host_.outside_resolvers()) return;
+  asked_ = host_.outside_resolvers();
   exit::Resolver::Options options;
-  for (const IpAddress& server : host_.outside_resolvers()) {
+  for (const IpAddress& server : asked_) {
     options.lookup.servers += (options.lookup.servers.empty() ? "" : ",") + server.text();
     if (!has_names() || !host::is_forwarder(server)) continue;
     log::warn(
@@ -127,6 +144,7 @@ int Parent::run() {
     stop_worker();
   }
   wait_for_worker();
+  keep_name_service();
   const auto wait = [this](auto& again) -> void {
     signals_.async_wait([this, &again](const boost::system::error_code& ec, int signal) {
       if (ec) return;
@@ -227,7 +245,8 @@ asio::awaitable<void> Parent::look_up(Parent* self, std::uint64_t id, Place plac
   };
   if (!self->options_.places.contains(place)) co_return say("error", "no relay of this link");
   if (!parse_ip_address(place.host)) {
-    if (self->host_.look_for_resolvers()) self->make_resolver();
+    self->host_.look_for_resolvers();
+    self->make_resolver();
     if (const auto allowed = self->allow(); !allowed) co_return say("error", allowed.error().text);
     const auto found =
         co_await self->resolver_->resolve(place.host, std::chrono::steady_clock::now() + kLookupPatience);

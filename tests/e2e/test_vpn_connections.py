@@ -233,5 +233,6 @@ def test_a_move_to_another_network_brings_other_resolvers(tmp_path):
         world.resolv_conf.write_text("# another provider's\nnameserver 192.0.2.53\n")  # as a DHCP client does
         wait_until(lambda: state()["state"] == "up", 60, "the tunnel is up again")
         assert state()["client"]["session"]["lanes"][0]["path"]["address"].startswith(f"{moved}:")
+        wait_until(lambda: "198.18.0.2" in world.resolv_conf.read_text(), 20, "name service is the tunnel's again")
         assert world.stop(vpn) == 0
         assert "192.0.2.53" in world.resolv_conf.read_text()

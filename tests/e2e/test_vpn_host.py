@@ -648,6 +648,31 @@ def test_resolvers_after_a_move(machine):
         assert DNS[4] not in machine.resolv_conf.read_text()
 
 
+def test_a_resolv_conf_that_another_program_writes_is_put_back(machine):
+    """And what that wrote last is there afterwards, also when the tunnel's program was killed."""
+    for number, end in enumerate(("undo", "kill")):
+        tun, program = machine.keep(Tun(machine.near)), machine.keep(Program(machine.near))
+        program.do("up", machine.plan())
+        ours = machine.resolv_conf.read_text()
+        assert DNS[4] in ours and program.do("keep") is False
+        for content in (f"nameserver 192.0.2.1{number}7\n", f"nameserver 192.0.2.1{number}8\n"):
+            machine.resolv_conf.unlink()
+            machine.resolv_conf.write_text("")  # at first
+            assert program.do("keep") is False
+            machine.resolv_conf.write_text(content)
+            assert program.do("keep") is False and machine.resolv_conf.read_text() == content
+            assert program.do("keep") is True and machine.resolv_conf.read_text() == ours
+            assert program.do("keep") is False
+            assert program.do("resolvers") == [content.split()[1]]
+        if end == "undo":
+            program.do("undo")
+        else:
+            program.kill()
+            assert machine.keep(Program(machine.near)).do("leftovers", str(machine.journal)) is True
+        tun.close()
+        assert machine.resolv_conf.read_text() == content
+
+
 def test_what_fails_leaves_nothing(machine):
     before = machine.snapshot()
     program = machine.keep(Program(machine.near))

@@ -55,6 +55,7 @@ class Driver {
     if (!host_) throw std::invalid_argument(command + " before up");
     if (command == "allow") return allow(argument);
     if (command == "summary") return host_->summary();
+    if (command == "keep") return host_->keep_name_service().value();
     if (command == "undo") return checked(host_->undo());
     if (command != "resolvers") throw std::invalid_argument(command);
     host_->look_for_resolvers();
