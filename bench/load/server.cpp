@@ -2,7 +2,6 @@
 #include "server.hpp"
 
 #include <stdexcept>
-#include <vector>
 
 #include <fcntl.h>
 #include <sched.h>
@@ -10,8 +9,6 @@
 
 namespace zks::bench {
 namespace {
-
-constexpr std::size_t kBlock = 128 * 1024;
 
 // A socket stays in the namespace in which it was made; the thread that made it ends.
 Socket listen_in(const Endpoint& endpoint, const std::string& netns) {
@@ -43,23 +40,8 @@ void echo_until_end(const Socket& socket) {
 
 }  // namespace
 
-void send_without_end(const Socket& socket) {
-  const std::vector<char> block(kBlock, 'z');
-  while (socket.send_all(block.data(), block.size())) {
-  }
-}
-
-void count_until_end(const Socket& socket, std::atomic<std::uint64_t>& received) {
-  std::vector<char> block(kBlock);
-  for (;;) {
-    const ssize_t got = socket.receive(block.data(), block.size());
-    if (got <= 0) return;
-    received.fetch_add(static_cast<std::uint64_t>(got), std::memory_order_relaxed);
-  }
-}
-
 Server::Server(const std::string& address, const std::string& netns)
-    : endpoint_{address, 0}, listener_(listen_in(endpoint_, netns)) {
+    : endpoint_{address, 0}, listener_(listen_in(endpoint_, netns)), pump_(received_) {
   endpoint_.port = local_port(listener_);
   acceptor_ = std::thread([this] { accept_until_end(); });
 }
@@ -99,9 +81,9 @@ void Server::serve(Connection& connection) {
   if (!connection.socket.receive_all(&role, 1)) return;
   switch (static_cast<Role>(role)) {
     case Role::kSource:
-      return send_without_end(connection.socket);
+      return pump_.add(std::move(connection.socket), true);
     case Role::kSink:
-      return count_until_end(connection.socket, received_);
+      return pump_.add(std::move(connection.socket), false);
     case Role::kEcho:
       return echo_until_end(connection.socket);
   }

@@ -9,6 +9,7 @@
 #include <string>
 #include <thread>
 
+#include "pump.hpp"
 #include "socket.hpp"
 
 namespace zks::bench {
@@ -17,11 +18,7 @@ enum class Role : char { kSource = 'D', kSink = 'U', kEcho = 'E' };
 
 constexpr std::size_t kEchoMessage = 64;  // bytes
 
-void send_without_end(const Socket& socket);
-// Adds what arrives to `received` until the connection ends.
-void count_until_end(const Socket& socket, std::atomic<std::uint64_t>& received);
-
-// A thread for each connection. All of them end with their connections, before the server does.
+// Its own thread serves an echo; sources and sinks are the pump's.
 class Server {
  public:
   // Listens in the network namespace whose file `netns` names, or in this one when that is empty.
@@ -45,6 +42,7 @@ class Server {
   Endpoint endpoint_;
   Socket listener_;
   std::atomic<std::uint64_t> received_ = 0;
+  Pump pump_;
   std::list<Connection> connections_;  // touched by the acceptor, and after it was joined
   std::thread acceptor_;
 };

@@ -81,6 +81,7 @@ def section(module, result):
     lines = [f"## {module.TITLE}", "", module.ABOUT.strip(), ""]
     lines += [f"- {what}: {text}" for what, text in result.content["header"].items()]
     lines += [f"- left out: {peer}, {why}" for peer, why in result.content["left_out"].items()]
+    lines += [f"- {what}: {fact}" for what, fact in result.facts.items()]
     return lines + section_tables(result) + plots(result, getattr(module, "PLOTS", [])) + [""]
 
 

@@ -82,6 +82,11 @@ class Result:
                   and role in sample["cpu_s_per_gb"]]
         return statistics.median(values) if values else None
 
+    def cpu_sum(self, job, path, congestion=None):
+        """Of all roles together, or None."""
+        used = [self.cpu(job, path, role, congestion) for role in self.roles(path)]
+        return sum(used) if used and None not in used else None
+
     def peak(self, path, role):
         """The largest of all samples, MiB."""
         return max(sample["peak_mib"].get(role, 0) for sample in self.samples if sample["path"] == path)

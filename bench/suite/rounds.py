@@ -4,7 +4,7 @@ others, and a change of the machine over the minutes is in the spread and not in
 import contextlib
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path as File
 from typing import Any, Callable
 
@@ -27,12 +27,12 @@ class Path:
 
 @dataclass
 class Job:
-    """One run of the load. `run(path)` returns ({measure's name: value}, bytes carried or 0). `measures` has
-    (name, unit, whether more is better)."""
+    """One run of the load. `run(path, meter)` returns ({measure's name: value}, bytes carried or 0); what is counted begins and
+    ends with it unless it says otherwise to the meter. `measures` has (name, unit, whether more is better)."""
     name: str
     measures: list
     run: Callable
-    skip: set = field(default_factory=set)  # names of paths that it is not for
+    only: tuple = ()  # names of the paths that it is for; all when empty
 
 
 def say(text):
@@ -45,10 +45,10 @@ def in_turns(result, paths, jobs, rounds, congestion):
     for number in range(1, rounds + 1):
         for job in jobs:
             for path in paths:
-                if path.name in job.skip:
+                if job.only and path.name not in job.only:
                     continue
                 meter = usage.Meter(path.roles())
-                values, count = job.run(path)
+                values, count = job.run(path, meter)
                 cpu, peak = meter.take(count)
                 result.add({"congestion": congestion, "round": number, "job": job.name, "path": path.name,
                             "values": values, "cpu_s_per_gb": cpu, "peak_mib": peak})
@@ -68,12 +68,17 @@ def allowed(congestions):
 
 
 @contextlib.contextmanager
-def place(congestion):
-    """A network namespace with this congestion control, in which the calling thread and what it starts live. Without the
-    right to make one: the machine's own loopback, as it is. Gives the congestion control in use."""
+def place(congestion, most_buffer=None):
+    """A network namespace with this congestion control, in which the calling thread and what it starts live; `most_buffer`
+    bounds each socket's buffers, in bytes. Without the right to make one: the machine's own loopback, as it is. Gives the
+    congestion control in use."""
     if not namespace.possible():
         yield CONGESTION.read_text().strip()
         return
     with namespace.inside():
         CONGESTION.write_text(congestion)
+        if most_buffer:
+            for name in ("tcp_rmem", "tcp_wmem"):
+                setting = CONGESTION.with_name(name)
+                setting.write_text(" ".join([*setting.read_text().split()[:2], str(most_buffer)]))
         yield congestion

@@ -68,16 +68,28 @@ def reset_peak(pids):
 
 
 class Meter:
-    """`roles`: {what a process is: its pids}. Measures from its making to take()."""
+    """`roles`: {what a process is: its pids}. Measures from its making, or the last begin(), to the first end()."""
 
     def __init__(self, roles):
         self._roles = roles
-        for pids in roles.values():
+        self._used = None
+        self.begin()
+
+    def _cpu(self):
+        return {role: cpu_seconds(pids) for role, pids in self._roles.items()}
+
+    def begin(self):
+        for pids in self._roles.values():
             reset_peak(pids)
-        self._before = {role: cpu_seconds(pids) for role, pids in roles.items()}
+        self._before = self._cpu()
+
+    def end(self):
+        if self._used is None:
+            now = self._cpu()
+            self._used = {role: now[role] - self._before[role] for role in now}
 
     def take(self, count):
         """({role: CPU seconds per GB of the `count` bytes}, {role: peak MiB}); no CPU where nothing was carried."""
-        used = {role: cpu_seconds(pids) - self._before[role] for role, pids in self._roles.items()}
-        per_gb = {role: round(seconds / count * 1e9, 3) for role, seconds in used.items()} if count else {}
+        self.end()
+        per_gb = {role: round(seconds / count * 1e9, 3) for role, seconds in self._used.items()} if count else {}
         return per_gb, {role: round(peak_mib(pids), 1) for role, pids in self._roles.items()}

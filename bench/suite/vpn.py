@@ -139,7 +139,7 @@ def iperf(path, seconds, streams, down):
 
 
 def throughput(name, seconds, streams, down):
-    def run(path):
+    def run(path, _):
         received = iperf(path, seconds, streams, down)
         return {name: received["bits_per_second"] / 1e9}, received["bytes"]
     return Job(name, [(name, "Gbit/s", True)], run)
@@ -157,7 +157,7 @@ def pings(name, seconds, load):
     """`load` is None, or the direction of the stream that is going on: "up" or "down"."""
     names = [f"ping p50{name}", f"ping p99{name}"]
 
-    def run(path):
+    def run(path, _):
         interval, busy = 0.01, None
         if load:
             busy = path.end.start("client", f"load-{load}", "iperf3", "-t", round(seconds) + 3, "-c", SITE[4],

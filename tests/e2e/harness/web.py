@@ -11,7 +11,7 @@ from .process import Program, clean_environment, wait_until
 
 CONFIG = """
 daemon off;
-worker_processes 1;
+worker_processes {workers};
 pid {prefix}/nginx.pid;
 error_log stderr warn;
 {user}
@@ -50,7 +50,7 @@ def _listener(family, host):
 class WebServer:
     """`root` is what it serves, `uploads` where PUT /upload/NAME lands."""
 
-    def __init__(self, directory, certificate):
+    def __init__(self, directory, certificate, workers=1):
         self.prefix = directory / "nginx"
         self.root = self.prefix / "root"
         self.uploads = self.prefix / "upload"
@@ -60,19 +60,19 @@ class WebServer:
                      _listener(socket.AF_INET, "127.0.0.1")]
         self.http_port, self.http6_port, self.https_port = [s.getsockname()[1] for s in listeners]
         config = self.prefix / "nginx.conf"
-        config.write_text(CONFIG.format(prefix=self.prefix, http=self.http_port, http6=self.http6_port,
+        config.write_text(CONFIG.format(prefix=self.prefix, workers=workers, http=self.http_port, http6=self.http6_port,
                                         https=self.https_port, cert=certificate.cert, key=certificate.key,
                                         user="user root;" if os.geteuid() == 0 else ""))
         fds = [s.fileno() for s in listeners]
-        self._program = Program("nginx", ["/usr/sbin/nginx", "-p", self.prefix, "-c", config, "-e", "stderr"],
+        self.program = Program("nginx", ["/usr/sbin/nginx", "-p", self.prefix, "-c", config, "-e", "stderr"],
                                 directory, environment=clean_environment(NGINX="".join(f"{fd};" for fd in fds)),
                                 pass_fds=fds)
         for sock in listeners:
             sock.close()
-        wait_until(self._answers, 10, f"nginx answers\n{self._program.stderr()}")
+        wait_until(self._answers, 10, f"nginx answers\n{self.program.stderr()}")
 
     def _answers(self):
-        assert self._program.alive(), self._program.stderr()
+        assert self.program.alive(), self.program.stderr()
         with socket.create_connection(("127.0.0.1", self.http_port), 5) as probe:
             probe.sendall(b"HEAD / HTTP/1.0\r\n\r\n")
             return probe.recv(4) == b"HTTP"
@@ -83,4 +83,4 @@ class WebServer:
         return [line.split('"')[1] for line in lines]
 
     def close(self):
-        self._program.stop()
+        self.program.stop()
