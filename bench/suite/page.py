@@ -81,6 +81,8 @@ def section(module, result):
     lines = [f"## {module.TITLE}", "", module.ABOUT.strip(), ""]
     lines += [f"- {what}: {text}" for what, text in result.content["header"].items()]
     lines += [f"- left out: {peer}, {why}" for peer, why in result.content["left_out"].items()]
+    if hasattr(module, "section"):
+        return [*lines, *module.section(result), ""]
     lines += [f"- {what}: {fact}" for what, fact in result.facts.items()]
     return lines + section_tables(result) + plots(result, getattr(module, "PLOTS", [])) + [""]
 
@@ -101,6 +103,13 @@ def claims_table(claims):
         bounds = f"{number(least)}{unit} | {number(goal)}{unit}"
         lines.append(f"| {what} | {bounds} | {shown} | {judged(value, least, goal, more)} |")
     return lines
+
+
+def report(module, result):
+    """What is printed after a run."""
+    lines = module.section(result) if hasattr(module, "section") else section_tables(result)
+    claims = module.claims(result)
+    return [*lines, "", *(claims_table(claims) if claims else [])]
 
 
 def assemble(modules):
