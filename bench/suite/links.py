@@ -44,8 +44,9 @@ class Network:
     """Hosts as namespaces, `hub` in the middle: {host: link}. Host number n has 10.81.n.1 and its link's other end
     10.81.n.2; the hub is 10.81.0.1, and routes between them."""
 
-    def __init__(self, directory, links, hub="relay"):
+    def __init__(self, directory, links, hub="relay", congestion=None):
         self.directory = Path(directory)
+        self._congestion = congestion  # control; None: the machine's
         self.hub = hub
         self.addresses = {hub: "10.81.0.1"}
         self.programs = []
@@ -104,6 +105,8 @@ class Network:
         sh("ip", "netns", "add", self.name(host))
         self._stack.callback(sh, "ip", "netns", "delete", self.name(host))
         self._ip(host, "link", "set", "lo", "up")
+        if self._congestion:
+            self._sysctl(host, "net/ipv4/tcp_congestion_control", self._congestion)
 
     def _join(self, host, number, link):
         options = ["--scenario", link] if isinstance(link, str) else link
@@ -172,8 +175,9 @@ def count_until_end(sock, counter):
 class Chain:
     """Relay with TLS, exit and SOCKS5 client, on links of their own. `proxy` is on the client's loopback."""
 
-    def __init__(self, directory, client="home", exit="lan", relay_options=(), exit_options=(), client_options=()):
-        self.network = Network(directory, {"client": client, "exit": exit})
+    def __init__(self, directory, client="home", exit="lan", relay_options=(), exit_options=(), client_options=(),
+                 congestion=None):
+        self.network = Network(directory, {"client": client, "exit": exit}, congestion=congestion)
         self._stack = contextlib.ExitStack()
         self._stack.callback(self.network.close)
         try:

@@ -13,9 +13,9 @@ from harness.tunnel import start_client, start_exit, start_relay
 SSH_CIPHER = "aes256-gcm@openssh.com"
 
 
-def free_port():
+def free_port(address="127.0.0.1"):
     """For programs that take no port 0: one that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
+    with socket.create_server((address, 0)) as probe:
         return probe.getsockname()[1]
 
 
