@@ -24,6 +24,7 @@ VERSIONS = {
     "nginx": ["nginx", "-v"],
     "chisel": ["chisel", "--version"],
     "wstunnel": ["wstunnel", "--version"],
+    "workerd": [REPOSITORY / "worker" / "node_modules" / "workerd" / "bin" / "workerd", "--version"],
 }
 
 

@@ -107,7 +107,10 @@ def claims_table(claims):
 
 def report(module, result):
     """What is printed after a run."""
-    lines = module.section(result) if hasattr(module, "section") else section_tables(result)
+    if hasattr(module, "section"):
+        lines = module.section(result)
+    else:
+        lines = [*section_tables(result), "", *(f"- {what}: {fact}" for what, fact in result.facts.items())]
     claims = module.claims(result)
     return [*lines, "", *(claims_table(claims) if claims else [])]
 

@@ -86,7 +86,7 @@ def ssh(directory):
 def shadowsocks(directory):
     far, near = free_port(), free_port()
     settings = {"server": "127.0.0.1", "server_port": far, "local_address": "127.0.0.1", "local_port": near,
-                "password": "bench", "method": "aes-256-gcm", "timeout": 300}
+                "password": "bench", "method": "aes-256-gcm", "timeout": 300, "mode": "tcp_and_udp"}
     config = directory / "shadowsocks.json"
     config.write_text(json.dumps(settings))
     with running("ss-server", ["ss-server", "-c", config], directory, far) as server, \

@@ -1,34 +1,41 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""What a relay's splice carries: one pair, one direction, messages of 4 to 256 KiB, by the native relay, by the Worker
-on workerd, and by a bare splice of two sockets in the same runtime (bench/splice.mjs), in turns, without TLS.
-
-    cmake --build --preset release && (cd worker && npm ci && npm run build)
-    bench/relays [--rounds 3] [--mib 256] [--append docs/benchmarks.md]
+"""scripts/bench splice: what a relay's splice carries, the native relay, the Worker and a bare splice in its runtime.
 
 The ends are raw sockets: prepared frames on one side, a reader of frame heads on the other, which echoes marks and, as an
 end does, says through the relay how much it has read: never more than 3 MiB are on their way.
 """
-import argparse
 import asyncio
+import contextlib
 import os
 import socket
-import statistics
 import struct
-import subprocess
-import sys
 import tempfile
 import time
-from pathlib import Path
+from pathlib import Path as File
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY / "tests" / "e2e"))
-from harness.process import Program, wait_until  # noqa: E402
-from harness.tunnel import start_relay  # noqa: E402
-from relay_peers import RelayAccess, Room, client_path, pair_path, upgrade_request  # noqa: E402
+from harness.process import Program
+from harness.tunnel import start_relay
+from relay_peers import RelayAccess, Room, client_path, pair_path, upgrade_request
 
+from . import REPOSITORY, machine
+from .peers import free_port, wait_for_port
+from .results import Result
+from .rounds import Job, Path, in_turns, place, say
+
+NAME = "splice"
+TITLE = "The relays alone"
+ABOUT = """
+One pair, one direction, without TLS, messages of 4 to 256 KiB: the native relay, the Worker on `workerd`, and two sockets and a
+`send` in the same runtime (`bench/splice.mjs`), which is what the Worker can't exceed. At most 3 MiB are on their way. The ends send
+records of at most 64 KiB, one a message: smaller ones cost a relay up to most of its rate, larger ones gain less than the
+figures spread, and would keep a keystroke waiting longer behind bulk.
+"""
+PLOTS = ["messages of 64 KiB"]
+NATIVE, WORKER, BARE = "native relay", "Worker", "bare splice"
+WORKERD = REPOSITORY / "worker" / "node_modules" / "workerd" / "bin" / "workerd"
 KIB, MIB = 1024, 1024 * 1024
 SIZES = [size * KIB for size in (4, 16, 64, 128, 256)]
+TOTAL, WARM_UP = 256 * MIB, 16 * MIB
 AHEAD = 3 * MIB
 BINARY, TEXT, CLOSE = 2, 1, 8
 
@@ -143,8 +150,8 @@ def transfer(sender, receiver, size, total):
 
 
 class Relay:
-    def __init__(self, program, directory_url):
-        self.program, self.access = program, RelayAccess(directory_url)
+    def __init__(self, program):
+        self.program, self.access = program, RelayAccess(program.url)
 
     def halves(self):
         room = Room()
@@ -163,13 +170,10 @@ class Relay:
 
 class Splice:
     def __init__(self, directory):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
-        workerd = REPOSITORY / "worker" / "node_modules" / "workerd" / "bin" / "workerd"
-        self.program = Program("splice", [workerd, "serve", REPOSITORY / "bench" / "splice.capnp", "config", "--import-path", "/",
+        self.port = free_port()
+        self.program = Program("splice", [WORKERD, "serve", REPOSITORY / "bench" / "splice.capnp", "config", "--import-path", "/",
                                           "--socket-addr", f"main=127.0.0.1:{self.port}"], directory)
-        with_socket = lambda: socket.socket().connect_ex(("127.0.0.1", self.port)) == 0  # noqa: E731
-        wait_until(with_socket, 15, "workerd serves")
+        wait_for_port(self.port, self.program)
         self.pairs = 0
 
     def halves(self):
@@ -177,63 +181,45 @@ class Splice:
         return open_half(self.port, f"/{self.pairs}"), open_half(self.port, f"/{self.pairs}")
 
 
-def measure(relay, size, total):
-    """MB/s of one pair, the handshake not counted; a sixteenth of the bytes goes first, for the runtime to warm up."""
+def carry(relay, size, meter):
+    """MB/s of one pair, neither the handshake counted nor what goes first, for the runtime to warm up."""
     client, exit_half = relay.halves()
     for _, reader in (client, exit_half):
         assert b"paired" in bytes(reader.frame()[1])
-    transfer(client, exit_half, size, total // 16)
-    seconds = transfer(client, exit_half, size, total)
+    transfer(client, exit_half, size, WARM_UP)
+    meter.begin()
+    seconds = transfer(client, exit_half, size, TOTAL)
+    meter.end()
     for sock, _ in (client, exit_half):
         sock.close()
-    return total / seconds / 1e6
+    return TOTAL / seconds / 1e6
 
 
-def table(figures):
-    rows = ["| message | native relay, MB/s | Worker, MB/s | bare splice, MB/s | Worker / splice |", "|---|--:|--:|--:|--:|"]
-    for size in SIZES:
-        cells = [figures[name, size] for name in ("native", "worker", "splice")]
-        shown = [f"{statistics.median(c):.0f} ({min(c):.0f}–{max(c):.0f})" for c in cells]
-        rows.append(f"| {size // KIB} KiB | {' | '.join(shown)} | "
-                    f"{statistics.median(cells[1]) / statistics.median(cells[2]):.2f} |")
-    return rows
+def job(size):
+    name = f"messages of {size // KIB} KiB"
+    return Job(name, [(name, "MB/s", True)], lambda path, meter: ({name: carry(path.end, size, meter)}, TOTAL))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--mib", type=int, default=256, help="bytes of each measurement")
-    parser.add_argument("--append", type=Path, help="the file to append the section to")
-    options = parser.parse_args()
-    figures, load = {}, os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="zks-bench-") as name:
-        directory = Path(name)
-        relays = {}
-        for kind in ("native", "worker"):
-            program = start_relay(directory, None, name=kind, kind=kind)
-            relays[kind] = Relay(program, program.url)
-        relays["splice"] = Splice(directory)
-        try:
-            for _ in range(options.rounds):
-                for size in SIZES:
-                    for kind, relay in relays.items():
-                        rate = measure(relay, size, options.mib * MIB)
-                        figures.setdefault((kind, size), []).append(rate)
-                        print(f"{kind}, {size // KIB} KiB: {rate:.0f} MB/s", file=sys.stderr, flush=True)
-        finally:
-            for relay in relays.values():
-                relay.program.kill()
-    workerd = subprocess.run([REPOSITORY / "worker/node_modules/workerd/bin/workerd", "--version"], capture_output=True, text=True)
-    text = "\n".join(["", "## The relays alone", "",
-                      f"Written by `bench/relays` on {time.strftime('%Y-%m-%d')}: one pair, one direction, {options.mib} MiB a figure,",
-                      f"medians of {options.rounds} rounds (least–most), in turns, without TLS, {workerd.stdout.strip()}; load of the machine",
-                      f"before it: {load:.1f} on {os.cpu_count()} CPUs. At most 3 MiB are on their way. The bare splice is two sockets and a `send` in the same",
-                      "runtime (`bench/splice.mjs`), which is what the Worker can't exceed.", "", *table(figures), ""])
-    print(text)
-    if options.append:
-        with open(options.append, "a", encoding="utf-8") as out:
-            out.write(text)
+def begin(stack, directory, name):
+    say(f"starting {name}")
+    relay = Splice(directory) if name == BARE else \
+        Relay(start_relay(directory, None, name=name.replace(" ", "-"), kind="worker" if name == WORKER else "native"))
+    stack.callback(relay.program.kill)
+    return Path(name, relay, lambda: {"relay": [relay.program.pid]})
 
 
-if __name__ == "__main__":
-    main()
+def run(options):
+    """With the first congestion control alone."""
+    why = None if WORKERD.exists() else "worker/ is not built (npm ci, npm run build there)"
+    left_out = {WORKER: why, BARE: why} if why else {}
+    result = Result.new(NAME, machine.header(options, ["workerd"], "everything on it, over loopback"), left_out)
+    with tempfile.TemporaryDirectory(prefix="zks-bench-") as folder, contextlib.ExitStack() as stack:
+        stack.enter_context(place(options.congestion[0]))
+        paths = [begin(stack, File(folder), name) for name in (NATIVE, WORKER, BARE) if name not in left_out]
+        in_turns(result, paths, [job(size) for size in SIZES], options.rounds, options.congestion[0])
+    return result
+
+
+def claims(result):
+    del result
+    return []
