@@ -62,6 +62,24 @@ Result<TunDevice> open_free_tun(const std::string& name, bool offloads) {
   }
 }
 
+// What would end this process, or tell of the worker's end, waits while nobody could undo anything.
+class SignalsHeld {
+ public:
+  SignalsHeld() {
+    sigset_t held;
+    sigemptyset(&held);
+    for (const int signal : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&held, signal);
+    sigprocmask(SIG_BLOCK, &held, &before_);
+  }
+  ~SignalsHeld() { release(); }
+  SignalsHeld(const SignalsHeld&) = delete;
+  SignalsHeld& operator=(const SignalsHeld&) = delete;
+  void release() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+};
+
 class Parent {
  public:
   Parent(SupervisorOptions options, host::Host host, Fd worker, pid_t pid);
@@ -176,8 +194,10 @@ void Parent::stop_worker() {
 void Parent::on_child() {
   int status = 0;
   if (ended_ || ::waitpid(pid_, &status, WNOHANG) != pid_) return;
-  if (WIFSIGNALED(status)) log::error("the worker was ended by signal {}", WTERMSIG(status));
-  ended_ = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+  const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  const bool as_told = stopping_ && signal == SIGTERM;  // it had only begun
+  if (signal != 0 && !as_told) log::error("the worker was ended by signal {}", signal);
+  ended_ = signal == 0 ? WEXITSTATUS(status) : as_told ? 0 : 1;
   loop_.stop();
 }
 
@@ -290,6 +310,7 @@ Result<> Parent::allow() {
 Result<Part> supervise(SupervisorOptions options) {
   auto locked = lock(options.journal_file);
   if (!locked) return locked.error();
+  SignalsHeld signals;
   auto tun = open_free_tun(options.plan.tun, options.offloads);
   if (!tun) return tun.error();
   options.plan.tun = tun->name;
@@ -310,6 +331,7 @@ Result<Part> supervise(SupervisorOptions options) {
     return why;
   }
   if (pid == 0) {
+    (void)::signal(SIGINT, SIG_IGN);  // of Ctrl-C; the parent passes it on
     nlohmann::json set_up = host->summary();
     set_up.erase("allowed_endpoints");  // of this moment, and the parent's to know
     set_up["offloads"] = {{"tcp", tun->segments}, {"udp", tun->datagrams}};
@@ -319,6 +341,7 @@ Result<Part> supervise(SupervisorOptions options) {
   theirs = Fd();
   inner = PrivateNamespace();  // the worker's alone; the TUN device stays as long as the parent has it
   Parent parent(std::move(options), std::move(*host), std::move(ours), pid);
+  signals.release();
   return Part{std::nullopt, parent.run()};
 }
 

@@ -236,3 +236,29 @@ def test_a_move_to_another_network_brings_other_resolvers(tmp_path):
         wait_until(lambda: "198.18.0.2" in world.resolv_conf.read_text(), 20, "name service is the tunnel's again")
         assert world.stop(vpn) == 0
         assert "192.0.2.53" in world.resolv_conf.read_text()
+
+
+def test_a_forwarder_of_this_machine_needs_its_servers_outside(tmp_path):
+    """Its queries are anybody's: they go into the tunnel, which waits for the answer, or out by --exclude."""
+    with World(tmp_path) as world:
+        serve_names(world)
+        wait_for_names(world)
+        relay = world.start_relay()
+        exit_peer = world.start_exit(relay_host=RELAY_NAME)
+        world.start("client", "forwarder", "dnsmasq", "-k", "-p", "53", "--no-resolv", "--no-hosts", "--pid-file=",
+                    "--user=root", "--server=192.0.2.1")
+        world.resolv_conf.write_text("nameserver 127.0.0.1\n")
+        wait_until(lambda: RELAY[4] in world.run("client", "dig", "+short", "+time=1", "+tries=1", RELAY_NAME).stdout, 20,
+                   "the forwarder answers")
+        vpn = world.start("client", "without", *world.vpn_argv(exit_peer.link))
+        wait_until(lambda: "is asked of 127.0.0.1, a forwarder" in vpn.stderr(), 20, "it says so")
+        assert world.stop(vpn) == 0
+        assert "session is up" not in vpn.stderr()
+
+        vpn = world.start_vpn(exit_peer.link, "--exclude", "192.0.2.1")
+        world.stop(relay)
+        world.start_relay(name="relay2")
+        state = ("status", "--json", "--state-dir", tmp_path / "vpn-state")
+        wait_until(lambda: json.loads(world.run("client", CLIENT_PROGRAM, *state).stdout)["client"]["counters"]["reconnects"],
+                   60, "the relay was found again")
+        assert world.stop(vpn) == 0

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 
 import pytest
 from harness import namespace
@@ -14,6 +15,7 @@ from harness.world import RELAY, SITE, World
 
 FULL = bool(os.environ.get("ZKS_FULL"))
 OUTAGE_SECONDS = 30 if FULL else 8
+MOMENTS = 16
 
 pytestmark = [
     pytest.mark.skipif(not namespace.possible(), reason="takes root, for network namespaces"),
@@ -159,6 +161,23 @@ def test_a_crash_is_cleaned_up_by_the_next_start_and_by_down(world):
             assert done.returncode == 0, done.stderr
         assert snapshot(world) == before
         assert world.fetches()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_ended_at_any_moment_of_the_start(world, sign):
+    before = snapshot(world)
+    began = time.monotonic()
+    assert world.stop(world.start_vpn(world.exit.link)) == 0
+    whole = time.monotonic() - began
+    ends = []
+    for moment in range(MOMENTS):
+        vpn = world.start("client", f"vpn-{moment}", *world.vpn_argv(world.exit.link))
+        time.sleep(moment * whole / MOMENTS)
+        os.killpg(vpn.pid, sign)  # as a terminal does: to both processes
+        ends.append(vpn.wait(20))
+        assert snapshot(world) == before, f"ended after {moment * whole / MOMENTS} s\n{vpn.stderr()}"
+    assert set(ends) <= {0, -sign}, ends  # the latter where nothing had begun
+    assert ends.count(0) > MOMENTS // 2, ends
 
 
 def test_a_worker_that_dies_leaves_it_closed(world):
