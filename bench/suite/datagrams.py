@@ -31,7 +31,8 @@ def job(rate, seconds):
 def run(options):
     """With the first congestion control alone."""
     left_out = {SHADOWSOCKS: why} if (why := machine.missing("ss-local", "apt package shadowsocks-libev")) else {}
-    result = Result.new(NAME, machine.header(options, ["shadowsocks-libev", "openssl"], "everything on it, over loopback"), left_out)
+    header = machine.header(options, ["shadowsocks-libev", "openssl"], "everything on it, over loopback")
+    result = Result.new(NAME, header, left_out)
     with tempfile.TemporaryDirectory(prefix="zks-bench-") as folder, contextlib.ExitStack() as stack:
         stack.enter_context(place(options.congestion[0]))
         paths = []

@@ -81,7 +81,8 @@ def svg(title, folded):
         y = height - (depth + 1) * ROW
         label = escape(name[:int(width / 6.7)]) if width > 30 else ""
         parts.append(f'<g><title>{escape(name)}, {100 * count / total:.1f}%</title><rect x="{x:.1f}" y="{y}" '
-                     f'width="{width:.1f}" height="{ROW - 1}" fill="{colour(name)}"/><text x="{x + 2:.1f}" y="{y + 11}">{label}</text></g>')
+                     f'width="{width:.1f}" height="{ROW - 1}" fill="{colour(name)}"/>'
+                     f'<text x="{x + 2:.1f}" y="{y + 11}">{label}</text></g>')
     return "\n".join([*parts, "</svg>", ""])
 
 

@@ -24,12 +24,12 @@ HELD = 9_500
 BUSY = 100
 AT_ONCE = 32
 ABOUT = f"""
-One native relay with TLS on loopback that holds {HELD:,} pairs, {2 * HELD:,} sockets; each pair was made with Noise and carried a
-sealed record both ways. *Resident* is the relay's memory with them less that without, for each socket. *Busy* sends records
-of 64 KiB through 1 or {BUSY} of these pairs while the others idle. *New pairs* joins, knocks, pairs, shakes hands by Noise and waits for
-the first sealed byte, {AT_ONCE} at once by two processes with a room each, at a relay of its own; beside it nginx with two workers answers full
-TLS 1.3 handshakes of two `openssl s_time`, with the same kind of certificate. A pair takes two TLS handshakes, so half is the limit.
-At the limit of pairs (`--max-pairs`) one more is refused by HTTP status, and the pairs that are there go on.
+One native relay with TLS on loopback that holds {HELD:,} pairs, {2 * HELD:,} sockets; each pair was made with Noise and carried
+a sealed record both ways. *Resident* is the relay's memory with them less that without, for each socket. *Busy* sends
+records of 64 KiB through 1 or {BUSY} of these pairs while the others idle. *New pairs* joins, knocks, pairs, shakes hands by
+Noise and waits for the first sealed byte, {AT_ONCE} at once by two processes with a room each, at a relay of its own; beside
+it nginx with two workers answers full TLS 1.3 handshakes of two `openssl s_time`, with the same kind of certificate. A pair
+takes two TLS handshakes, so 0.5 is the limit. At the limit of pairs (`--max-pairs`) one more is refused by HTTP status.
 """
 ONE, MANY, PAIRS, NGINX, IDLE = "1 busy pair", f"{BUSY} busy pairs", "zks relay", "nginx", "zks relay, idle pairs"
 BUSY_JOB, RATE, RESIDENT = "busy", "made per second", "KiB resident per socket"

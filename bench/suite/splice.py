@@ -26,9 +26,9 @@ NAME = "splice"
 TITLE = "The relays alone"
 ABOUT = """
 One pair, one direction, without TLS, messages of 4 to 256 KiB: the native relay, the Worker on `workerd`, and two sockets and a
-`send` in the same runtime (`bench/splice.mjs`), which is what the Worker can't exceed. At most 3 MiB are on their way. The ends send
-records of at most 64 KiB, one a message: smaller ones cost a relay up to most of its rate, larger ones gain less than the
-figures spread, and would keep a keystroke waiting longer behind bulk.
+`send` in the same runtime (`bench/splice.mjs`), which is what the Worker can't exceed. At most 3 MiB are on their way. The
+ends send records of at most 64 KiB, one a message: smaller ones cost a relay up to most of its rate, larger ones gain less
+than the figures spread, and would keep a keystroke waiting longer behind bulk.
 """
 PLOTS = ["messages of 64 KiB"]
 NATIVE, WORKER, BARE = "native relay", "Worker", "bare splice"

@@ -11,9 +11,10 @@ from .rounds import Path, in_turns, place
 NAME = "streams"
 TITLE = "Many streams in one session"
 ABOUT = """
-One session through the TLS relay over loopback, with 1 to 1,000 busy streams in it, each a connection through the SOCKS5 port.
-CPU seconds are counted while all streams are open and busy. Each socket's buffers end at 256 KiB here: as large as the kernel
-would let them grow, those of 1,000 busy connections exceed what it gives to TCP, and then even the load without a proxy stands still.
+One session through the TLS relay over loopback, with 1 to 1,000 busy streams in it, each a connection through the SOCKS5
+port. CPU seconds are counted while all streams are open and busy. Each socket's buffers end at 256 KiB here: as large as
+the kernel would let them grow, those of 1,000 busy connections exceed what it gives to TCP, and then even the load without
+a proxy stands still.
 """
 PLOTS = ["1000 streams down"]
 ZKS = "zks"

@@ -67,7 +67,8 @@ class Node:
                     f"{self.address}:{self.dir_port} {fingerprint}"
 
     def config(self, authorities, extra):
-        lines = [NODE, f"Address {self.address}", f"DataDirectory {self.directory}", f"Nickname {self.name}", *(node.line for node in authorities), extra]
+        lines = [NODE, f"Address {self.address}", f"DataDirectory {self.directory}", f"Nickname {self.name}",
+                 *(node.line for node in authorities), extra]
         if self.name == "client":
             lines.append(f"SocksPort 127.0.0.1:{self.socks_port}")
         else:
@@ -100,7 +101,8 @@ def network(directory, extra="", hosts=None):
             config = directory / f"{node.name}.torrc"
             config.write_text(node.config(authorities, extra))
             with node.inside():
-                programs[node.name] = Program(node.name, ["tor", "-f", config, "--defaults-torrc", directory / "none"], directory)
+                programs[node.name] = Program(node.name, ["tor", "-f", config, "--defaults-torrc", directory / "none"],
+                                              directory)
         client = programs["client"]
 
         def ready():
