@@ -58,7 +58,7 @@ class TlsEngine {
 
  private:
   // An idle connection keeps as much; a busy one reads up to the second at once.
-  static constexpr std::size_t kLeastInput = 4 * 1024;
+  static constexpr std::size_t kLeastInput = 1024;
   static constexpr std::size_t kMostInput = 128 * 1024;
   // What reading may leave to be sent: alerts, answers to key updates. More is a peer that wants our memory.
   static constexpr std::size_t kMostAnswers = 4 * 1024;
