@@ -42,9 +42,13 @@ def missing(program, source):
 
 
 def _commit():
-    done = subprocess.run(["git", "-C", REPOSITORY, "describe", "--always", "--dirty"], capture_output=True, text=True,
-                          check=False)
-    return done.stdout.strip() or "not from a checkout"
+    """With "-dirty" where what is built differs from it: the results themselves are in the repository."""
+    git = ["git", "-C", REPOSITORY]
+    found = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    if found.returncode:
+        return "not from a checkout"
+    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "src", "apps", "bench", "CMakeLists.txt"], check=False)
+    return found.stdout.strip() + ("-dirty" if changed.returncode else "")
 
 
 def header(options, programs, where):

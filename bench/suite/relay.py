@@ -23,13 +23,14 @@ TITLE = "The relay at scale"
 HELD = 9_500
 BUSY = 100
 AT_ONCE = 32
+HANDSHAKERS = 8
 ABOUT = f"""
 One native relay with TLS on loopback that holds {HELD:,} pairs, {2 * HELD:,} sockets; each pair was made with Noise and carried
 a sealed record both ways. *Resident* is the relay's memory with them less that without, for each socket. *Busy* sends
 records of 64 KiB through 1 or {BUSY} of these pairs while the others idle. *New pairs* joins, knocks, pairs, shakes hands by
 Noise and waits for the first sealed byte, {AT_ONCE} at once by two processes with a room each, at a relay of its own; beside
-it nginx with two workers answers full TLS 1.3 handshakes of two `openssl s_time`, with the same kind of certificate. A pair
-takes two TLS handshakes, so 0.5 is the limit. At the limit of pairs (`--max-pairs`) one more is refused by HTTP status.
+it nginx with two workers answers full TLS 1.3 handshakes of {HANDSHAKERS} `openssl s_time`, with the same kind of
+certificate. A pair takes two TLS handshakes. At the limit of pairs (`--max-pairs`) one more is refused by HTTP status.
 """
 ONE, MANY, PAIRS, NGINX, IDLE = "1 busy pair", f"{BUSY} busy pairs", "zks relay", "nginx", "zks relay, idle pairs"
 BUSY_JOB, RATE, RESIDENT = "busy", "made per second", "KiB resident per socket"
@@ -76,11 +77,11 @@ def started_relay(stack, directory, authority, pairs, name):
 
 
 def handshakes(port, ca_file, seconds):
-    """Full TLS handshakes a second, by two processes."""
+    """Full TLS handshakes a second, by HANDSHAKERS processes."""
     command = ["openssl", "s_time", "-connect", f"127.0.0.1:{port}", "-new", "-time", str(max(1, round(seconds))),
                "-CAfile", str(ca_file)]
     began = time.monotonic()
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(HANDSHAKERS)]
     texts = [process.communicate(timeout=60 + seconds)[0] for process in running]
     took = time.monotonic() - began  # it tells whole seconds only
     found = [re.search(r"(\d+) connections in \d+ real seconds", text) for text in texts]
