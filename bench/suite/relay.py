@@ -81,7 +81,8 @@ def handshakes(port, ca_file, seconds):
     command = ["openssl", "s_time", "-connect", f"127.0.0.1:{port}", "-new", "-time", str(max(1, round(seconds))),
                "-CAfile", str(ca_file)]
     began = time.monotonic()
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(HANDSHAKERS)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+               for _ in range(HANDSHAKERS)]
     texts = [process.communicate(timeout=60 + seconds)[0] for process in running]
     took = time.monotonic() - began  # it tells whole seconds only
     found = [re.search(r"(\d+) connections in \d+ real seconds", text) for text in texts]
