@@ -7,6 +7,7 @@ from . import plot
 from .results import FOLDER, Result
 
 PAGE = FOLDER.parent / "benchmarks.md"
+NOTES = FOLDER / "notes.md"  # written by hand: why a row falls short, and what was tried
 INTRODUCTION = """# Benchmarks
 
 Written by `scripts/bench`; [CONTRIBUTING.md](../CONTRIBUTING.md#benchmarks) says how to run it. Each table was made in one run
@@ -122,6 +123,8 @@ def assemble(modules):
     lines = [INTRODUCTION, "## What it should show, and does", "",
              "Ratios of medians within one run, under the first congestion control of its tables. Where more is better, *at least*",
              "and *goal* are lower bounds, otherwise upper ones.", "", *claims_table(claims), ""]
+    if NOTES.exists():
+        lines += [NOTES.read_text().strip(), ""]
     for module, result in found:
         lines += section(module, result)
     PAGE.write_text("\n".join(lines).rstrip("\n") + "\n")
