@@ -63,7 +63,7 @@ def colour(name):
     """Ciphers, system calls and the kernel, and the rest."""
     if re.search(r"chacha|poly1305|aes|gcm|ghash|ctr32|EVP_|sha256|_CRYPTO", name, re.I):
         return "#f59e0b"
-    if re.search(r"syscall|sys_|tcp_|sock|skb|copy_|entry_|^ip_|net_|epoll", name):
+    if "::" not in name and re.search(r"syscall|sys_|tcp_|sock|skb|copy_|entry_|^_*ip_|net_|ep_|irq|task", name, re.I):
         return "#60a5fa"
     return "#fca5a5"
 
