@@ -123,6 +123,7 @@ std::size_t TlsEngine::write(std::span<const ByteView> pieces, ErrorCode& ec) {
   for (ByteView piece : pieces) {
     piece = piece.first(std::min(piece.size(), left));
     left -= piece.size();
+    if (piece.empty()) continue;  // it may be a null pointer
     if (held > 0 || piece.size() < kRecordPlaintext) {
       const std::size_t size = std::min(piece.size(), joined.size() - held);
       std::memcpy(joined.data() + held, piece.data(), size);
