@@ -11,11 +11,15 @@
 #include <vector>
 
 #include "session/frames.hpp"
+#include "session/lane_window.hpp"
 #include "session/receive_side.hpp"
 
 namespace zks::session {
 
 inline constexpr std::uint64_t kLaneAckEvery = 256 * 1024;
+// This much is acknowledged as soon as the last LANE_ACK is so old: the sender's LaneWindow measures by it.
+inline constexpr std::uint64_t kLaneAckLeast = 16 * 1024;
+inline constexpr std::chrono::milliseconds kLaneAckPause{5};
 inline constexpr std::uint64_t kMaxLaneBytes = 12 * 1024 * 1024;
 inline constexpr std::uint64_t kUrgentBytes = 1024 * 1024;  // PING, PONG, LANE_ACK, CREDIT may exceed by this
 inline constexpr std::size_t kMaxPongsOwed = 16;
@@ -42,6 +46,9 @@ struct LaneState {
   std::uint64_t acknowledged_bytes = 0;
   std::uint64_t received_bytes = 0;
   std::uint64_t acknowledged_to_peer = 0;
+  TimePoint acknowledged_at{};           // when the last LANE_ACK was sent
+  TimePoint ack_due = TimePoint::max();  // owe_ack then, if not before
+  LaneWindow window{kMaxLaneBytes};      // for what waits in `busy`; the rest goes by limit() alone
 
   bool hello_sent = false;
   bool hello_received = false;

@@ -12,6 +12,8 @@ namespace {
 constexpr std::int64_t kQuantumBytes = 16 * 1024;
 constexpr std::size_t kSmallestData = 64;  // a DATA frame with less room than this waits for the next record
 constexpr std::size_t kMinRecordRoom = 512;
+// A record is read and acknowledged as a whole: of a window in one record, the next would wait for all of it.
+constexpr std::uint64_t kRecordsInWindow = 4;
 constexpr auto kRttSampleEvery = std::chrono::seconds(1);
 
 using Turn = StreamState::Turn;
@@ -46,7 +48,11 @@ std::size_t Session::fill(LaneNumber number, MutableBytes buffer, TimePoint now)
     written = out.written();
     if (!lane.streams_held()) written = fill_turns(buffer.first(room), written, lane, now);
   }
-  if (written > 0) lane.sent_bytes += written + lane.options.record_overhead;
+  if (written == 0) return 0;
+  lane.sent_bytes += written + lane.options.record_overhead;
+  // Without bulk behind it, it may be acknowledged at leisure.
+  if (!lane.busy.empty() && lane.unacknowledged() >= kLaneAckLeast)
+    lane.window.sent(lane.sent_bytes, lane.acknowledged_bytes, now);
   return written;
 }
 
@@ -58,7 +64,8 @@ std::size_t Session::fill_turns(MutableBytes buffer, std::size_t written, LaneSt
   fill_requests(datagrams, usual, lane, now);
   fill_flows(datagrams, usual, lane, now);
   if (datagrams.written() >= usual) return datagrams.written();
-  ByteWriter data(buffer.first(usual));
+  const std::size_t bulk = std::max<std::size_t>(lane.window.bytes() / kRecordsInWindow, kQuantumBytes);
+  ByteWriter data(buffer.first(std::min(usual, datagrams.written() + bulk)));
   data.advance(datagrams.written());
   fill_data(data, lane);
   lane.datagram_lead -= static_cast<std::int64_t>(data.written() - datagrams.written());
@@ -104,6 +111,8 @@ void Session::fill_urgent(ByteWriter& out, LaneState& lane, TimePoint now) {
   }
   if (lane.owe_ack && encode_frame(out, LaneAckFrame{lane.received_bytes})) {
     lane.owe_ack = false;
+    lane.ack_due = TimePoint::max();
+    lane.acknowledged_at = now;
     lane.acknowledged_to_peer = lane.received_bytes;
   }
   if (goaway_ && !goaway_sent_ && encode_frame(out, *goaway_)) goaway_sent_ = lane.told_goaway = true;
@@ -173,6 +182,8 @@ void Session::fill_data(ByteWriter& out, LaneState& lane) {
     const bool fresh = !lane.fresh.empty();
     auto& queue = fresh ? lane.fresh : lane.busy;
     if (queue.empty()) return;
+    if (!fresh && lane.unacknowledged() + out.written() >= lane.window.bytes())
+      return lane.window.held_back();
     StreamState* stream = find(queue.front());
     if (stream == nullptr || stream->phase != StreamState::Phase::kOpen) {
       if (stream != nullptr) stream->turn = Turn::kNone;

@@ -22,7 +22,10 @@ Result<> Session::receive(LaneNumber number, ByteView frames, std::size_t record
   lane.last_received = now;
   lane.credit_said = false;
   lane.received_bytes += record_bytes;
-  if (lane.received_bytes - lane.acknowledged_to_peer >= kLaneAckEvery) lane.owe_ack = true;
+  const std::uint64_t unacknowledged = lane.received_bytes - lane.acknowledged_to_peer;
+  if (unacknowledged >= kLaneAckLeast)
+    lane.ack_due = std::min(lane.ack_due, std::max(now, lane.acknowledged_at + kLaneAckPause));
+  if (unacknowledged >= kLaneAckEvery || now >= lane.ack_due) lane.owe_ack = true;
   ByteReader in(frames);
   while (!in.empty()) {
     const auto frame = decode_frame(in);
@@ -58,9 +61,11 @@ Result<> Session::on(const HelloFrame& frame, LaneState& lane, TimePoint) {
   return {};
 }
 
-Result<> Session::on(const LaneAckFrame& frame, LaneState& lane, TimePoint) {
+Result<> Session::on(const LaneAckFrame& frame, LaneState& lane, TimePoint now) {
   if (frame.received_bytes > lane.sent_bytes) return violation("LANE_ACK for bytes that were not sent");
-  lane.acknowledged_bytes = std::max(lane.acknowledged_bytes, frame.received_bytes);
+  if (frame.received_bytes <= lane.acknowledged_bytes) return {};
+  lane.acknowledged_bytes = frame.received_bytes;
+  lane.window.acknowledged(frame.received_bytes, now);
   return {};
 }
 
@@ -74,6 +79,7 @@ Result<> Session::on(const PingFrame& frame, LaneState& lane, TimePoint now) {
   const std::chrono::nanoseconds sample = now - lane.ping->sent_at;
   lane.round_trip = lane.round_trip_known ? (lane.round_trip * 7 + sample) / 8 : sample;
   lane.round_trip_known = true;
+  lane.window.round_trip(sample, now);
   lane.last_rtt_sample = now;
   lane.ping.reset();
   return {};

@@ -110,9 +110,11 @@ inline std::size_t read(Session& session, StreamId id, std::size_t count, std::u
 
 class SessionPair {
  public:
+  // pass() takes half of `round_trip`.
   explicit SessionPair(Options client_options = options_of(Role::kClient),
-                       Options exit_options = options_of(Role::kExit), LaneOptions lane = {})
-      : client(std::move(client_options)), exit(std::move(exit_options)) {
+                       Options exit_options = options_of(Role::kExit), LaneOptions lane = {},
+                       std::chrono::milliseconds round_trip = {})
+      : client(std::move(client_options)), exit(std::move(exit_options)), round_trip_(round_trip) {
     client.attach_lane(lane, now);
     exit.attach_lane(lane, now);
     pump();
@@ -122,7 +124,9 @@ class SessionPair {
   // One record from one side to the other; the record, empty when there was none.
   Record pass(Session& from) {
     Record record = next_record(from, now);
-    if (!record.empty()) deliver(from, record);
+    if (record.empty()) return record;
+    now += round_trip_ / 2;
+    deliver(from, record);
     return record;
   }
   void deliver(Session& from, const Record& record) {
@@ -189,6 +193,9 @@ class SessionPair {
   Session exit;
   std::vector<Event> client_events;
   std::vector<Event> exit_events;
+
+ private:
+  std::chrono::milliseconds round_trip_;
 };
 
 inline std::size_t count_of(const std::vector<Event>& events, Event::Kind kind) {

@@ -65,6 +65,38 @@ TEST(SessionLane, WithoutLaneAckTheSenderStopsAtTheBound) {
   EXPECT_GE(sent, kBound - 2048) << "and not far before it";
 }
 
+TEST(SessionLane, BulkStopsAtItsWindowAndControlDoesNot) {
+  Peer client(Role::kClient);
+  const StreamId stream = client.open(kVarintMax);
+  std::uint64_t sent = 0;
+  std::size_t written = 0;
+  for (int i = 0; i < 20; ++i) {  // at most 256 KiB at a time are ahead of the lane
+    written += write(client.session, stream, 1'000'000, written);
+    for (const auto& record : client.take_all()) sent += record.size();
+  }
+  // The fixture answers PINGs at once.
+  EXPECT_GE(sent, LaneWindow::kShortPathBytes);
+  EXPECT_LE(sent, LaneWindow::kShortPathBytes + 32 * 1024) << "one turn and its record more";
+  const StreamId other = 2;
+  ASSERT_TRUE(client.send({OpenFrame{other, test::to_ipv4({192, 0, 2, 1}, 1), 0}}));
+  client.session.accept(other, test::to_ipv4({192, 0, 2, 1}, 1));
+  EXPECT_TRUE(client.take().has<OpenedFrame>());
+}
+
+TEST(SessionLane, BulkIsAcknowledgedEvery5MillisecondsFrom16KiBOn) {
+  Peer client(Role::kClient);
+  const StreamId stream = client.open(1000);
+  const Bytes bytes(kLaneAckLeast, 0);
+  ASSERT_TRUE(client.send({DataFrame{stream, 0, bytes}}));
+  EXPECT_TRUE(client.take().has<LaneAckFrame>());
+  ASSERT_TRUE(client.send({DataFrame{stream, bytes.size(), bytes}}));
+  EXPECT_FALSE(client.take().has<LaneAckFrame>());
+  EXPECT_EQ(client.session.next_deadline(), client.now + kLaneAckPause);
+  client.now += kLaneAckPause;
+  EXPECT_TRUE(client.session.tick(1, client.now, 0));
+  EXPECT_TRUE(client.take().has<LaneAckFrame>());
+}
+
 TEST(SessionLane, LaneAckLetsItGoOn) {
   Withholding state;
   const std::uint64_t sent = state.send_all();
