@@ -2,6 +2,7 @@
 #include "vpn/supervisor.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -62,13 +63,15 @@ Result<TunDevice> open_free_tun(const std::string& name, bool offloads) {
   }
 }
 
+constexpr std::array<int, 4> kSignals{SIGTERM, SIGINT, SIGHUP, SIGCHLD};
+
 // What would end this process, or tell of the worker's end, waits while nobody could undo anything.
 class SignalsHeld {
  public:
   SignalsHeld() {
     sigset_t held;
     sigemptyset(&held);
-    for (const int signal : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&held, signal);
+    for (const int signal : kSignals) sigaddset(&held, signal);
     sigprocmask(SIG_BLOCK, &held, &before_);
   }
   ~SignalsHeld() { release(); }
@@ -105,7 +108,7 @@ class Parent {
   pid_t pid_;
   asio::io_context loop_{1};
   stream_descriptor worker_;
-  asio::signal_set signals_{loop_, SIGTERM, SIGINT, SIGCHLD};
+  asio::signal_set signals_{loop_};
   asio::steady_timer patience_{loop_};
   asio::steady_timer next_look_{loop_};
   std::shared_ptr<exit::Resolver> resolver_;
@@ -118,6 +121,7 @@ class Parent {
 
 Parent::Parent(SupervisorOptions options, host::Host host, Fd worker, pid_t pid)
     : options_(std::move(options)), host_(std::move(host)), pid_(pid), worker_(loop_, worker.release()) {
+  for (const int signal : kSignals) signals_.add(signal);
   make_resolver();
   for (const Place& place : options_.places) {
     if (const auto literal = parse_ip_address(place.host)) addresses_[place] = {*literal};
@@ -195,7 +199,8 @@ void Parent::on_child() {
   int status = 0;
   if (ended_ || ::waitpid(pid_, &status, WNOHANG) != pid_) return;
   const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-  const bool as_told = stopping_ && signal == SIGTERM;  // it had only begun
+  // It had only begun; a terminal sends both processes its SIGINT or SIGHUP.
+  const bool as_told = stopping_ && (signal == SIGTERM || signal == SIGINT || signal == SIGHUP);
   if (signal != 0 && !as_told) log::error("the worker was ended by signal {}", signal);
   ended_ = signal == 0 ? WEXITSTATUS(status) : as_told ? 0 : 1;
   loop_.stop();

@@ -50,7 +50,7 @@ struct Part {
 
 // Sets the machine up and forks; returns at once in the worker, and at the end in the parent. To be called
 // before there are threads or event loops. What was set up is undone when the operator ends it (SIGTERM,
-// SIGINT); when the worker ends by itself, whatever it says, the kill switch stays.
+// SIGINT, SIGHUP); when the worker ends by itself, whatever it says, the kill switch stays.
 Result<Part> supervise(SupervisorOptions options);
 
 // Undoes what a vpn left that is not running any more. True if there was anything. kUsage when one is

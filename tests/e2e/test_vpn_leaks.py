@@ -163,7 +163,7 @@ def test_a_crash_is_cleaned_up_by_the_next_start_and_by_down(world):
         assert world.fetches()
 
 
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_ended_at_any_moment_of_the_start(world, sign):
     before = snapshot(world)
     began = time.monotonic()
