@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The least that a relay in this runtime can do: one Durable Object that hands each message of one socket to the other.
-// bench/relays measures the Worker against it. No protocol, no limits, no hibernation.
+// scripts/bench splice measures the Worker against it. No protocol, no limits, no hibernation.
 import { DurableObject } from "cloudflare:workers";
 
 export class Splice extends DurableObject {

@@ -6,17 +6,12 @@ import json
 import socket
 
 from harness.certificates import Authority
+from harness.p2p import free_port
 from harness.process import BUILD, Program, wait_until
 from harness.ssh import SshServer
 from harness.tunnel import start_client, start_exit, start_relay
 
 SSH_CIPHER = "aes256-gcm@openssh.com"
-
-
-def free_port(address="127.0.0.1"):
-    """For programs that take no port 0: one that was free a moment ago."""
-    with socket.create_server((address, 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def wait_for_port(port, program, seconds=20):

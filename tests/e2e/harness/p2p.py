@@ -7,9 +7,10 @@ from .process import CLIENT_PROGRAM
 BACK_WITHIN_SECONDS = 30
 
 
-def free_port():
+def free_port(address="127.0.0.1"):
+    """For programs that take no port 0: one that was free a moment ago."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((address, 0))
         return probe.getsockname()[1]
 
 
