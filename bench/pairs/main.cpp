@@ -4,7 +4,9 @@
 // a line of JSON, so that whoever runs it can look at the relay in between:
 //
 //   hold N AT_ONCE        makes pairs until N are held, AT_ONCE at a time
-//   busy N SECONDS        records of 64 KiB through N of them, from client to exit, as fast as they go
+//   busy N SECONDS        records of 64 KiB through N of them, from client to exit, as fast as they go with
+//   as
+//                         much on its way as a session on such a short path has
 //   rate SECONDS AT_ONCE  makes pairs and drops them
 //   refused               joins once more, which has to be refused, and then uses a pair that is held
 //
@@ -21,8 +23,10 @@
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
 
+#include "carrier/signal.hpp"
 #include "carrier/tls_client.hpp"
 #include "pair_source.hpp"
+#include "session/lane_window.hpp"
 
 namespace zks::bench {
 namespace {
@@ -41,6 +45,14 @@ Clock::duration seconds_of(double count) {
 double seconds_since(Clock::time_point began) {
   return std::chrono::duration<double>(Clock::now() - began).count();
 }
+
+// What of a pair is on its way. Sockets may hold more than the relay's window, and the relay would give up.
+struct Way {
+  explicit Way(const asio::any_io_executor& executor) : room(executor) {}
+  std::uint64_t bytes = 0;
+  carrier::Signal room;
+};
+using WayPtr = std::shared_ptr<Way>;
 
 class Rig {
  public:
@@ -64,10 +76,7 @@ class Rig {
     bytes_ = 0;
     const auto began = Clock::now();
     const auto end = began + seconds_of(seconds);
-    for (std::size_t i = 0; i < count; ++i) {
-      spawn(send_until(pairs_[i].client, end));
-      spawn(receive_all(pairs_[i].exit));
-    }
+    for (std::size_t i = 0; i < count; ++i) exchange(pairs_[i], end);
     run();
     return {{"bytes", bytes_}, {"seconds", seconds_since(began)}};
   }
@@ -84,8 +93,7 @@ class Rig {
   Json refused() {
     spawn(join_once());
     run();
-    spawn(send_until(pairs_.front().client, Clock::now()));
-    spawn(receive_all(pairs_.front().exit));
+    exchange(pairs_.front(), Clock::now());
     run();
     return {{"status", refusal_.detail}, {"text", refusal_.text}};
   }
@@ -137,9 +145,17 @@ class Rig {
     refusal_ = pair.error();
   }
 
-  asio::awaitable<void> send_until(HalfPtr half, Clock::time_point end) {
+  void exchange(const Pair& pair, Clock::time_point end) {
+    const auto way = std::make_shared<Way>(io_.get_executor());
+    spawn(send_until(pair.client, way, end));
+    spawn(receive_all(pair.exit, way));
+  }
+
+  asio::awaitable<void> send_until(HalfPtr half, WayPtr way, Clock::time_point end) {
     const Bytes message(kMessage);
     while (Clock::now() < end) {
+      while (way->bytes + kMessage > session::LaneWindow::kShortPathBytes) co_await way->room.wait();
+      way->bytes += kMessage;
       const auto sent = co_await half->carrier->write(MessageType::kBinary, message);
       if (!sent) co_return fail("sending: " + sent.error().text);
     }
@@ -147,12 +163,14 @@ class Rig {
     if (!sent) fail("sending: " + sent.error().text);
   }
 
-  asio::awaitable<void> receive_all(HalfPtr half) {
+  asio::awaitable<void> receive_all(HalfPtr half, WayPtr way) {
     carrier::Buffer buffer;
     do {
       const auto got = co_await tunnel::read_binary(*half->carrier, buffer);
       if (!got) co_return fail("receiving: " + got.error().text);
       bytes_ += buffer.size();
+      way->bytes -= std::min<std::uint64_t>(way->bytes, buffer.size());
+      way->room.notify();
     } while (buffer.size() != kLast);
   }
 

@@ -14,6 +14,13 @@ namespace {
 
 constexpr std::size_t kRecordPlaintext = SSL3_RT_MAX_PLAIN_LENGTH;  // 16 KiB (RFC 8446, section 5.1)
 constexpr std::size_t kRecordOverhead = 64;                         // of any suite that is in use, rounded up
+constexpr std::size_t kMostSpareOutputs = 4;
+
+// Memory of large outputs that were sent, the last on top.
+std::vector<Bytes>& spare_outputs() {
+  thread_local std::vector<Bytes> spare;
+  return spare;
+}
 
 ErrorCode last_error() {
   const unsigned long code = ERR_get_error();
@@ -29,14 +36,13 @@ struct TlsEngine::Bio {
   static int read(BIO* bio, char* into, int size) {
     TlsEngine& self = engine(bio);
     BIO_clear_retry_flags(bio);
-    const std::size_t there = self.input_end_ - self.input_begin_;
-    if (there == 0) {
+    if (self.input_.empty()) {
       if (!self.input_ended_) BIO_set_retry_read(bio);
       return self.input_ended_ ? 0 : -1;
     }
-    const std::size_t count = std::min(there, static_cast<std::size_t>(size));
-    std::memcpy(into, self.input_.get() + self.input_begin_, count);
-    self.input_begin_ += count;
+    const std::size_t count = std::min(self.input_.size(), static_cast<std::size_t>(size));
+    std::memcpy(into, self.input_.data(), count);
+    self.input_ = self.input_.subspan(count);
     return static_cast<int>(count);
   }
 
@@ -143,6 +149,11 @@ std::size_t TlsEngine::write(std::span<const ByteView> pieces, ErrorCode& ec) {
 std::size_t TlsEngine::seal(ByteView plaintext, ErrorCode& ec) {
   const std::size_t records = plaintext.size() / kRecordPlaintext + 1;
   const std::size_t needed = output_.size() + plaintext.size() + records * kRecordOverhead;
+  if (auto& spare = spare_outputs();
+      output_.capacity() == 0 && needed >= kRecordPlaintext && !spare.empty()) {
+    output_ = std::move(spare.back());
+    spare.pop_back();
+  }
   if (needed > output_.capacity()) output_.reserve(std::max(needed, 2 * output_.size()));
   ERR_clear_error();
   std::size_t written = 0;
@@ -178,18 +189,13 @@ ErrorCode TlsEngine::failure(int result) {
 
 // ---- ciphertext
 
-// Four times the room after a read that filled it; little after one that brought little.
-boost::asio::mutable_buffer TlsEngine::input_space() {
-  const bool filled = input_end_ == input_capacity_;
-  std::size_t capacity = input_capacity_;
-  if (filled) capacity = std::clamp(4 * capacity, kLeastInput, kMostInput);
-  if (!filled && input_end_ <= kLeastInput) capacity = kLeastInput;
-  if (capacity != input_capacity_) {
-    input_ = std::make_unique_for_overwrite<std::uint8_t[]>(capacity);
-    input_capacity_ = capacity;
+void TlsEngine::keep_input() {
+  if (input_.empty()) {
+    Bytes().swap(kept_);
+  } else if (input_.data() < kept_.data() || input_.data() >= kept_.data() + kept_.size()) {
+    kept_.assign(input_.begin(), input_.end());
+    input_ = kept_;
   }
-  input_begin_ = input_end_ = 0;
-  return {input_.get(), input_capacity_};
 }
 
 boost::asio::const_buffer TlsEngine::take_output() {
@@ -197,11 +203,12 @@ boost::asio::const_buffer TlsEngine::take_output() {
   return {sending_.data(), sending_.size()};
 }
 
-// The memory of a large output is kept for the next one, until there is a small one.
 void TlsEngine::output_sent() {
-  if (sending_.size() <= kLeastInput && sending_.capacity() > kLeastInput) Bytes().swap(sending_);
+  auto& spare = spare_outputs();
   sending_.clear();
-  if (output_.empty()) output_.swap(sending_);
+  if (sending_.capacity() >= kRecordPlaintext && spare.size() < kMostSpareOutputs)
+    spare.push_back(std::move(sending_));
+  Bytes().swap(sending_);
 }
 
 }  // namespace zks::carrier

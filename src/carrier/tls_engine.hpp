@@ -45,21 +45,23 @@ class TlsEngine {
   // Seals the notice that nothing follows (RFC 8446, section 6.1).
   void shut_down();
 
-  // When more input is needed: where it is to be put, and how much came; after the last, end_input().
-  boost::asio::mutable_buffer input_space();
-  void add_input(std::size_t bytes) { input_end_ = bytes; }
+  // When more input is needed: what came, which stays where it is until keep_input() copies what was not read
+  // of it; after the last, end_input().
+  void add_input(ByteView ciphertext) { input_ = ciphertext; }
+  void keep_input();
   void end_input() { input_ended_ = true; }
 
-  // Ciphertext to send. take_output() makes what there is the caller's, until output_sent().
+  // Ciphertext to send. take_output() makes what there is the caller's, until output_sent(). Then its memory
+  // is the next one's that has output on this thread, so that what a thread touches fits into its cache.
   bool has_output() const { return !output_.empty(); }
   bool is_sending() const { return !sending_.empty(); }
   boost::asio::const_buffer take_output();
   void output_sent();
 
+  // Bytes that it holds beside OpenSSL's own.
+  std::size_t held() const { return kept_.capacity() + output_.capacity() + sending_.capacity(); }
+
  private:
-  // An idle connection keeps as much; a busy one reads up to the second at once.
-  static constexpr std::size_t kLeastInput = 1024;
-  static constexpr std::size_t kMostInput = 128 * 1024;
   // What reading may leave to be sent: alerts, answers to key updates. More is a peer that wants our memory.
   static constexpr std::size_t kMostAnswers = 4 * 1024;
 
@@ -72,10 +74,8 @@ class TlsEngine {
   };
   std::unique_ptr<SSL, FreeSsl> ssl_;
 
-  std::unique_ptr<std::uint8_t[]> input_;
-  std::size_t input_capacity_ = 0;
-  std::size_t input_begin_ = 0;  // what OpenSSL has not read yet
-  std::size_t input_end_ = 0;
+  ByteView input_;  // what OpenSSL has not read yet
+  Bytes kept_;      // where that is after keep_input()
   bool input_ended_ = false;
 
   Bytes output_;

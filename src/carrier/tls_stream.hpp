@@ -33,7 +33,7 @@ class TlsStream {
       : TlsStream(std::move(next), std::make_shared<TlsEngine>(context, role)) {}
   // Goes on with a connection's TLS; nothing of it is outstanding.
   TlsStream(TcpStream next, std::shared_ptr<TlsEngine> engine)
-      : next_(std::move(next)), engine_(std::move(engine)) {}
+      : next_(std::move(next)), engine_(std::move(engine)), first_input_(std::make_unique<FirstInput>()) {}
 
   executor_type get_executor() noexcept { return next_.get_executor(); }
   TcpStream& next_layer() noexcept { return next_; }
@@ -64,11 +64,23 @@ class TlsStream {
   template <class Buffers>
   struct Write;
 
+  // What a connection waits with: enough for a small message.
+  using FirstInput = std::array<std::uint8_t, 1024>;
+  // With less room than this left, what came is handed on rather than asked for more.
+  static constexpr std::size_t kWorthReceiving = 16 * 1024;
+
+  // Up to as much ciphertext as `wanted` bytes of plaintext take is the engine's input now, of which `first`
+  // bytes came already, in first_input_. All of it is in memory of the thread's until engine_->keep_input().
+  void receive(std::size_t first, std::size_t wanted);
+  // Sends what the kernel takes at once; what is left to send.
+  asio::const_buffer send_now(asio::const_buffer output) noexcept;
   // Output that no write is to follow goes as far as the kernel takes it at once.
   void send_last_output() noexcept;
 
   TcpStream next_;
   std::shared_ptr<TlsEngine> engine_;
+  std::unique_ptr<FirstInput> first_input_;
+  bool more_ = false;  // the kernel had more than was asked for
 };
 
 template <class Buffers>
@@ -82,12 +94,7 @@ struct TlsStream::Read {
 
   template <class Self>
   void operator()(Self& self, ErrorCode ec = {}, std::size_t received = 0) {
-    if (!over && suspended && ec && ec != asio::error::eof) finish(ec);
-    if (!over && suspended) {
-      stream->engine_->add_input(received);
-      if (ec) stream->engine_->end_input();
-    }
-    if (!over) take();
+    if (!over) take(ec, received);
     if (over && suspended) {
       self.complete(result, total);
       return;
@@ -97,27 +104,45 @@ struct TlsStream::Read {
     if (over) {                 // never from within the call that began it
       asio::post(from.get_executor(), std::move(self));
     } else {
-      from.next_.async_read_some(from.engine_->input_space(), std::move(self));
+      from.next_.async_read_some(asio::buffer(*from.first_input_), std::move(self));
     }
   }
 
-  void take() {
-    for (auto it = asio::buffer_sequence_begin(buffers); it != asio::buffer_sequence_end(buffers); ++it) {
-      const asio::mutable_buffer piece(*it);
-      if (piece.size() == 0) continue;
-      const std::size_t count =
-          stream->engine_->read({static_cast<std::uint8_t*>(piece.data()), piece.size()}, result);
-      total += count;
-      if (result || count < piece.size()) break;
+  void take(ErrorCode ec, std::size_t received) {
+    TlsEngine& engine = *stream->engine_;
+    if (received > 0) stream->receive(received, asio::buffer_size(buffers));
+    if (ec == asio::error::eof) engine.end_input();
+    if (ec && ec != asio::error::eof) {
+      result = ec;
+    } else {
+      read();
+      const std::size_t room = asio::buffer_size(buffers) - total;
+      if (!result && stream->more_ && (total == 0 || room >= kWorthReceiving)) {
+        stream->receive(0, room);
+        read();
+      }
     }
+    engine.keep_input();
     if (total > 0) result = {};  // told by the next read
     if (result) stream->send_last_output();
     over = total > 0 || result || asio::buffer_size(buffers) == 0;
   }
 
-  void finish(ErrorCode ec) {
-    result = ec;
-    over = true;
+  // What the engine has, behind what was read before.
+  void read() {
+    std::size_t skipped = 0;
+    for (auto it = asio::buffer_sequence_begin(buffers); it != asio::buffer_sequence_end(buffers); ++it) {
+      asio::mutable_buffer piece(*it);
+      const std::size_t skip = std::min(piece.size(), total - skipped);
+      skipped += skip;
+      piece += skip;
+      if (piece.size() == 0) continue;
+      const std::size_t count =
+          stream->engine_->read({static_cast<std::uint8_t*>(piece.data()), piece.size()}, result);
+      total += count;
+      skipped += count;
+      if (result || count < piece.size()) break;
+    }
   }
 };
 
@@ -132,17 +157,18 @@ struct TlsStream::Write {
   template <class Self>
   void operator()(Self& self, ErrorCode ec = {}, std::size_t = 0) {
     if (suspended) {
-      if (!result) stream->engine_->output_sent();
+      stream->engine_->output_sent();
       self.complete(result ? result : ec, result || ec ? 0 : total);
       return;
     }
     suspended = true;
     seal();
     TlsStream& to = *stream;  // self, and this with it, moves away
-    if (result || !to.engine_->has_output()) {
+    const asio::const_buffer left = result ? asio::const_buffer() : to.send_now(to.engine_->take_output());
+    if (left.size() == 0) {
       asio::post(to.get_executor(), std::move(self));
     } else {
-      asio::async_write(to.next_, to.engine_->take_output(), std::move(self));
+      asio::async_write(to.next_, left, std::move(self));
     }
   }
 
