@@ -26,16 +26,18 @@ NAME = "splice"
 TITLE = "The relays alone"
 ABOUT = """
 One pair, one direction, without TLS, messages of 4 to 256 KiB: the native relay, the Worker on `workerd`, and two sockets and a
-`send` in the same runtime (`bench/splice.mjs`), which is what the Worker can't exceed. At most 3 MiB are on their way. The
-ends send records of at most 64 KiB, one a message: smaller ones cost a relay up to most of its rate, larger ones gain less
+`send` in the same runtime (`bench/splice.mjs`), which is what the Worker can't exceed: with sockets that keep their object in
+memory, and with sockets that let it hibernate, as the Worker's do. At most 3 MiB are on their way. The ends send records of at
+most 64 KiB, one a message: smaller ones cost a relay up to most of its rate, larger ones gain less
 than the figures spread, and would keep a keystroke waiting longer behind bulk.
 """
 PLOTS = ["messages of 64 KiB"]
-NATIVE, WORKER, BARE = "native relay", "Worker", "bare splice"
+NATIVE, WORKER, BARE, HIBERNATING = "native relay", "Worker", "bare splice", "bare splice, hibernating"
 WORKERD = REPOSITORY / "worker" / "node_modules" / "workerd" / "bin" / "workerd"
 KIB, MIB = 1024, 1024 * 1024
 SIZES = [size * KIB for size in (4, 16, 64, 128, 256)]
-TOTAL, WARM_UP = 256 * MIB, 16 * MIB
+SENT = 64 * KIB  # by the ends
+TOTAL, WARM_UP = 512 * MIB, 32 * MIB
 AHEAD = 3 * MIB
 BINARY, TEXT, CLOSE = 2, 1, 8
 
@@ -169,16 +171,19 @@ class Relay:
 
 
 class Splice:
-    def __init__(self, directory):
+    def __init__(self, directory, name):
+        self.prefix = "/hibernating/" if name == HIBERNATING else "/"
         self.port = free_port()
-        self.program = Program("splice", [WORKERD, "serve", REPOSITORY / "bench" / "splice.capnp", "config", "--import-path", "/",
-                                          "--socket-addr", f"main=127.0.0.1:{self.port}"], directory)
+        command = [WORKERD, "serve", REPOSITORY / "bench" / "splice.capnp", "config", "--import-path", "/", "--socket-addr",
+                   f"main=127.0.0.1:{self.port}"]
+        self.program = Program(name.replace(" ", "-").replace(",", ""), command, directory)
         wait_for_port(self.port, self.program)
         self.pairs = 0
 
     def halves(self):
         self.pairs += 1
-        return open_half(self.port, f"/{self.pairs}"), open_half(self.port, f"/{self.pairs}")
+        path = f"{self.prefix}{self.pairs}"
+        return open_half(self.port, path), open_half(self.port, path)
 
 
 def carry(relay, size, meter):
@@ -202,7 +207,7 @@ def job(size):
 
 def begin(stack, directory, name):
     say(f"starting {name}")
-    relay = Splice(directory) if name == BARE else \
+    relay = Splice(directory, name) if name in (BARE, HIBERNATING) else \
         Relay(start_relay(directory, None, name=name.replace(" ", "-"), kind="worker" if name == WORKER else "native"))
     stack.callback(relay.program.kill)
     return Path(name, relay, lambda: {"relay": [relay.program.pid]})
@@ -211,15 +216,16 @@ def begin(stack, directory, name):
 def run(options):
     """With the first congestion control alone."""
     why = None if WORKERD.exists() else "worker/ is not built (npm ci, npm run build there)"
-    left_out = {WORKER: why, BARE: why} if why else {}
+    left_out = dict.fromkeys((WORKER, BARE, HIBERNATING), why) if why else {}
     result = Result.new(NAME, machine.header(options, ["workerd"], "everything on it, over loopback"), left_out)
     with tempfile.TemporaryDirectory(prefix="zks-bench-") as folder, contextlib.ExitStack() as stack:
         stack.enter_context(place(options.congestion[0]))
-        paths = [begin(stack, File(folder), name) for name in (NATIVE, WORKER, BARE) if name not in left_out]
+        paths = [begin(stack, File(folder), name) for name in (NATIVE, WORKER, BARE, HIBERNATING) if name not in left_out]
         in_turns(result, paths, [job(size) for size in SIZES], options.rounds, options.congestion[0])
     return result
 
 
 def claims(result):
-    del result
-    return []
+    name = f"messages of {SENT // KIB} KiB"
+    return [(f"Worker, {name}, beside {splice}", result.ratio(name, WORKER, path), 0.8, 1, " ×", True)
+            for path, splice in ((BARE, "a bare splice in its runtime"), (HIBERNATING, "one that hibernates, too"))]
