@@ -14,12 +14,10 @@ constexpr std::uint64_t kGrain = 16 * 1024;
 constexpr std::size_t kMaxMarks = 2048;
 // What may wait on the way: enough to keep every socket on it busy until the next wake-up or LANE_ACK.
 constexpr LaneWindow::Duration kTarget = 5ms;
-constexpr int kTargetShare = 16;        // and 1/16 of the smallest round trip
-constexpr auto kSmallestHolds = 10s;    // as BBR's: then the path may have become longer
-constexpr int kProbeRounds = 2;         // one to drain, one to measure
-constexpr int kCalmRounds = 3;          // after these growth is faster
-constexpr std::size_t kRateRounds = 8;  // a delivery rate is that of so many
-constexpr double kHeadroom = 1.125;     // over that rate, to find a higher one
+constexpr int kTargetShare = 16;      // and 1/16 of the smallest round trip
+constexpr auto kSmallestHolds = 10s;  // as BBR's: then the path may have become longer
+constexpr int kProbeRounds = 2;       // one to drain, one to measure
+constexpr int kCalmRounds = 3;        // after these growth is faster
 constexpr double kSlowestGrowth = 1.0625, kFastGrowth = 1.5, kSteepestFall = 0.5;
 
 double seconds(LaneWindow::Duration time) {
@@ -41,7 +39,6 @@ void LaneWindow::sent(std::uint64_t sent, std::uint64_t acknowledged, TimePoint 
   if (marks_.empty()) {
     round_end_ = sent;
     best_.reset();
-    round_ends_.assign(1, {acknowledged, now});
   } else if (sent < marks_.back().position + kMarkEvery || marks_.size() >= kMaxMarks) {
     return;
   }
@@ -58,7 +55,7 @@ void LaneWindow::acknowledged(std::uint64_t position, TimePoint now) {
   measure(*newest, now);
   if (newest->position < round_end_) return;
   round_end_ = marks_.empty() ? position : marks_.back().position;
-  end_round(position, now);
+  end_round(now);
 }
 
 void LaneWindow::measure(const Mark& mark, TimePoint now) {
@@ -68,29 +65,18 @@ void LaneWindow::measure(const Mark& mark, TimePoint now) {
 }
 
 void LaneWindow::round_trip(Duration sample, TimePoint now) {
-  if (smallest_ && sample > *smallest_ + *smallest_ / kTargetShare) return;
-  smallest_ = smallest_ ? std::min(*smallest_, sample) : sample;
+  if (smallest_ && sample > *smallest_) return;
+  smallest_ = sample;
   smallest_seen_ = now;
 }
 
-// The rate of several rounds, as what stands behind a lost segment is acknowledged all at once.
-void LaneWindow::measure_rate(std::uint64_t position, TimePoint now) {
-  round_ends_.push_back({position, now});
-  if (round_ends_.size() <= kRateRounds) return;
-  const RoundEnd& first = round_ends_.front();
-  rate_ = static_cast<double>(position - first.position) / seconds(now - first.at);
-  round_ends_.pop_front();
-}
-
-void LaneWindow::end_round(std::uint64_t position, TimePoint now) {
+void LaneWindow::end_round(TimePoint now) {
   const Sample best = *best_;
   const Sample calmer = last_best_ && last_best_->round_trip < best.round_trip ? *last_best_ : best;
   last_best_ = std::exchange(best_, std::nullopt);
   if (is_short()) return;
-  if (limited_ && probe_rounds_ == 0) measure_rate(position, now);
   if (probe_rounds_ > 0) {
     if (--probe_rounds_ > 0) return;
-    round_ends_.assign(1, {position, now});
     smallest_ = best.round_trip;
     smallest_seen_ = now;
   } else if (now - smallest_seen_ > kSmallestHolds) {
@@ -120,8 +106,6 @@ void LaneWindow::adapt(const Sample& best) {
     const bool fast = ++calm_rounds_ > kCalmRounds && queueing < target / 2;
     window *= fast ? kFastGrowth : std::clamp(ratio, kSlowestGrowth, kFastGrowth);
   }
-  // A queue that overflows is empty again and again, and looks like none; what is delivered tells.
-  if (rate_ > 0) window = std::min(window, kHeadroom * rate_ * seconds(*smallest_ + target));
   window_ = clamped(window);
 }
 

@@ -7,11 +7,9 @@
 //
 //   w * (smallest + target) / (smallest + queueing)
 //
-// once a round trip, of the shortest round trip in two. Where a queue overflows that one looks short, since
-// all that stood behind the lost segment is acknowledged at once: so a window is also no more than an eighth
-// over what is delivered in `smallest + target`, measured over eight round trips as BBR measures it. On a
-// path shorter than kShortPath what is measured is how late programs run, more than queues: there a fixed
-// amount may be in flight. Sans-IO.
+// once a round trip. The quotient of both is the delivery rate, so this is a rate times a time. On a path
+// shorter than kShortPath what is measured is how late programs run, more than queues: there a fixed amount
+// may be in flight. Sans-IO.
 #pragma once
 
 #include <algorithm>
@@ -59,14 +57,9 @@ class LaneWindow {
     Duration round_trip;
     std::uint64_t in_flight;
   };
-  struct RoundEnd {
-    std::uint64_t position;  // acknowledged then
-    TimePoint at;
-  };
 
   void measure(const Mark& mark, TimePoint now);
-  void measure_rate(std::uint64_t position, TimePoint now);
-  void end_round(std::uint64_t position, TimePoint now);
+  void end_round(TimePoint now);
   bool is_short() const { return smallest_ && *smallest_ < kShortPath; }
   void adapt(const Sample& best);
   std::uint64_t clamped(double bytes) const;
@@ -77,8 +70,6 @@ class LaneWindow {
   std::uint64_t round_end_ = 0;
   std::optional<Sample> best_;       // of this round: the shortest round trip
   std::optional<Sample> last_best_;  // of the one before
-  std::deque<RoundEnd> round_ends_;  // of rounds in a row
-  double rate_ = 0;                  // bytes a second that were delivered while bulk was held back
   bool limited_ = false;
   int calm_rounds_ = 0;  // in a row, held back though there was no queue
   std::optional<Duration> smallest_;

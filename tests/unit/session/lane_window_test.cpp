@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// LaneWindow over a path of a rate, a delay and a queue, without end unless a test bounds it, with a receiver
-// that acknowledges as a session does, by a clock that the test moves.
+// LaneWindow over a path of a rate, a delay and a queue without end, with a receiver that acknowledges as a
+// session does, by a clock that the test moves.
 #include "session/lane_window.hpp"
 
 #include <gtest/gtest.h>
@@ -21,15 +21,11 @@ class Path {
 
   void set_rate(double bytes_s) { bytes_s_ = bytes_s; }
   void set_round_trip(LaneWindow::Duration round_trip) { round_trip_ = round_trip; }
-  void set_queue(LaneWindow::Duration most) { most_queue_ = most; }
-  // Nothing goes through for so long, as when the TCP connection below measures.
-  void pause(LaneWindow::Duration time) { idle_at_ = std::max(idle_at_, now_) + time; }
 
   // Bulk without end for so long. Returns the bytes that arrived.
   std::uint64_t run(LaneWindow::Duration time) {
     const std::uint64_t before = received_;
     longest_queue_ = {};
-    lost_ = 0;
     for (const auto end = now_ + time; now_ < end; now_ += 100us) {
       arrive();
       hear();
@@ -39,7 +35,6 @@ class Path {
   }
 
   LaneWindow::Duration longest_queue() const { return longest_queue_; }
-  int lost() const { return lost_; }
   std::uint64_t window() const { return window_.bytes(); }
 
  private:
@@ -53,14 +48,10 @@ class Path {
   void send() {
     while (sent_ - acknowledged_ < window_.bytes() && sent_ - acknowledged_ < kMaxLaneBytes) {
       sent_ += kRecord;
-      if (idle_at_ > now_ + most_queue_) {  // sent once more by TCP; what comes behind it waits
-        ++lost_;
-        in_order_from_ = now_ + 2 * round_trip_;
-      }
       idle_at_ = std::max(idle_at_, now_) + std::chrono::duration_cast<LaneWindow::Duration>(
                                                 std::chrono::duration<double>(kRecord / bytes_s_));
       longest_queue_ = std::max<LaneWindow::Duration>(longest_queue_, idle_at_ - now_);
-      records_.push_back({std::max(idle_at_ + round_trip_ / 2, in_order_from_), sent_});
+      records_.push_back({idle_at_ + round_trip_ / 2, sent_});
       window_.sent(sent_, acknowledged_, now_);
     }
     window_.held_back();
@@ -95,9 +86,7 @@ class Path {
   TimePoint now_{1h}, idle_at_{}, told_at_{}, ack_due_ = TimePoint::max();
   std::uint64_t sent_ = 0, acknowledged_ = 0, received_ = 0, told_ = 0;
   std::deque<Moving> records_, acks_;
-  LaneWindow::Duration longest_queue_{}, most_queue_ = LaneWindow::Duration::max() / 2;
-  TimePoint in_order_from_{};
-  int lost_ = 0;
+  LaneWindow::Duration longest_queue_{};
 };
 
 struct Line {
@@ -130,19 +119,6 @@ TEST_P(LaneWindowOn, ProbesCostLittle) {
   Path path(line.bytes_s, line.round_trip);
   path.run(8s);
   EXPECT_GE(static_cast<double>(path.run(40s)), 0.93 * 40 * line.bytes_s);
-}
-
-// What stands behind a lost segment is delivered all at once: the last of it looks as if there were no queue.
-TEST(LaneWindow, AQueueDoesNotGoOnOverflowing) {
-  Path path(2.5e6, 22ms);
-  path.set_queue(26ms);
-  path.run(3s);
-  for (int i = 0; i < 3; ++i) {
-    path.pause(200ms);
-    path.run(2s);
-    EXPECT_GE(static_cast<double>(path.run(3s)), 0.9 * 3 * 2.5e6);
-    EXPECT_LE(path.lost(), 3);
-  }
 }
 
 TEST(LaneWindow, AShortPathIsNotMeasured) {
