@@ -5,8 +5,7 @@
 //
 //   hold N AT_ONCE        makes pairs until N are held, AT_ONCE at a time
 //   busy N SECONDS        records of 64 KiB through N of them, from client to exit, as fast as they go with
-//   as
-//                         much on its way as a session on such a short path has
+//                         as much on its way as a session on such a short path has
 //   rate SECONDS AT_ONCE  makes pairs and drops them
 //   refused               joins once more, which has to be refused, and then uses a pair that is held
 //
