@@ -31,7 +31,7 @@ class LaneWindow {
   static constexpr std::uint64_t kFirstBytes = 512 * 1024;
 
   static constexpr Duration kShortPath = std::chrono::milliseconds(3);
-  static constexpr std::uint64_t kShortPathBytes = 4 * 1024 * 1024;  // 1 Gbit/s for 34 ms
+  static constexpr std::uint64_t kShortPathBytes = 1024 * 1024;  // 2.8 Gbit/s for 3 ms
 
   explicit LaneWindow(std::uint64_t most_bytes)
       : most_(most_bytes), window_(std::min(most_bytes, kFirstBytes)) {}
