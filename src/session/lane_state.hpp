@@ -49,6 +49,7 @@ struct LaneState {
   TimePoint acknowledged_at{};           // when the last LANE_ACK was sent
   TimePoint ack_due = TimePoint::max();  // owe_ack then, if not before
   LaneWindow window{kMaxLaneBytes};      // for what waits in `busy`; the rest goes by limit() alone
+  bool paced = false;                    // bulk waits for window.open_at()
 
   bool hello_sent = false;
   bool hello_received = false;

@@ -12,8 +12,6 @@ namespace {
 constexpr std::int64_t kQuantumBytes = 16 * 1024;
 constexpr std::size_t kSmallestData = 64;  // a DATA frame with less room than this waits for the next record
 constexpr std::size_t kMinRecordRoom = 512;
-// A record is read and acknowledged as a whole: of a window in one record, the next would wait for all of it.
-constexpr std::uint64_t kRecordsInWindow = 4;
 constexpr auto kRttSampleEvery = std::chrono::seconds(1);
 
 using Turn = StreamState::Turn;
@@ -64,10 +62,11 @@ std::size_t Session::fill_turns(MutableBytes buffer, std::size_t written, LaneSt
   fill_requests(datagrams, usual, lane, now);
   fill_flows(datagrams, usual, lane, now);
   if (datagrams.written() >= usual) return datagrams.written();
-  const std::size_t bulk = std::max<std::size_t>(lane.window.bytes() / kRecordsInWindow, kQuantumBytes);
+  const std::size_t bulk =
+      std::max<std::size_t>(lane.window.bytes() / LaneWindow::kRecordsInWindow, kQuantumBytes);
   ByteWriter data(buffer.first(std::min(usual, datagrams.written() + bulk)));
   data.advance(datagrams.written());
-  fill_data(data, lane);
+  fill_data(data, lane, now);
   lane.datagram_lead -= static_cast<std::int64_t>(data.written() - datagrams.written());
   lane.datagram_lead = std::max<std::int64_t>(lane.datagram_lead, 0);
   if (!lane.fresh.empty() || !lane.busy.empty()) return data.written();
@@ -177,13 +176,22 @@ bool Session::fill_control_of(ByteWriter& out, StreamState& stream) {
   return true;
 }
 
-void Session::fill_data(ByteWriter& out, LaneState& lane) {
+void Session::fill_data(ByteWriter& out, LaneState& lane, TimePoint now) {
+  const std::size_t before = out.written();
+  fill_bulk(out, lane, now);
+  if (out.written() > before) lane.window.spend(out.written() - before, now);
+}
+
+void Session::fill_bulk(ByteWriter& out, LaneState& lane, TimePoint now) {
   while (out.room() >= kSmallestData) {
     const bool fresh = !lane.fresh.empty();
     auto& queue = fresh ? lane.fresh : lane.busy;
     if (queue.empty()) return;
-    if (!fresh && lane.unacknowledged() + out.written() >= lane.window.bytes())
-      return lane.window.held_back();
+    if (!fresh && lane.unacknowledged() + out.written() >= lane.window.bytes()) return;
+    if (!fresh && lane.window.open_at() > now) {
+      lane.paced = true;
+      return;
+    }
     StreamState* stream = find(queue.front());
     if (stream == nullptr || stream->phase != StreamState::Phase::kOpen) {
       if (stream != nullptr) stream->turn = Turn::kNone;

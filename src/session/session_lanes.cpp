@@ -223,6 +223,7 @@ bool Session::tick(LaneNumber number, TimePoint now, std::size_t undrained_bytes
   LaneState* lane = lane_at(number);
   if (lane == nullptr) return true;
   lane->checked_at = now;
+  if (now >= lane->window.open_at()) lane->paced = false;
   if (now >= lane->ack_due) lane->owe_ack = true;
   if (lane->ping) {
     auto& ping = *lane->ping;
@@ -246,6 +247,7 @@ bool Session::tick(LaneNumber number, TimePoint now, std::size_t undrained_bytes
 TimePoint Session::next_deadline() const {
   TimePoint next = lazy_deadline_;
   for (const auto& [number, lane] : lanes_) {
+    if (lane->paced) next = std::min(next, lane->window.open_at());
     if (!lane->owe_ack) next = std::min(next, lane->ack_due);
     if (!streams_.empty() || !flows_.empty() || listeners() > 0 || lane->ping || lane->exchanging())
       next = std::min(next, lane->checked_at + kCheckEvery);

@@ -215,6 +215,7 @@ std::size_t Tunnel::compose(session::LaneNumber lane, MutableBytes out) {
   }
   count_bytes(lane);
   deliver_events();
+  arm_timer();
   return size;
 }
 

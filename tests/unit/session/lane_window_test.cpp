@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// LaneWindow over a path of a rate, a delay and a queue without end, with a receiver that acknowledges as a
-// session does, by a clock that the test moves.
+// LaneWindow over a path of a rate, a delay and a queue, without end unless a test bounds it, with a receiver
+// that acknowledges as a session does, by a clock that the test moves.
 #include "session/lane_window.hpp"
 
 #include <gtest/gtest.h>
@@ -22,10 +22,27 @@ class Path {
   void set_rate(double bytes_s) { bytes_s_ = bytes_s; }
   void set_round_trip(LaneWindow::Duration round_trip) { round_trip_ = round_trip; }
 
+  void set_queue(LaneWindow::Duration most) { most_queue_ = most; }
+  // One record is lost so often, whatever the queue.
+  void lose_every(LaneWindow::Duration time) {
+    lose_every_ = time;
+    loss_at_ = now_;
+  }
+  // Nothing goes through for so long, as when the TCP connection below measures.
+  void pause(LaneWindow::Duration time) { idle_at_ = std::max(idle_at_, now_) + time; }
+  // Nothing is sent for so long.
+  void rest(LaneWindow::Duration time) {
+    for (const auto end = now_ + time; now_ < end; now_ += 100us) {
+      arrive();
+      hear();
+    }
+  }
+
   // Bulk without end for so long. Returns the bytes that arrived.
   std::uint64_t run(LaneWindow::Duration time) {
     const std::uint64_t before = received_;
     longest_queue_ = {};
+    overflows_ = 0;
     for (const auto end = now_ + time; now_ < end; now_ += 100us) {
       arrive();
       hear();
@@ -35,6 +52,7 @@ class Path {
   }
 
   LaneWindow::Duration longest_queue() const { return longest_queue_; }
+  int overflows() const { return overflows_; }
   std::uint64_t window() const { return window_.bytes(); }
 
  private:
@@ -45,16 +63,26 @@ class Path {
     std::uint64_t position;
   };
 
+  bool may_send() const {
+    return sent_ - acknowledged_ < std::min(window_.bytes(), kMaxLaneBytes) && window_.open_at() <= now_;
+  }
+
   void send() {
-    while (sent_ - acknowledged_ < window_.bytes() && sent_ - acknowledged_ < kMaxLaneBytes) {
+    while (may_send()) {
       sent_ += kRecord;
+      const bool overflows = idle_at_ > now_ + most_queue_;
+      if (overflows) ++overflows_;
+      if (overflows || now_ >= loss_at_) {  // TCP sends it once more; what comes behind it waits
+        in_order_from_ = std::max(idle_at_, now_) + 3 * round_trip_ / 2;
+        loss_at_ = now_ + lose_every_;
+      }
       idle_at_ = std::max(idle_at_, now_) + std::chrono::duration_cast<LaneWindow::Duration>(
                                                 std::chrono::duration<double>(kRecord / bytes_s_));
       longest_queue_ = std::max<LaneWindow::Duration>(longest_queue_, idle_at_ - now_);
-      records_.push_back({idle_at_ + round_trip_ / 2, sent_});
+      records_.push_back({std::max(idle_at_ + round_trip_ / 2, in_order_from_), sent_});
       window_.sent(sent_, acknowledged_, now_);
+      window_.spend(kRecord, now_);
     }
-    window_.held_back();
   }
 
   void arrive() {
@@ -86,7 +114,10 @@ class Path {
   TimePoint now_{1h}, idle_at_{}, told_at_{}, ack_due_ = TimePoint::max();
   std::uint64_t sent_ = 0, acknowledged_ = 0, received_ = 0, told_ = 0;
   std::deque<Moving> records_, acks_;
-  LaneWindow::Duration longest_queue_{};
+  static constexpr LaneWindow::Duration kNever = std::chrono::hours(10'000);
+  LaneWindow::Duration longest_queue_{}, most_queue_ = kNever, lose_every_ = kNever;
+  TimePoint in_order_from_{}, loss_at_ = TimePoint(kNever);
+  int overflows_ = 0;
 };
 
 struct Line {
@@ -108,10 +139,12 @@ TEST_P(LaneWindowOn, ThePathIsFullAndItsQueueShort) {
   path.run(8s);  // the first round trip had all in flight that a lane may have
   // Without the probe of every 10 s, which is the next test's.
   EXPECT_GE(static_cast<double>(path.run(1500ms)), 0.95 * 1.5 * line.bytes_s);
+  // Half a round trip and 5 ms, and 16 KiB three times: what goes out, is under way and is acknowledged at
+  // once.
   const auto least = std::chrono::duration<double>(LaneWindow::kLeastBytes / line.bytes_s);
-  const auto target = 8ms + line.round_trip / 8;
-  EXPECT_LE(path.longest_queue(), std::max<LaneWindow::Duration>(
-                                      3 * target, std::chrono::duration_cast<LaneWindow::Duration>(least)));
+  const auto grains = std::chrono::duration<double>(3 * 16384 / line.bytes_s);
+  EXPECT_LE(path.longest_queue(),
+            std::max<std::chrono::duration<double>>(line.round_trip / 2 + 5ms + grains, least));
 }
 
 TEST_P(LaneWindowOn, ProbesCostLittle) {
@@ -119,6 +152,35 @@ TEST_P(LaneWindowOn, ProbesCostLittle) {
   Path path(line.bytes_s, line.round_trip);
   path.run(8s);
   EXPECT_GE(static_cast<double>(path.run(40s)), 0.93 * 40 * line.bytes_s);
+}
+
+// What stands behind a lost segment is delivered all at once: the last of it looks as if there were no queue.
+TEST(LaneWindow, AQueueDoesNotGoOnOverflowing) {
+  Path path(2.5e6, 22ms);
+  path.set_queue(60ms);
+  path.run(3s);
+  for (int i = 0; i < 3; ++i) {
+    path.pause(200ms);
+    path.run(2s);
+    EXPECT_GE(static_cast<double>(path.run(3s)), 0.9 * 3 * 2.5e6);
+    EXPECT_EQ(path.overflows(), 0);
+  }
+}
+
+// Half of the time or more nothing is delivered, since something is lost; all else is on its way.
+TEST(LaneWindow, APathThatLosesIsFull) {
+  Path path(6.25e6, 150ms);
+  path.lose_every(250ms);
+  path.run(8s);
+  EXPECT_GE(static_cast<double>(path.run(10s)), 0.8 * 10 * 6.25e6);
+}
+
+TEST(LaneWindow, WhatBeginsAfterARestKeepsAShortQueue) {
+  Path path(2.5e6, 20ms);
+  path.run(5s);
+  path.rest(5s);
+  path.run(200ms);
+  EXPECT_LE(path.longest_queue(), 60ms);
 }
 
 TEST(LaneWindow, AShortPathIsNotMeasured) {
