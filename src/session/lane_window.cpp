@@ -60,11 +60,12 @@ void LaneWindow::sent(std::uint64_t sent, std::uint64_t acknowledged, TimePoint 
     if (now - heard_at_ > kIdle) begin();
     round_end_ = sent;
     best_.reset();
+    heard_position_ = acknowledged;
     heard_at_ = heard_sent_at_ = now;
   } else if (sent < marks_.back().position + kMarkEvery || marks_.size() >= kMaxMarks) {
     return;
   }
-  marks_.push_back({sent, acknowledged, now, heard_at_, heard_sent_at_});
+  marks_.push_back({sent, now, heard_position_, heard_at_, heard_sent_at_});
 }
 
 void LaneWindow::spend(std::uint64_t bytes, TimePoint now) {
@@ -83,6 +84,7 @@ void LaneWindow::acknowledged(std::uint64_t position, TimePoint now) {
   if (!newest) return;
   measure(*newest, now);
   silence_ = std::max<Duration>(silence_, now - heard_at_);
+  heard_position_ = newest->position;
   heard_at_ = now;
   heard_sent_at_ = newest->sent_at;
   if (newest->position < round_end_) return;
@@ -98,7 +100,7 @@ void LaneWindow::measure(const Mark& mark, TimePoint now) {
   round_trip(took, now);
   const Duration time = std::max<Duration>({now - mark.heard_at, mark.sent_at - mark.heard_sent_at, 1us});
   double& best = rates_[round_ % rates_.size()];
-  best = std::max(best, static_cast<double>(mark.position - mark.acknowledged) / seconds(time));
+  best = std::max(best, static_cast<double>(mark.position - mark.heard_position) / seconds(time));
 }
 
 void LaneWindow::round_trip(Duration sample, TimePoint now) {

@@ -61,9 +61,9 @@ class LaneWindow {
  private:
   struct Mark {
     std::uint64_t position;
-    std::uint64_t acknowledged;  // then
     TimePoint sent_at;
-    TimePoint heard_at, heard_sent_at;  // as LaneWindow's were then
+    std::uint64_t heard_position;  // these as LaneWindow's were then
+    TimePoint heard_at, heard_sent_at;
   };
 
   void measure(const Mark& mark, TimePoint now);
@@ -82,8 +82,9 @@ class LaneWindow {
   const std::uint64_t most_;
   std::uint64_t window_;
   std::deque<Mark> marks_;  // at most kMaxMarks
-  TimePoint heard_at_{},
-      heard_sent_at_{};  // of what was acknowledged last: when it was, and when it was sent
+  // Of the last mark that was acknowledged: itself, when that was, and when it was sent.
+  std::uint64_t heard_position_ = 0;
+  TimePoint heard_at_{}, heard_sent_at_{};
   std::uint64_t round_end_ = 0;
   std::optional<Duration> best_;  // of this round: the shortest round trip
   std::size_t round_ = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The lane's bound: what was sent and not acknowledged, what may exceed it, and when LANE_ACK goes out.
+#include <deque>
+
 #include <gtest/gtest.h>
 
 #include "session/session.hpp"
@@ -9,6 +11,7 @@
 namespace zks::session {
 namespace {
 
+using namespace std::chrono_literals;
 using test::kOverhead;
 using test::options_of;
 using test::Peer;
@@ -81,6 +84,77 @@ TEST(SessionLane, BulkStopsAtItsWindowAndControlDoesNot) {
   ASSERT_TRUE(client.send({OpenFrame{other, test::to_ipv4({192, 0, 2, 1}, 1), 0}}));
   client.session.accept(other, test::to_ipv4({192, 0, 2, 1}, 1));
   EXPECT_TRUE(client.take().has<OpenedFrame>());
+}
+
+// A peer at the end of a link of 20 Mbit/s and 20 ms there and back, which acknowledges each record.
+struct FarPeer {
+  FarPeer() {
+    EXPECT_TRUE(client.send({client.hello()}));
+    const auto records = client.take_all();
+    client.now += kRoundTrip;
+    for (const auto& record : records) {
+      sent += record.size();
+      for (const auto& ping : record.all<PingFrame>())
+        EXPECT_TRUE(client.send({PingFrame{true, ping.token}}));
+    }
+    const Destination there = test::to_ipv4({192, 0, 2, 1}, 80);
+    EXPECT_TRUE(client.send({OpenFrame{0, there, kVarintMax}}));
+    client.session.accept(0, there);
+  }
+
+  // Bulk for so long.
+  void run(std::chrono::milliseconds time) {
+    for (const auto end = client.now + time; client.now < end;) {
+      written += write(client.session, stream, 1'000'000, written);
+      bool woken = false;
+      for (auto record = client.take(); !record.empty(); record = client.take()) {
+        sent += record.size();
+        const auto takes =
+            std::chrono::duration<double>(static_cast<double>(record.size()) / kBytesPerSecond);
+        idle_at = std::max(idle_at, client.now) + std::chrono::duration_cast<TimePoint::duration>(takes);
+        acknowledgements.emplace_back(idle_at + kRoundTrip, sent);
+        woken = by_deadline;
+      }
+      if (woken) ++let_go;
+      wait();
+    }
+  }
+
+  // Until there is something to do.
+  void wait() {
+    by_deadline = acknowledgements.empty() || client.session.next_deadline() < acknowledgements.front().first;
+    client.now = by_deadline ? client.session.next_deadline() : acknowledgements.front().first;
+    EXPECT_TRUE(client.session.tick(1, client.now, 0));
+    if (by_deadline) return;
+    acknowledged = acknowledgements.front().second - behind;
+    EXPECT_TRUE(client.send({LaneAckFrame{acknowledged}}));
+    acknowledgements.pop_front();
+  }
+
+  static constexpr auto kRoundTrip = 20ms;
+  static constexpr double kBytesPerSecond = 2.5e6;
+  Peer client{Role::kClient, options_of(Role::kExit)};
+  static constexpr StreamId stream = 0;
+  std::size_t written = 0;
+  std::uint64_t sent = 0, acknowledged = 0;
+  std::uint64_t behind = 0;  // by how much each LANE_ACK says too little
+  int let_go = 0;            // how often bulk went out since the session's deadline had come
+  bool by_deadline = false;
+  TimePoint idle_at{};
+  std::deque<std::pair<TimePoint, std::uint64_t>> acknowledgements;
+};
+
+TEST(SessionLane, BulkOnALongPathIsPacedAndGoesOnByTheSessionsDeadline) {
+  for (const std::uint64_t behind : {0, 100}) {
+    FarPeer peer;
+    peer.behind = behind;
+    peer.run(1500ms);
+    peer.let_go = 0;
+    const std::uint64_t before = peer.acknowledged;
+    peer.run(3s);  // less than 12 MiB in all, since nothing is credited
+    EXPECT_GE(static_cast<double>(peer.acknowledged - before), 0.95 * 3 * FarPeer::kBytesPerSecond);
+    EXPECT_GE(peer.let_go, 20) << "not by LANE_ACKs alone";
+  }
 }
 
 TEST(SessionLane, BulkIsAcknowledgedEvery5MillisecondsFrom16KiBOn) {
