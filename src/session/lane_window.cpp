@@ -158,6 +158,7 @@ void LaneWindow::begin() {
   starting_ = true;
   start_rate_ = 0;
   flat_rounds_ = 0;
+  probe_round_ = 0;
 }
 
 void LaneWindow::leave_start() {
