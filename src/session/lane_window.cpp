@@ -16,19 +16,20 @@ constexpr std::uint64_t kMostRecord = 64 * 1024;
 constexpr std::size_t kMaxMarks = 2048;
 // What may wait on the way: enough to keep every socket on it busy until the next wake-up or LANE_ACK.
 constexpr Duration kTarget = 5ms;
+constexpr int kSameShare = 16;        // a round trip that is longer by less is the smallest seen again
 constexpr auto kSmallestHolds = 10s;  // as BBR's: then the path may have become longer
 constexpr int kProbeRounds = 2;       // one to drain, one to measure
 constexpr int kMostProbeRounds = 8;
 // Of the rate, by rounds in turn (BBR's cycle): more to see whether the path has more, then less, so that
 // what this put into queues leaves them.
 constexpr std::array kPaces{1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0};
-constexpr Duration kBurst = 2ms;  // of the pace, at once, after a timer that was late
-constexpr Duration kLongestPause = 100ms;
+constexpr Duration kBurst = 2ms;           // of the pace, at once, after a timer that was late
+constexpr Duration kLongestPause = 100ms;  // whatever the rate seems to be
 constexpr Duration kIdle = 1s;  // after which sockets on the way begin anew, and so does the window
 constexpr int kStartGain = 2;   // of rate times round trip: room for the rate to double
 constexpr double kStartGrowth = 1.25;
 constexpr int kStartFlatRounds = 3;
-constexpr double kMore = 1.125;
+constexpr double kMore = 1.125;  // times the rate when the cycle began: the path has more
 constexpr int kLateRounds = 2;
 constexpr int kStallRounds = 8;  // the mean is over so many, nearly
 
@@ -104,7 +105,7 @@ void LaneWindow::measure(const Mark& mark, TimePoint now) {
 }
 
 void LaneWindow::round_trip(Duration sample, TimePoint now) {
-  if (smallest_ && sample > *smallest_ + *smallest_ / 16) return;
+  if (smallest_ && sample > *smallest_ + *smallest_ / kSameShare) return;
   smallest_ = std::min(sample, smallest_.value_or(sample));
   smallest_seen_ = now;
 }

@@ -319,7 +319,6 @@ class Session {
   bool fill_control_of(ByteWriter& out, StreamState& stream);
   std::size_t fill_turns(MutableBytes buffer, std::size_t written, LaneState& lane, TimePoint now);
   void fill_data(ByteWriter& out, LaneState& lane, TimePoint now);
-  void fill_bulk(ByteWriter& out, LaneState& lane, TimePoint now);
   bool fill_data_of(ByteWriter& out, StreamState& stream);
   bool write_data(ByteWriter& out, StreamState& stream);
 

@@ -67,7 +67,9 @@ std::size_t Session::fill_turns(MutableBytes buffer, std::size_t written, LaneSt
   ByteWriter data(buffer.first(std::min(usual, datagrams.written() + bulk)));
   data.advance(datagrams.written());
   fill_data(data, lane, now);
-  lane.datagram_lead -= static_cast<std::int64_t>(data.written() - datagrams.written());
+  const std::size_t data_bytes = data.written() - datagrams.written();
+  if (data_bytes > 0) lane.window.spend(data_bytes, now);
+  lane.datagram_lead -= static_cast<std::int64_t>(data_bytes);
   lane.datagram_lead = std::max<std::int64_t>(lane.datagram_lead, 0);
   if (!lane.fresh.empty() || !lane.busy.empty()) return data.written();
   lane.datagram_lead = 0;
@@ -177,12 +179,6 @@ bool Session::fill_control_of(ByteWriter& out, StreamState& stream) {
 }
 
 void Session::fill_data(ByteWriter& out, LaneState& lane, TimePoint now) {
-  const std::size_t before = out.written();
-  fill_bulk(out, lane, now);
-  if (out.written() > before) lane.window.spend(out.written() - before, now);
-}
-
-void Session::fill_bulk(ByteWriter& out, LaneState& lane, TimePoint now) {
   while (out.room() >= kSmallestData) {
     const bool fresh = !lane.fresh.empty();
     auto& queue = fresh ? lane.fresh : lane.busy;

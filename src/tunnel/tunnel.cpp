@@ -214,8 +214,8 @@ std::size_t Tunnel::compose(session::LaneNumber lane, MutableBytes out) {
                  size + crypto::kRecordOverhead);
   }
   count_bytes(lane);
+  arm_timer();  // bulk may wait for its pace
   deliver_events();
-  arm_timer();
   return size;
 }
 

@@ -167,6 +167,18 @@ TEST(LaneWindow, AQueueDoesNotGoOnOverflowing) {
   }
 }
 
+// Shorter than what the window leaves room for: what is lost there costs little.
+TEST(LaneWindow, APathWithAShallowQueueIsFull) {
+  Path path(2.5e6, 22ms);
+  path.set_queue(26ms);
+  path.run(3s);
+  for (int i = 0; i < 3; ++i) {
+    path.pause(200ms);
+    path.run(2s);
+    EXPECT_GE(static_cast<double>(path.run(3s)), 0.9 * 3 * 2.5e6);
+  }
+}
+
 // Half of the time or more nothing is delivered, since something is lost; all else is on its way.
 TEST(LaneWindow, APathThatLosesIsFull) {
   Path path(6.25e6, 150ms);
