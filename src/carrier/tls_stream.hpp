@@ -19,6 +19,7 @@
 
 #include "carrier/socket_options.hpp"
 #include "carrier/tls_engine.hpp"
+#include "carrier/turn.hpp"
 
 namespace zks::carrier {
 
@@ -96,13 +97,13 @@ struct TlsStream::Read {
   void operator()(Self& self, ErrorCode ec = {}, std::size_t received = 0) {
     if (!over) take(ec, received);
     if (over && suspended) {
-      self.complete(result, total);
+      Turn::run([&] { self.complete(result, total); });
       return;
     }
     suspended = true;
     TlsStream& from = *stream;  // self, and this with it, moves away
     if (over) {                 // never from within the call that began it
-      asio::post(from.get_executor(), std::move(self));
+      Turn::after(from.get_executor(), std::move(self));
     } else {
       from.next_.async_read_some(asio::buffer(*from.first_input_), std::move(self));
     }
@@ -158,7 +159,7 @@ struct TlsStream::Write {
   void operator()(Self& self, ErrorCode ec = {}, std::size_t = 0) {
     if (suspended) {
       stream->engine_->output_sent();
-      self.complete(result ? result : ec, result || ec ? 0 : total);
+      Turn::run([&] { self.complete(result ? result : ec, result || ec ? 0 : total); });
       return;
     }
     suspended = true;
@@ -166,7 +167,7 @@ struct TlsStream::Write {
     TlsStream& to = *stream;  // self, and this with it, moves away
     const asio::const_buffer left = result ? asio::const_buffer() : to.send_now(to.engine_->take_output());
     if (left.size() == 0) {
-      asio::post(to.get_executor(), std::move(self));
+      Turn::after(to.get_executor(), std::move(self));
     } else {
       asio::async_write(to.next_, left, std::move(self));
     }
