@@ -44,8 +44,8 @@ void ExitSocket::replaced() {
 std::uint16_t ExitSocket::on_control(const carrier::Control&) {
   return close_code::kPolicy;
 }
-std::uint16_t ExitSocket::on_binary(carrier::Buffer) {
-  return close_code::kPolicy;
+asio::awaitable<std::uint16_t> ExitSocket::on_binary(carrier::Buffer) {
+  co_return close_code::kPolicy;
 }
 asio::awaitable<void> ExitSocket::before_read() {
   co_return;

@@ -25,7 +25,7 @@ class ExitSocket final : public Socket, public RegisteredExit {
 
  private:
   std::uint16_t on_control(const carrier::Control& message) override;
-  std::uint16_t on_binary(carrier::Buffer message) override;
+  asio::awaitable<std::uint16_t> on_binary(carrier::Buffer message) override;
   asio::awaitable<void> before_read() override;
   void on_sent(std::size_t bytes) override;
   void on_key(std::uint64_t epoch) override;

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/dispatch.hpp>
 
 #include "base/log.hpp"
 
@@ -29,13 +28,6 @@ std::uint16_t code_for_other(std::uint16_t code, bool ours) {
 }
 
 }  // namespace
-
-Pace::Pace(double rate) : bucket_(rate, rate * kPaceBurstSeconds, Clock::now()) {}
-
-TokenBucket::Duration Pace::take(std::size_t bytes) {
-  const std::lock_guard lock(mutex_);
-  return bucket_.take(static_cast<double>(bytes), Clock::now());
-}
 
 Half::Half(RelayPtr relay, std::shared_ptr<Loop> loop, carrier::CarrierPtr carrier)
     : Socket(std::move(loop), std::move(carrier), relay->options.idle_timeout),
@@ -86,15 +78,15 @@ void Half::start_pair(const std::shared_ptr<Half>& client, const std::shared_ptr
   const Options& options = exit->relay_->options;
   const carrier::Control paired =
       carrier::Paired{kProtocolVersion, /*epoch=*/0, Key::random(), options.window_bytes};
-  std::shared_ptr<Pace> pace;
-  if (options.pair_rate > 0) pace = std::make_shared<Pace>(static_cast<double>(options.pair_rate));
+  std::shared_ptr<TokenBucket> pace;
+  if (options.pair_rate > 0) {
+    const auto rate = static_cast<double>(options.pair_rate);
+    pace = std::make_shared<TokenBucket>(rate, rate * kPaceBurstSeconds, Clock::now());
+  }
   exit->rotation_.emplace(KeyRotation::Limits{options.rotate_bytes, options.rotate_after}, Clock::now());
   Join for_client{exit, pace, carrier::encode_control(paired)};
   Join for_exit{client, pace, carrier::encode_control(paired)};
-  // The client's half joins before anything that the exit's half forwards can get there: same path, same
-  // order.
-  asio::dispatch(client->executor(),
-                 [client, with = std::move(for_client)]() mutable { client->join(std::move(with)); });
+  client->join(std::move(for_client));
   exit->counters().pairs.add();
   exit->start();
   exit->join(std::move(for_exit));
@@ -103,7 +95,7 @@ void Half::start_pair(const std::shared_ptr<Half>& client, const std::shared_ptr
 void Half::join(Join with) {
   waiting_under_.reset();
   if (ending()) {  // this half ended between the claim and now; the other one learns it here
-    asio::dispatch(with.other->executor(), [other = with.other] { other->other_ended(close_code::kOther); });
+    with.other->other_ended(close_code::kOther);
     return;
   }
   other_ = std::move(with.other);
@@ -116,7 +108,7 @@ void Half::join(Join with) {
 
 asio::awaitable<void> Half::before_read() {
   while (!ending()) {
-    if (in_flight_ >= kMaxInFlight) {
+    if (forwarding_) {
       co_await reader_signal().wait();
     } else if (Clock::now() < resume_reading_) {
       co_await reader_signal().wait_until(resume_reading_);
@@ -126,15 +118,18 @@ asio::awaitable<void> Half::before_read() {
   }
 }
 
-std::uint16_t Half::on_binary(carrier::Buffer message) {
-  if (!other_) return close_code::kPolicy;  // before `paired` there is nobody to talk to
-  if (pace_) resume_reading_ = Clock::now() + pace_->take(message.size());
-  ++in_flight_;
+asio::awaitable<std::uint16_t> Half::on_binary(carrier::Buffer message) {
+  if (!other_) co_return close_code::kPolicy;  // before `paired` there is nobody to talk to
+  if (pace_) {
+    const auto now = Clock::now();
+    resume_reading_ = now + pace_->take(static_cast<double>(message.size()), now);
+  }
+  forwarding_ = true;
   count_towards_key(message.size());
-  asio::dispatch(other_->executor(), [other = other_, message = std::move(message)]() mutable {
-    other->deliver(std::move(message));
-  });
-  return 0;
+  const auto other = other_;
+  other->deliver(std::move(message));
+  co_await other->write_queued();
+  co_return 0;
 }
 
 void Half::deliver(carrier::Buffer message) {
@@ -144,14 +139,14 @@ void Half::deliver(carrier::Buffer message) {
 
 void Half::on_sent(std::size_t bytes) {
   counters().forwarded[rotation_ ? Counters::kToExit : Counters::kToClient].count(bytes);
-  if (other_) asio::dispatch(other_->executor(), [other = other_] { other->delivered(); });
+  if (other_) other_->delivered();
   const auto mark = ledger_.sent(bytes);
   if (mark) send_text(carrier::encode_control(carrier::Mark{*mark}));
   if (ledger_.behind()) end(close_code::kBehind);
 }
 
 void Half::delivered() {
-  --in_flight_;
+  forwarding_ = false;
   wake_reader();
 }
 
@@ -171,10 +166,7 @@ void Half::count_towards_key(std::size_t bytes) {
   counters().keys.add();
   log::debug("a pair gets the key of epoch {}", *epoch);
   Key key = Key::random();
-  carrier::NewKey for_client{*epoch, key.clone()};
-  asio::dispatch(other_->executor(), [other = other_, for_client = std::move(for_client)]() mutable {
-    other->send_key(std::move(for_client));
-  });
+  other_->send_key({*epoch, key.clone()});
   send_key({*epoch, std::move(key)});
 }
 
@@ -191,12 +183,12 @@ std::uint16_t Half::on_key_seen(std::uint64_t epoch) {
   return 0;
 }
 
-// At the half that was answered, and from the client's on to the exit's, behind what it forwarded before.
+// At the half that was answered, and from the client's on to the exit's.
 void Half::key_answered() {
   if (rotation_) {
     rotation_->answered();
   } else if (other_) {
-    asio::dispatch(other_->executor(), [other = other_] { other->key_answered(); });
+    other_->key_answered();
   }
 }
 
@@ -207,7 +199,7 @@ void Half::on_ending(std::uint16_t code, bool ours) {
   claimed_.notify();
   if (!other_) return;
   const std::shared_ptr<Half> other = std::exchange(other_, nullptr);
-  asio::dispatch(other->executor(), [other, told = code_for_other(code, ours)] { other->other_ended(told); });
+  other->other_ended(code_for_other(code, ours));
 }
 
 void Half::other_ended(std::uint16_t code) {

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
 // Half: one of a pair's two sockets, the client's or the exit's. A client's half waits for an exit to claim
-// it; from then on each half hands its binary messages to the other one: at most two of a direction are on
-// their way, then the sender is not read from. The exit's half is moved to the client's loop before it gets
-// here (connection.cpp); nothing here depends on it. The messages themselves are
-// never looked at.
+// it; from then on each half hands its binary messages to the other one and, if that one is not writing
+// already, writes them for it before it reads on: a message is opened and sealed while it is in the core's
+// cache. One of a direction is on its way; until it went, the sender is not read from. Both halves are on one
+// loop (connection.cpp moves the exit's). The messages themselves are never looked at.
 //
-// The exit's half decides when the pair gets a new key. Both directions pass through its loop, and what the
-// client's half tells it comes behind the messages that it forwarded: a key that goes out after both answers
-// stands behind every record of the epoch before the last, in either direction.
+// The exit's half decides when the pair gets a new key: a key that goes out after both answers stands behind
+// every record of the epoch before the last, in either direction.
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,22 +23,8 @@
 
 namespace zks::relay {
 
-// --pair-rate: the bytes of both directions of one pair. Thread-safe; forwarding only comes here if there is
-// a rate.
-class Pace {
- public:
-  explicit Pace(double rate);
-  // How long the reader of these bytes has to pause.
-  TokenBucket::Duration take(std::size_t bytes);
-
- private:
-  std::mutex mutex_;
-  TokenBucket bucket_;
-};
-
 class Half final : public Socket {
  public:
-  static constexpr std::size_t kMaxInFlight = 2;
   static constexpr std::uint64_t kProtocolVersion = 1;
 
   Half(RelayPtr relay, std::shared_ptr<Loop> loop, carrier::CarrierPtr carrier);
@@ -49,15 +33,15 @@ class Half final : public Socket {
   static void start_waiting(const std::shared_ptr<Half>& client, PairSlot slot, const RoomId& room,
                             std::vector<std::weak_ptr<RegisteredExit>> exits);
 
-  // Makes a pair of the claimed `client` and the exit's half, which starts here. On the exit's loop.
+  // Makes a pair of the claimed `client` and the exit's half, which starts here.
   static void start_pair(const std::shared_ptr<Half>& client, const std::shared_ptr<Half>& exit);
 
  private:
   // What both halves share from the moment they are a pair.
   struct Join {
     std::shared_ptr<Half> other;
-    std::shared_ptr<Pace> pace;  // null: no rate
-    std::string paired;          // the text that begins the pair
+    std::shared_ptr<TokenBucket> pace;  // --pair-rate, of both directions; null: no rate
+    std::string paired;                 // the text that begins the pair
   };
 
   static asio::awaitable<void> await_exit(std::shared_ptr<Half> self, PairId pair,
@@ -72,7 +56,7 @@ class Half final : public Socket {
   void key_answered();
 
   std::uint16_t on_control(const carrier::Control& message) override;
-  std::uint16_t on_binary(carrier::Buffer message) override;
+  asio::awaitable<std::uint16_t> on_binary(carrier::Buffer message) override;
   asio::awaitable<void> before_read() override;
   void on_sent(std::size_t bytes) override;
   void on_key(std::uint64_t epoch) override;
@@ -84,8 +68,8 @@ class Half final : public Socket {
   carrier::Signal claimed_;
 
   std::shared_ptr<Half> other_;  // from join() until the end: the two do not keep each other alive
-  std::shared_ptr<Pace> pace_;
-  std::size_t in_flight_ = 0;
+  std::shared_ptr<TokenBucket> pace_;
+  bool forwarding_ = false;  // the other half has a message of ours
   std::chrono::steady_clock::time_point resume_reading_;
   MarkLedger ledger_;
   std::optional<KeyRotation> rotation_;      // the exit's half has it

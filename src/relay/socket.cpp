@@ -50,7 +50,7 @@ asio::awaitable<void> Socket::read_messages(std::shared_ptr<Socket> self) {
     if (*type == carrier::MessageType::kText) {
       code = self->on_text({static_cast<const char*>(buffer.data().data()), buffer.size()});
     } else {
-      code = self->on_binary(std::move(buffer));
+      code = co_await self->on_binary(std::move(buffer));
     }
     if (code != 0) self->end(code);
   }
@@ -76,7 +76,6 @@ bool Socket::send_text(std::string text) {
 void Socket::send_binary(carrier::Buffer message) {
   if (ending_) return;
   order_.emplace_back(std::move(message));
-  writer_signal_.notify();
 }
 
 void Socket::send_key(carrier::NewKey key) {
@@ -87,13 +86,10 @@ void Socket::send_key(carrier::NewKey key) {
 
 asio::awaitable<void> Socket::write_messages(std::shared_ptr<Socket> self) {
   while (!self->lost_) {
-    if (!self->texts_.empty() || !self->order_.empty()) {
-      const Result<> written = co_await self->write_next();
-      if (!written) {
-        self->lost(written.error());
-        self->abort();
-        co_return;
-      }
+    if (self->writing_) {
+      co_await self->writer_signal_.wait();
+    } else if (self->has_queued()) {
+      co_await self->write_queued();
     } else if (self->close_code_) {
       // The outcome does not matter: the connection is gone after it.
       [[maybe_unused]] const Result<> closed = co_await self->carrier_->close(*self->close_code_);
@@ -102,6 +98,24 @@ asio::awaitable<void> Socket::write_messages(std::shared_ptr<Socket> self) {
       co_await self->writer_signal_.wait();
     }
   }
+}
+
+asio::awaitable<void> Socket::write_queued() {
+  if (writing_) co_return;
+  const auto self = shared_from_this();  // the caller may be another socket
+  writing_ = true;
+  try {
+    for (auto left = texts_.size() + order_.size(); left > 0 && has_queued() && !lost_; --left) {
+      const Result<> written = co_await write_next();
+      if (written) continue;
+      lost(written.error());
+      abort();
+    }
+  } catch (...) {
+    failed(std::current_exception());
+  }
+  writing_ = false;
+  if (ending_ || has_queued()) writer_signal_.notify();
 }
 
 carrier::Task<> Socket::write_next() {
@@ -173,12 +187,14 @@ void Socket::abort() {
   writer_signal_.notify();
 }
 
+void Socket::failed(const std::exception_ptr& failure) {
+  log_failure(failure, "connection");
+  lost(make_error(ErrorKind::kClosed, "failed"));
+  abort();
+}
+
 void Socket::coroutine_over(const std::exception_ptr& failure) {
-  if (failure) {
-    log_failure(failure, "connection");
-    lost(make_error(ErrorKind::kClosed, "failed"));
-    abort();
-  }
+  if (failure) failed(failure);
   if (--running_ > 0) return;
   timer_.cancel();
   begin_ending(0, /*ours=*/false);

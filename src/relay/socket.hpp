@@ -42,7 +42,8 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
  protected:
   // What a message means; the close code to end with when it means nothing good, otherwise 0.
   virtual std::uint16_t on_control(const carrier::Control& message) = 0;
-  virtual std::uint16_t on_binary(carrier::Buffer message) = 0;
+  // The next read waits for it.
+  virtual asio::awaitable<std::uint16_t> on_binary(carrier::Buffer message) = 0;
   // Runs before each read: while it waits, the peer is held back.
   virtual asio::awaitable<void> before_read() = 0;
   // A binary message of that many bytes went to the kernel.
@@ -55,7 +56,10 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
 
   // False when too many wait already; the text is dropped then.
   bool send_text(std::string text);
+  // Whoever calls it calls write_queued() next.
   void send_binary(carrier::Buffer message);
+  // Writes what is queued now, in the caller's coroutine, unless that is under way already.
+  asio::awaitable<void> write_queued();
   // Behind every binary message that is queued: they may be sealed in the epoch before the last.
   void send_key(carrier::NewKey key);
   carrier::Signal& reader_signal() { return reader_signal_; }
@@ -75,9 +79,11 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
   std::uint16_t on_text(std::string_view text);
   using InOrder = std::variant<carrier::Buffer, carrier::NewKey>;
 
+  bool has_queued() const { return !texts_.empty() || !order_.empty(); }
   carrier::Task<> write_next();
   carrier::Task<> write_text(std::string text);
   void lost(const Error& error);
+  void failed(const std::exception_ptr& failure);
   void begin_ending(std::uint16_t code, bool ours);
   void coroutine_over(const std::exception_ptr& failure);
   void arm_timer(std::chrono::steady_clock::time_point at);
@@ -88,13 +94,14 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
   const std::chrono::milliseconds idle_timeout_;
 
   std::deque<std::string> texts_;  // sent before anything in order_
-  std::deque<InOrder> order_;      // the other half keeps this at 2 messages; 1 key until it is answered
+  std::deque<InOrder> order_;      // the other half keeps this at 1 message; 1 key until it is answered
   carrier::Signal writer_signal_;
   carrier::Signal reader_signal_;
 
   asio::steady_timer timer_;  // first for silence, then for the end
   std::chrono::steady_clock::time_point last_read_;
   bool reading_ = false;
+  bool writing_ = false;
   bool ending_ = false;
   bool lost_ = false;
   std::optional<std::uint16_t> close_code_;
