@@ -13,6 +13,7 @@ using Duration = LaneWindow::Duration;
 constexpr std::uint64_t kMarkEvery = 8 * 1024;
 constexpr std::uint64_t kGrain = 16 * 1024;  // what the peer acknowledges at least
 constexpr std::uint64_t kMostRecord = 64 * 1024;
+constexpr double kQuantumSeconds = 0.0005;
 constexpr std::size_t kMaxMarks = 2048;
 // What may wait on the way: enough to keep every socket on it busy until the next wake-up or LANE_ACK.
 constexpr Duration kTarget = 5ms;
@@ -50,6 +51,10 @@ std::uint64_t LaneWindow::clamped(double bytes) const {
 std::uint64_t LaneWindow::bytes() const {
   if (is_short()) return std::min(most_, kShortPathBytes);
   return probe_round_ > 0 ? probe_bytes_ : window_;
+}
+
+std::uint64_t LaneWindow::quantum() const {
+  return std::clamp(static_cast<std::uint64_t>(rate() * kQuantumSeconds), kLeastQuantum, kMostRecord);
 }
 
 double LaneWindow::rate() const {

@@ -36,6 +36,8 @@ class LaneWindow {
   static constexpr std::uint64_t kLeastBytes = 64 * 1024;
   static constexpr std::uint64_t kFirstBytes = 512 * 1024;
 
+  static constexpr std::uint64_t kLeastQuantum = 16 * 1024;
+
   // A record is read and acknowledged as a whole: of a window in one record, the next would wait for all of
   // it.
   static constexpr std::uint64_t kRecordsInWindow = 4;
@@ -48,6 +50,10 @@ class LaneWindow {
 
   // Bytes that may be in flight when bulk is asked for more.
   std::uint64_t bytes() const;
+  // How much one of several streams sends before the next: what the path carries in half a millisecond,
+  // within kLeastQuantum and a record. On a fast path a record for each of a thousand streams costs less than
+  // a quarter of it does, and on a slow one nobody's turn is long.
+  std::uint64_t quantum() const;
   // Everything up to `sent` is out, of which the peer has acknowledged `acknowledged`, and bulk waits behind
   // it.
   void sent(std::uint64_t sent, std::uint64_t acknowledged, TimePoint now);

@@ -3,13 +3,14 @@
 // Composes the frames of the next record, as late as possible: called when the lane can take one. Order: what
 // keeps the lane alive, credit, control frames, datagrams, then stream data in deficit round robin. A stream
 // that starts to send after it was empty goes first for one quantum, so that keystrokes and requests overtake
-// bulk (the idea of FQ-CoDel, RFC 8290, section 4).
+// bulk (the idea of FQ-CoDel, RFC 8290, section 4). The quantum grows with the path's rate (lane_window.hpp).
 #include "session/session.hpp"
 
 namespace zks::session {
 namespace {
 
-constexpr std::int64_t kQuantumBytes = 16 * 1024;
+// What is left of a quantum and less is added to the next one: it is not worth a frame of its own.
+constexpr std::int64_t kLeftOver = 1024;
 constexpr std::size_t kSmallestData = 64;  // a DATA frame with less room than this waits for the next record
 constexpr std::size_t kMinRecordRoom = 512;
 constexpr auto kRttSampleEvery = std::chrono::seconds(1);
@@ -63,7 +64,7 @@ std::size_t Session::fill_turns(MutableBytes buffer, std::size_t written, LaneSt
   fill_flows(datagrams, usual, lane, now);
   if (datagrams.written() >= usual) return datagrams.written();
   const std::size_t bulk =
-      std::max<std::size_t>(lane.window.bytes() / LaneWindow::kRecordsInWindow, kQuantumBytes);
+      std::max(lane.window.bytes() / LaneWindow::kRecordsInWindow, LaneWindow::kLeastQuantum);
   ByteWriter data(buffer.first(std::min(usual, datagrams.written() + bulk)));
   data.advance(datagrams.written());
   fill_data(data, lane, now);
@@ -194,7 +195,7 @@ void Session::fill_data(ByteWriter& out, LaneState& lane, TimePoint now) {
       queue.pop_front();
       continue;
     }
-    if (stream->deficit <= 0) stream->deficit += kQuantumBytes;
+    if (stream->deficit <= kLeftOver) stream->deficit += static_cast<std::int64_t>(lane.window.quantum());
     if (!fill_data_of(out, *stream)) return;  // the record is full; this stream goes on in the next one
     queue.pop_front();
     // An empty stream leaves by way of the busy queue only, or one that is filled in small pieces would
@@ -208,7 +209,7 @@ void Session::fill_data(ByteWriter& out, LaneState& lane, TimePoint now) {
 
 // Sends of one stream until its deficit or its bytes are used up. False when the record was full before that.
 bool Session::fill_data_of(ByteWriter& out, StreamState& stream) {
-  while (stream.deficit > 0 && stream.send.sendable() > 0) {
+  while (stream.deficit > kLeftOver && stream.send.sendable() > 0) {
     if (!write_data(out, stream)) return false;
   }
   if (stream.send.fin_due()) {

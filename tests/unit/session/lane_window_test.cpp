@@ -54,6 +54,7 @@ class Path {
   LaneWindow::Duration longest_queue() const { return longest_queue_; }
   int overflows() const { return overflows_; }
   std::uint64_t window() const { return window_.bytes(); }
+  std::uint64_t quantum() const { return window_.quantum(); }
 
  private:
   static constexpr std::uint64_t kRecord = 16 * 1024;
@@ -199,6 +200,16 @@ TEST(LaneWindow, AShortPathIsNotMeasured) {
   Path path(125e6, 1ms);
   EXPECT_GE(static_cast<double>(path.run(20s)), 0.99 * 20 * 125e6);
   EXPECT_EQ(path.window(), LaneWindow::kShortPathBytes);
+}
+
+TEST(LaneWindow, AStreamsTurnIsHalfAMillisecondOfThePath) {
+  for (const auto& [bytes_s, turn] :
+       {std::pair(6e6, 16.0 * 1024), std::pair(60e6, 30e3), std::pair(250e6, 64.0 * 1024)}) {
+    Path path(bytes_s, 1ms);
+    EXPECT_EQ(path.quantum(), LaneWindow::kLeastQuantum) << "nothing is known yet";
+    path.run(1s);
+    EXPECT_NEAR(static_cast<double>(path.quantum()), turn, 0.1 * turn) << bytes_s;
+  }
 }
 
 TEST(LaneWindow, APathThatBecomesFasterIsUsed) {
