@@ -10,6 +10,8 @@ import json
 import secrets
 import socket
 import threading
+import time
+from pathlib import Path
 
 import pytest
 from harness import memory, records, servers, socks
@@ -160,6 +162,16 @@ def test_relay_holds_no_secret(chain):
     server.close()
 
 
+def asleep(pid):
+    """Whether each thread of the process waits for something, 20 times in a row."""
+    for _ in range(20):
+        states = [stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+        if set(states) != {"S"}:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 class DeafClient:
     """A client's half that reads nothing, so that what the relay has for it stays in the relay."""
 
@@ -174,12 +186,18 @@ class DeafClient:
                              "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode())
         assert self._socket.recv(12) == b"HTTP/1.1 101"
 
-    def clog(self):
-        """Asks for pongs until the relay has nowhere to put them and stops reading."""
+    def clog(self, relay):
+        """Asks for pongs until the relay has nowhere to put them and stops reading: nothing more can be sent, and the relay
+        sleeps all the same. One that is merely late has pings to read."""
         self._socket.settimeout(0.5)
-        with pytest.raises(socket.timeout):
-            while True:
-                self._socket.sendall(self.PING * 1000)
+        left = b""
+        while True:
+            left = left or self.PING * 1000
+            try:
+                left = left[self._socket.send(left):]
+            except socket.timeout:
+                if asleep(relay.pid):
+                    return
 
     def read_until(self, word):
         self._socket.settimeout(10)
@@ -205,7 +223,7 @@ def test_relay_holds_its_own_share_until_it_is_sent(chain):
 
     chain.exit_side.before_forwarding = hold_knock
     client = DeafClient(chain.relay.address(), chain.link.room)
-    client.clog()
+    client.clog(chain.relay)
     known = len(chain.exit_side.connections)
     clogged.set()
     pair = wait_until(lambda: next((c for c in chain.exit_side.connections[known:] if b'"paired"' in c.received), None),
