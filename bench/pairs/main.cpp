@@ -25,6 +25,7 @@
 #include "carrier/signal.hpp"
 #include "carrier/tls_client.hpp"
 #include "pair_source.hpp"
+#include "session/lane_state.hpp"
 #include "session/lane_window.hpp"
 
 namespace zks::bench {
@@ -34,8 +35,10 @@ using Clock = std::chrono::steady_clock;
 using carrier::MessageType;
 using Json = nlohmann::json;
 
-constexpr std::size_t kMessage = 64 * 1024;  // bytes of a record as the ends send them under load
-constexpr std::size_t kLast = 1;             // bytes of the message that ends a busy time
+// Bytes of a record as the ends send them under load: with its frame's header 64 KiB, which Asio writes at
+// once.
+constexpr std::size_t kMessage = session::kUsualFrames + crypto::kRecordOverhead;
+constexpr std::size_t kLast = 1;  // bytes of the message that ends a busy time
 
 Clock::duration seconds_of(double count) {
   return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(count));
