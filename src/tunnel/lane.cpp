@@ -4,6 +4,8 @@
 #include <chrono>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <sodium.h>
 
 #include "base/log.hpp"
@@ -16,6 +18,7 @@ using namespace std::chrono_literals;
 using carrier::MessageType;
 
 constexpr std::size_t kRecordBytes = session::kMostFrames + crypto::kRecordOverhead;
+constexpr std::size_t kNearlyFull = session::kUsualFrames - 1024;
 constexpr std::size_t kMaxTexts = 128;  // a window of 16 MiB has 64 marks in it
 constexpr auto kRelayPingEvery = 25s;
 constexpr auto kCloseWithin = 5s;
@@ -133,6 +136,8 @@ asio::awaitable<Error> Lane::write_until_error() {
       if (!sealed) co_return sealed.error();
       const auto sent = co_await carrier_->write(MessageType::kBinary, record);
       if (!sent) co_return sent.error();
+      // There was no more to send. Sockets that are ready are read first, or records would be small.
+      if (size < kNearlyFull) co_await asio::post(carrier_->executor(), asio::use_awaitable);
       continue;
     }
     if (closing_) {
