@@ -118,7 +118,7 @@ asio::awaitable<void> Connection<Stream>::run(std::shared_ptr<Connection> self) 
   }
 }
 
-// A pair whose halves share a loop needs no second thread for each message.
+// Both halves of a pair are on one loop: half.cpp calls one from the other.
 template <class Stream>
 void Connection<Stream>::move_to(const std::shared_ptr<Loop>& loop, Route route) {
   using carrier::move_to;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // Whose bytes are in the next record: small and young streams first, the others in equal turns.
+#include <algorithm>
 #include <map>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -53,6 +56,13 @@ class Scheduling : public ::testing::Test {
     return record;
   }
 
+  // Bytes sent of the stream that sent the least and of the one that sent the most.
+  std::pair<std::size_t, std::size_t> least_and_most(const std::vector<StreamId>& ids) {
+    const auto [least, most] = std::minmax_element(
+        ids.begin(), ids.end(), [this](StreamId a, StreamId b) { return sent_[a] < sent_[b]; });
+    return {sent_[*least], sent_[*most]};
+  }
+
   Peer client_{Role::kClient};
   std::chrono::microseconds record_time_{5'000};  // 13 MB/s
   StreamId next_id_ = 0;
@@ -98,12 +108,7 @@ TEST_F(Scheduling, AHundredBulkStreamsGetEqualShares) {
   for (int i = 0; i < 100; ++i) ids.push_back(add_bulk());
   for (int i = 0; i < 1000; ++i) {
     ASSERT_FALSE(next().empty());
-    std::size_t least = SIZE_MAX;
-    std::size_t most = 0;
-    for (const StreamId id : ids) {
-      least = std::min(least, sent_[id]);
-      most = std::max(most, sent_[id]);
-    }
+    const auto [least, most] = least_and_most(ids);
     ASSERT_LE(most - least, kQuantum + kLeftOver) << "after record " << i;
   }
   EXPECT_GT(sent_[ids[0]], 30 * kQuantum);
@@ -117,12 +122,7 @@ TEST_F(Scheduling, OnAFastPathATurnIsARecord) {
   std::size_t frames = 0;
   for (int i = 0; i < 1000; ++i) frames += next().all<DataFrame>().size();
   EXPECT_LE(frames, 2'050U);  // one turn's end and the next one's beginning
-  std::size_t least = SIZE_MAX;
-  std::size_t most = 0;
-  for (const StreamId id : ids) {
-    least = std::min(least, sent_[id]);
-    most = std::max(most, sent_[id]);
-  }
+  const auto [least, most] = least_and_most(ids);
   EXPECT_LE(most - least, 5 * kQuantum);
   EXPECT_GT(least, 500'000U);
 }
