@@ -2,6 +2,8 @@
 #include "host/journal.hpp"
 
 #include <cerrno>
+#include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include <nlohmann/json.hpp>
@@ -53,6 +55,14 @@ std::string bytes_of(const json& hex_text) {
   return std::string(bytes->begin(), bytes->end());
 }
 
+// get<mode_t>() would cast what does not fit.
+std::uint32_t number_of(const json& value) {
+  const auto* number = value.get_ptr<const json::number_unsigned_t*>();
+  if (number == nullptr || *number > std::numeric_limits<std::uint32_t>::max())
+    throw std::invalid_argument("number");
+  return static_cast<std::uint32_t>(*number);
+}
+
 RoutingChange routing_of(const json& entry) {
   RoutingChange out;
   for (const json& text : entry.at("addresses")) {
@@ -74,9 +84,9 @@ Change change_of(const json& entry) {
   return ResolvConfChange{.path = entry.at("path").get<std::string>(),
                           .before = entry.at("before").get<Form>(),
                           .content = bytes_of(entry.at("content")),
-                          .mode = entry.at("mode").get<mode_t>(),
-                          .owner = entry.at("owner").get<uid_t>(),
-                          .group = entry.at("group").get<gid_t>(),
+                          .mode = number_of(entry.at("mode")),
+                          .owner = number_of(entry.at("owner")),
+                          .group = number_of(entry.at("group")),
                           .ours = bytes_of(entry.at("ours"))};
 }
 

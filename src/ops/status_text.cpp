@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <vector>
 
@@ -285,7 +286,8 @@ void render_tun(std::string& out, const json& tun) {
 }  // namespace
 
 std::string duration_text(double seconds) {
-  const auto whole = static_cast<std::uint64_t>(std::max(seconds, 0.0));
+  constexpr double kMost = 1e15;  // JSON's numbers go up to 1e308
+  const auto whole = static_cast<std::uint64_t>(std::fmin(std::fmax(seconds, 0.0), kMost));
   const auto two = [](std::uint64_t large, const char* unit, std::uint64_t small, const char* small_unit) {
     return std::to_string(large) + unit + (small > 0 ? " " + std::to_string(small) + small_unit : "");
   };

@@ -14,7 +14,7 @@ namespace zks::ops {
 
 std::string render_status(const nlohmann::json& status);
 
-// "12 s", "3 min 5 s", "2 h 13 min", "4 d 7 h".
+// "12 s", "3 min 5 s", "2 h 13 min", "4 d 7 h". Any double: it may be another program's.
 std::string duration_text(double seconds);
 // "512 B", "1.2 MiB".
 std::string bytes_text(std::uint64_t bytes);

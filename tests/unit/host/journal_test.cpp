@@ -79,6 +79,16 @@ TEST(JournalText, IsRefusedWhenItIsSomethingElse) {
   }
 }
 
+TEST(JournalText, HasNumbersThatFit) {
+  for (const char* mode : {"420", "4294967296", "1e99", "420.5", "-1", "true", "\"420\""}) {
+    const std::string text =
+        std::string(R"({"version": 1, "changes": [{"change": "resolv_conf", "path": "/r", "before": "link",
+                        "content": "61", "owner": 0, "group": 0, "ours": "62", "mode": )") +
+        mode + "}]}";
+    EXPECT_EQ(decode(text).has_value(), std::string(mode) == "420") << mode;
+  }
+}
+
 TEST_F(JournalFile, KeepsChangesInOrder) {
   Journal journal = open();
   EXPECT_THAT(journal.changes(), IsEmpty());

@@ -3,6 +3,8 @@
 // Status for people: units, the lines of a client and an exit, and JSON that is not what it should be.
 #include "ops/status_text.hpp"
 
+#include <limits>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -19,6 +21,11 @@ TEST(StatusTextTest, Durations) {
   EXPECT_EQ(duration_text(125), "2 min 5 s");
   EXPECT_EQ(duration_text(7'980), "2 h 13 min");
   EXPECT_EQ(duration_text(4 * 86'400 + 7 * 3'600 + 59), "4 d 7 h");
+  for (const double huge : {7.6e99, std::numeric_limits<double>::infinity()}) {
+    EXPECT_EQ(duration_text(huge), "11574074074 d 1 h");
+    EXPECT_EQ(duration_text(-huge), "0 s");
+  }
+  EXPECT_EQ(duration_text(std::numeric_limits<double>::quiet_NaN()), "0 s");
 }
 
 TEST(StatusTextTest, Bytes) {
