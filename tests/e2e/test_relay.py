@@ -91,7 +91,7 @@ def test_a_stalled_receiver_stops_only_its_sender(relay):
                     await asyncio.wait_for(client.ws.send(bytes(MIB)), 2)
                     sent += MIB
                     assert sent < 256 * MIB
-            # Two messages, a third half read, and what the TLS and WebSocket layers hold.
+            # One message, and what the TLS and WebSocket layers hold.
             assert relay.program.resident_bytes() - before < 16 * MIB
             for _ in range(32):
                 await other_client.send(bytes(MIB))
