@@ -89,21 +89,28 @@ def section(module, result):
 
 
 def judged(value, least, goal, more):
-    """What a claim's last column says."""
+    """What is said of a claim's value."""
     if value is None:
         return "not measured"
     reached = (lambda bound: value >= bound) if more else (lambda bound: value <= bound)
     return "goal reached" if reached(goal) else "yes" if reached(least) else "**short**"
 
 
-def claims_table(claims):
-    """`claims`: [(measure, value or None, at least, goal, unit of the three, whether more is better)]."""
-    lines = ["| measure | at least | goal | measured | |", "|---|--:|--:|--:|---|"]
-    for what, value, least, goal, unit, more in claims:
-        shown = "" if value is None else f"{number(value)}{unit}"
-        bounds = f"{number(least)}{unit} | {number(goal)}{unit}"
-        lines.append(f"| {what} | {bounds} | {shown} | {judged(value, least, goal, more)} |")
-    return lines
+def claims_table(found):
+    """`found`: [(module, result)]; a module's `claims(result)` are [(measure, value or None, at least, goal, unit of the
+    three, whether more is better)]. Two columns for each congestion control; nothing there when there are no claims."""
+    congestions = list(dict.fromkeys(name for _, result in found for name in result.congestions()))
+    lines = []
+    for module, result in found:
+        for same in zip(*(module.claims(result.under(name)) for name in congestions)):
+            what, _, least, goal, unit, more = same[0]
+            cells = [what, f"{number(least)}{unit}", f"{number(goal)}{unit}"]
+            for name, (_, value, *_) in zip(congestions, same):
+                shown = "" if value is None else f"{number(value)}{unit}"
+                cells += [shown, judged(value, least, goal, more) if name in result.congestions() else ""]
+            lines.append(f"| {' | '.join(cells)} |")
+    head = ["measure", "at least", "goal", *(cell for name in congestions for cell in (name, ""))]
+    return lines and [f"| {' | '.join(head)} |", "|---|--:|--:|" + "--:|---|" * len(congestions), *lines]
 
 
 def report(module, result):
@@ -112,17 +119,15 @@ def report(module, result):
         lines = module.section(result)
     else:
         lines = [*section_tables(result), "", *(f"- {what}: {fact}" for what, fact in result.facts.items())]
-    claims = module.claims(result)
-    return [*lines, "", *(claims_table(claims) if claims else [])]
+    return [*lines, "", *claims_table([(module, result)])]
 
 
 def assemble(modules):
     """Writes the page from the results that are there. `modules` in the page's order."""
     found = [(module, result) for module in modules if (result := Result.load(module.NAME))]
-    claims = [claim for module, result in found for claim in module.claims(result)]
     lines = [INTRODUCTION, "## What it should show, and does", "",
-             "Ratios of medians within one run, under the first congestion control of its tables. Where more is better, *at least*",
-             "and *goal* are lower bounds, otherwise upper ones.", "", *claims_table(claims), ""]
+             "Ratios of medians within one run, under each congestion control. Where more is better, *at least* and *goal* are lower",
+             "bounds, otherwise upper ones.", "", *claims_table(found), ""]
     if NOTES.exists():
         lines += [NOTES.read_text().strip(), ""]
     for module, result in found:

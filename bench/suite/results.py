@@ -58,6 +58,10 @@ class Result:
     def congestions(self):
         return list(dict.fromkeys(sample["congestion"] for sample in self.samples))
 
+    def under(self, congestion):
+        """The same with the samples under that congestion control alone."""
+        return Result({**self.content, "samples": [sample for sample in self.samples if sample["congestion"] == congestion]})
+
     def values(self, measure, path, congestion=None):
         """All rounds' values; of the first congestion control when none is named."""
         congestion = congestion or next(iter(self.congestions()), None)

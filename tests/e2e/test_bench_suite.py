@@ -3,6 +3,7 @@
 The figures themselves are asserted nowhere."""
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,19 @@ def test_a_table_has_a_row_for_each_path():
     (1.2, False, "goal reached"), (1.8, False, "yes"), (2.1, False, "**short**")])
 def test_what_is_said_of_a_claim(value, more, said):
     assert page.judged(value, *((1, 1.5) if more else (2, 1.5)), more) == said
+
+
+def test_claims_have_columns_for_each_congestion_control():
+    module = types.SimpleNamespace(claims=lambda result: [
+        ("share", result.ratio("1 stream down", "zks", "chain"), 0.16, 0.3, " ×", True)])
+    both = made([2, 2], [10, 10])
+    for sample in made([1], [10]).samples:
+        both.add({**sample, "congestion": "cubic"})
+    table = page.claims_table([(module, both), (module, made([4], [10]))])
+    assert table[0] == "| measure | at least | goal | bbr |  | cubic |  |"
+    assert table[2:] == ["| share | 0.16 × | 0.3 × | 0.2 × | yes | 0.1 × | **short** |",
+                         "| share | 0.16 × | 0.3 × | 0.4 × | goal reached |  |  |"]
+    assert not page.claims_table([(types.SimpleNamespace(claims=lambda result: []), both)])
 
 
 @pytest.mark.parametrize("ours, status", [([2.0], 0), ([1.1], 0), ([0.9], 1)])
