@@ -30,12 +30,12 @@ def cell(values):
 
 def measure_tables(result, congestion):
     """A table for each unit, paths as rows."""
-    lines = []
+    lines, under = [], result.under(congestion)
     for unit in dict.fromkeys(unit for _, unit, _ in result.content["measures"]):
         names = [name for name, its, _ in result.content["measures"] if its == unit]
         lines += ["", f"| {unit}, {congestion} | {' | '.join(names)} |", "|---|" + "--:|" * len(names)]
         for path in result.paths:
-            cells = [cell(result.values(name, path, congestion)) for name in names]
+            cells = [cell(under.values(name, path)) for name in names]
             if any(cells):
                 lines.append(f"| {path} | {' | '.join(cells)} |")
     return lines
@@ -45,11 +45,12 @@ def usage_table(result, congestion):
     jobs = list(dict.fromkeys(sample["job"] for sample in result.samples if sample["cpu_s_per_gb"]))
     if not jobs:
         return []
+    under = result.under(congestion)
     lines = ["", f"| CPU s per GB, {congestion} | process | {' | '.join(jobs)} | peak, MiB |",
              "|---|---|" + "--:|" * (len(jobs) + 1)]
     for path in result.paths:
         for role in result.roles(path):
-            used = [result.cpu(job, path, role, congestion) for job in jobs]
+            used = [under.cpu(job, path, role) for job in jobs]
             shown = ["" if value is None else f"{value:.2f}" for value in used]
             lines.append(f"| {path} | {role} | {' | '.join(shown)} | {number(result.peak(path, role))} |")
     return lines

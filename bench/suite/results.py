@@ -62,33 +62,34 @@ class Result:
         """The same with the samples under that congestion control alone."""
         return Result({**self.content, "samples": [sample for sample in self.samples if sample["congestion"] == congestion]})
 
-    def values(self, measure, path, congestion=None):
-        """All rounds' values; of the first congestion control when none is named."""
-        congestion = congestion or next(iter(self.congestions()), None)
-        return [sample["values"][measure] for sample in self.samples
-                if sample["path"] == path and sample["congestion"] == congestion and measure in sample["values"]]
+    def _first(self):
+        """Samples under the first congestion control, which figures are of; `under()` gives another's."""
+        first = next(iter(self.congestions()), None)
+        return [sample for sample in self.samples if sample["congestion"] == first]
 
-    def median(self, measure, path, congestion=None):
+    def values(self, measure, path):
+        """All rounds' values."""
+        return [sample["values"][measure] for sample in self._first() if sample["path"] == path and measure in sample["values"]]
+
+    def median(self, measure, path):
         """None where nothing was measured."""
-        values = self.values(measure, path, congestion)
+        values = self.values(measure, path)
         return statistics.median(values) if values else None
 
-    def ratio(self, measure, path, beside, congestion=None):
+    def ratio(self, measure, path, beside):
         """Median of `path` over median of `beside`, or None."""
-        above, below = self.median(measure, path, congestion), self.median(measure, beside, congestion)
+        above, below = self.median(measure, path), self.median(measure, beside)
         return above / below if above is not None and below else None
 
-    def cpu(self, job, path, role, congestion=None):
+    def cpu(self, job, path, role):
         """Median CPU seconds per GB of a role on a path, or None."""
-        congestion = congestion or next(iter(self.congestions()), None)
-        values = [sample["cpu_s_per_gb"][role] for sample in self.samples
-                  if (sample["job"], sample["path"], sample["congestion"]) == (job, path, congestion)
-                  and role in sample["cpu_s_per_gb"]]
+        values = [sample["cpu_s_per_gb"][role] for sample in self._first()
+                  if (sample["job"], sample["path"]) == (job, path) and role in sample["cpu_s_per_gb"]]
         return statistics.median(values) if values else None
 
-    def cpu_sum(self, job, path, congestion=None):
+    def cpu_sum(self, job, path):
         """Of all roles together, or None."""
-        used = [self.cpu(job, path, role, congestion) for role in self.roles(path)]
+        used = [self.cpu(job, path, role) for role in self.roles(path)]
         return sum(used) if used and None not in used else None
 
     def peak(self, path, role):
