@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/relay_url.hpp"
+#include "carrier/race.hpp"
 #include "carrier/signal.hpp"
 #include "carrier/socket_options.hpp"
 #include "carrier/spawn.hpp"
@@ -19,11 +20,6 @@ namespace {
 
 using asio::ip::tcp;
 using TimePoint = std::chrono::steady_clock::time_point;
-
-// RFC 8305, section 8: "Connection Attempt Delay".
-constexpr std::chrono::milliseconds kAttemptDelay{250};
-// Names with more addresses exist; the first of each family decide.
-constexpr std::size_t kMaxAttempts = 8;
 
 // getaddrinfo can't be cancelled: the lookup owns this state together with the dial and may outlive it.
 struct Lookup {
@@ -56,35 +52,10 @@ std::vector<tcp::endpoint> interleave(const std::vector<tcp::endpoint>& found) {
     if (i < first.size()) out.push_back(first[i]);
     if (i < second.size()) out.push_back(second[i]);
   }
-  if (out.size() > kMaxAttempts) out.resize(kMaxAttempts);
   return out;
 }
 
-// The attempts of one connect. They own it together, so that a late one finds it even when the dial is over.
-struct Race {
-  explicit Race(const asio::any_io_executor& executor) : changed(executor) {}
-  Signal changed;
-  std::vector<std::shared_ptr<tcp::socket>> attempts;
-  std::shared_ptr<tcp::socket> winner;
-  std::optional<Error> first_error;
-  std::size_t failed = 0;
-  bool over = false;
-
-  void end() {
-    over = true;
-    boost::system::error_code ignored;
-    for (const auto& socket : attempts) {
-      if (socket != winner) socket->close(ignored);
-    }
-  }
-};
-
-// Ends the race however its owner leaves, by an exception too.
-struct RaceGuard {
-  std::shared_ptr<Race> race;
-  ~RaceGuard() { race->end(); }
-};
-
+// A socket that leaves the way it shall.
 Task<> try_address(tcp::socket* socket, tcp::endpoint endpoint, Way way) {
   if (way.outside) {
     auto opened = co_await way.outside->open(endpoint.protocol());
@@ -98,21 +69,8 @@ Task<> try_address(tcp::socket* socket, tcp::endpoint endpoint, Way way) {
     const auto bound = bind_to_interface(*socket, way.interface);
     if (!bound) co_return bound.error();
   }
-  auto [ec] = co_await socket->async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
-  if (ec) co_return make_error(ErrorKind::kNetwork, ec.message(), ec.value());
-  co_return Result<>();
-}
-
-asio::awaitable<void> attempt(std::shared_ptr<Race> race, std::shared_ptr<tcp::socket> socket,
-                              tcp::endpoint endpoint, Way way) {
-  const auto connected = co_await try_address(socket.get(), endpoint, std::move(way));
-  if (!connected) {
-    if (!race->first_error) race->first_error = connected.error();
-    ++race->failed;
-  } else if (!race->winner && !race->over) {
-    race->winner = socket;
-  }
-  race->changed.notify();
+  const auto connected = co_await connect_socket(socket, endpoint);
+  co_return connected;
 }
 
 Task<std::vector<tcp::endpoint>> addresses_of(asio::any_io_executor executor, std::string host,
@@ -150,29 +108,17 @@ Task<tcp::socket> connect(asio::any_io_executor executor, std::string host, std:
   if (!addresses) co_return addresses.error();
   const std::string name = format_host_port(host, port);
 
-  auto race = std::make_shared<Race>(executor);
-  const RaceGuard guard{race};
-  std::size_t started = 0;
-  TimePoint next_start = std::chrono::steady_clock::now();
-  while (!race->winner) {
-    const TimePoint now = std::chrono::steady_clock::now();
-    if (now >= deadline)
-      co_return make_error(ErrorKind::kTimeout, "connecting to " + name + " took too long");
-    if (started < addresses->size() && (now >= next_start || race->failed == started)) {
-      auto socket = std::make_shared<tcp::socket>(executor);
-      race->attempts.push_back(socket);
-      asio::co_spawn(executor, attempt(race, socket, (*addresses)[started++], way), RethrowFailure{});
-      next_start = now + kAttemptDelay;
-      continue;
-    }
-    if (race->failed == addresses->size()) {
-      co_return make_error(ErrorKind::kNetwork, "can't connect to " + name + ": " + race->first_error->text,
-                           race->first_error->detail);
-    }
-    const bool more = started < addresses->size();
-    co_await race->changed.wait_until(more ? std::min(next_start, deadline) : deadline);
-  }
-  co_return std::move(*race->winner);
+  Course course;
+  course.next = each_of(std::move(*addresses));
+  course.connect = [way](tcp::socket* socket, tcp::endpoint endpoint) {
+    return try_address(socket, endpoint, way);
+  };
+  auto outcome = co_await race(executor, std::move(course), deadline, {});
+  if (outcome.winner) co_return std::move(*outcome.winner);
+  if (outcome.timed_out)
+    co_return make_error(ErrorKind::kTimeout, "connecting to " + name + " took too long");
+  const Error& first = outcome.failures.front();
+  co_return make_error(ErrorKind::kNetwork, "can't connect to " + name + ": " + first.text, first.detail);
 }
 
 }  // namespace zks::carrier

@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "exit/connect.hpp"
 
-#include <algorithm>
 #include <vector>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
-#include "carrier/signal.hpp"
+#include "carrier/race.hpp"
 #include "carrier/socket_options.hpp"
-#include "carrier/spawn.hpp"
 #include "exit/endpoint.hpp"
 
 namespace zks::exit {
@@ -39,64 +33,6 @@ int telling(ResetCode code) {
     default:
       return 0;
   }
-}
-
-// The attempts of one connect. They own it together, so that a late one finds it when the race is over.
-struct Race {
-  explicit Race(const asio::any_io_executor& executor) : changed(executor) {}
-
-  void failed(ResetCode code, std::string why) {
-    ++failures;
-    if (failures > 1 && telling(code) <= telling(worst)) return;
-    worst = code;
-    reason = std::move(why);
-  }
-
-  void end() {
-    over = true;
-    error_code ignored;
-    for (const auto& socket : attempts) {
-      if (socket != winner) socket->close(ignored);
-    }
-  }
-
-  carrier::Signal changed;
-  std::vector<std::shared_ptr<tcp::socket>> attempts;
-  std::shared_ptr<tcp::socket> winner;
-  ResetCode worst = ResetCode::kGeneralFailure;
-  std::string reason;
-  std::size_t failures = 0;
-  bool over = false;
-};
-
-// Ends the race however its owner leaves, also by cancellation.
-struct RaceGuard {
-  std::shared_ptr<Race> race;
-  ~RaceGuard() { race->end(); }
-};
-
-// On loopback a connect to an unused port of the ephemeral range can meet itself (simultaneous open).
-bool is_connected_to_itself(const tcp::socket& socket) {
-  error_code ec;
-  const auto local = socket.local_endpoint(ec);
-  if (ec) return false;
-  const auto remote = socket.remote_endpoint(ec);
-  return !ec && local == remote;
-}
-
-asio::awaitable<void> attempt(std::shared_ptr<Race> race, std::shared_ptr<tcp::socket> socket,
-                              tcp::endpoint endpoint) {
-  auto [ec] = co_await socket->async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
-  if (race->over) co_return;
-  if (!ec && is_connected_to_itself(*socket)) ec = asio::error::connection_refused;
-  if (ec) {
-    error_code ignored;
-    socket->close(ignored);
-    race->failed(reset_code_of(ec), ec.message());
-  } else if (!race->winner) {
-    race->winner = socket;
-  }
-  race->changed.notify();
 }
 
 struct Target {
@@ -128,78 +64,54 @@ std::optional<IpAddress> literal_address(const Destination& destination) {
 
 namespace {
 
-// Starts attempts one after another until one wins, all have failed or time is up. Each address is judged
-// when its turn comes: the exit's own networks may have changed since the lookup.
-class Attempts {
+// Which addresses may be tried. Each is judged when its turn comes: the exit's own networks may have changed
+// since the lookup.
+class Judged {
  public:
-  Attempts(asio::any_io_executor executor, Target target, const Policy& policy, const ConnectOptions& options)
-      : executor_(executor),
-        target_(std::move(target)),
-        policy_(policy),
-        options_(options),
-        race_(std::make_shared<Race>(executor)) {}
+  Judged(Target target, std::shared_ptr<const Policy> policy)
+      : target_(std::move(target)), policy_(std::move(policy)) {}
 
-  asio::awaitable<ConnectOutcome> run(TimePoint deadline) {
-    const RaceGuard guard{race_};
-    TimePoint next_start = steady_clock::now();
-    while (!race_->winner) {
-      const TimePoint now = steady_clock::now();
-      if (now >= deadline) {
-        co_return failure(ResetCode::kTimedOut, "no answer in time");
-      }
-      const bool more = next_ < target_.addresses.size() && race_->attempts.size() < options_.max_attempts;
-      const bool all_failed = race_->failures == race_->attempts.size();
-      if (more && (now >= next_start || all_failed)) {
-        if (start_next()) next_start = now + options_.attempt_delay;
-        continue;
-      }
-      if (!more && all_failed) co_return refused();
-      const TimePoint until = more ? std::min(next_start, deadline) : deadline;
-      co_await race_->changed.wait_until(until);
+  std::optional<tcp::endpoint> next() {
+    while (next_ < target_.addresses.size()) {
+      const IpAddress address = unmapped(target_.addresses[next_++]);
+      Verdict verdict = policy_->judge(target_.name, address, target_.port);
+      if (verdict.allowed) return make_endpoint<tcp>(address, target_.port);
+      if (refusal_.empty()) refusal_ = std::move(verdict.reason);
     }
-    co_return connected();
+    return std::nullopt;
   }
+  const std::string& refusal() const { return refusal_; }
 
  private:
-  // False when the policy refuses the next address.
-  bool start_next() {
-    const IpAddress address = unmapped(target_.addresses[next_++]);
-    Verdict verdict = policy_.judge(target_.name, address, target_.port);
-    if (!verdict.allowed) {
-      if (refusal_.empty()) refusal_ = std::move(verdict.reason);
-      return false;
-    }
-    auto socket = std::make_shared<tcp::socket>(executor_);
-    race_->attempts.push_back(socket);
-    const auto endpoint = make_endpoint<tcp>(address, target_.port);
-    asio::co_spawn(executor_, attempt(race_, socket, endpoint), carrier::RethrowFailure{});
-    return true;
-  }
-
-  ConnectOutcome refused() const {
-    if (race_->attempts.empty()) return failure(ResetCode::kNotAllowed, refusal_);
-    return failure(race_->worst, race_->reason);
-  }
-
-  ConnectOutcome connected() const {
-    error_code ec;
-    const auto local = race_->winner->local_endpoint(ec);
-    if (ec) return failure(ResetCode::kConnectionReset, ec.message());
-    ConnectOutcome out;
-    out.bound = make_destination(local);
-    carrier::tune_socket(*race_->winner);
-    out.socket.emplace(std::move(*race_->winner));
-    return out;
-  }
-
-  asio::any_io_executor executor_;
   Target target_;
-  const Policy& policy_;
-  ConnectOptions options_;
-  std::shared_ptr<Race> race_;
+  std::shared_ptr<const Policy> policy_;
   std::size_t next_ = 0;
   std::string refusal_;
 };
+
+ConnectOutcome failed(const carrier::RaceOutcome& race, const Judged& judged) {
+  if (race.timed_out) return failure(ResetCode::kTimedOut, "no answer in time");
+  if (race.failures.empty()) return failure(ResetCode::kNotAllowed, judged.refusal());
+  ConnectOutcome out;
+  for (const Error& error : race.failures) {
+    const ResetCode code = reset_code_of(error_code(error.detail, boost::system::system_category()));
+    if (!out.reason.empty() && telling(code) <= telling(out.code)) continue;
+    out.code = code;
+    out.reason = error.text;
+  }
+  return out;
+}
+
+ConnectOutcome connected(tcp::socket socket) {
+  error_code ec;
+  const auto local = socket.local_endpoint(ec);
+  if (ec) return failure(ResetCode::kConnectionReset, ec.message());
+  ConnectOutcome out;
+  out.bound = make_destination(local);
+  carrier::tune_socket(socket);
+  out.socket.emplace(std::move(socket));
+  return out;
+}
 
 }  // namespace
 
@@ -219,8 +131,12 @@ asio::awaitable<ConnectOutcome> connect(asio::any_io_executor executor, Destinat
     if (resolution.addresses.empty()) co_return failure(resolution.code, session::describe(resolution.code));
     target.addresses = std::move(resolution.addresses);
   }
-  Attempts attempts(executor, std::move(target), *policy, options);
-  co_return co_await attempts.run(deadline);
+  const auto judged = std::make_shared<Judged>(std::move(target), std::move(policy));
+  carrier::Course course;
+  course.next = [judged] { return judged->next(); };
+  auto outcome = co_await carrier::race(executor, std::move(course), deadline, options.race);
+  if (!outcome.winner) co_return failed(outcome, *judged);
+  co_return connected(std::move(*outcome.winner));
 }
 
 }  // namespace zks::exit

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The exit's last step: a destination becomes a connected TCP socket. Names are resolved here (resolver.hpp),
-// every address is judged here, at the moment of the attempt (policy.hpp), and the attempts race as RFC 8305
-// has it. What comes next is tunnel::splice.
+// every address is judged here, at the moment of the attempt (policy.hpp), and the attempts race
+// (carrier/race.hpp). What comes next is tunnel::splice.
 #pragma once
 
 #include <chrono>
@@ -14,6 +14,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
+#include "carrier/race.hpp"
 #include "exit/policy.hpp"
 #include "exit/resolver.hpp"
 #include "session/destination.hpp"
@@ -25,10 +26,7 @@ namespace asio = boost::asio;
 
 struct ConnectOptions {
   std::chrono::milliseconds timeout{10'000};  // for the lookup and all attempts together
-  // RFC 8305, section 8: "Connection Attempt Delay".
-  std::chrono::milliseconds attempt_delay{250};
-  // Names with more addresses exist; the first ones that the policy allows decide.
-  std::size_t max_attempts = 8;
+  carrier::RaceOptions race;                  // of the addresses that the policy allows
 };
 
 struct ConnectOutcome {

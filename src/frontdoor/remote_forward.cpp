@@ -2,13 +2,15 @@
 #include "frontdoor/remote_forward.hpp"
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/connect.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.hpp"
+#include "carrier/connect.hpp"
+#include "carrier/signal.hpp"
 #include "carrier/spawn.hpp"
 #include "tunnel/accept_loop.hpp"
 #include "tunnel/endpoints.hpp"
@@ -20,69 +22,82 @@ using asio::ip::tcp;
 using boost::system::error_code;
 using session::ResetCode;
 
-constexpr auto kToTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::seconds kConnectTimeout{10};
 
-// A connect that ends when it takes too long, or when the one who connected is gone.
+// A connect to the target that ends when the one who connected at the exit is gone.
 struct Attempt {
-  explicit Attempt(const asio::any_io_executor& executor)
-      : resolver(executor), socket(executor), unix_socket(executor), timer(executor, kConnectTimeout) {}
+  explicit Attempt(const asio::any_io_executor& executor) : ended(executor) {}
 
-  void give_up() {
-    error_code ignored;
-    resolver.cancel();
-    socket.close(ignored);
-    unix_socket.close(ignored);
-    over = true;
-  }
-
-  tcp::resolver resolver;
-  tcp::socket socket;
-  asio::local::stream_protocol::socket unix_socket;
-  asio::steady_timer timer;
+  asio::cancellation_signal cancel;
+  carrier::Signal ended;
   bool over = false;
+  bool gone = false;  // whoever connected
+  Result<tunnel::Socket> socket = make_error(ErrorKind::kNetwork, "not connected");
+  session::Destination bound;  // of a unix socket: 0.0.0.0:0
 };
 using AttemptPtr = std::shared_ptr<Attempt>;
 
-AttemptPtr begin(const asio::any_io_executor& executor, const tunnel::StreamPtr& stream) {
+// A cancelled attempt ends with an exception, as Asio has it.
+struct AttemptDone {
+  AttemptPtr attempt;
+
+  void operator()(std::exception_ptr failure) const {
+    attempt->over = true;
+    attempt->ended.notify();
+    if (!attempt->gone) carrier::RethrowFailure{}(failure);
+  }
+};
+
+asio::awaitable<void> connect_unix(AttemptPtr attempt, asio::any_io_executor executor, std::string path) {
+  asio::local::stream_protocol::socket socket(executor);
+  const asio::local::stream_protocol::endpoint endpoint(path);
+  const auto [ec] = co_await socket.async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
+  attempt->bound.kind = session::Destination::Kind::kIpv4;
+  if (ec) {
+    attempt->socket = make_error(ErrorKind::kNetwork, ec.message(), ec.value());
+  } else {
+    attempt->socket = tunnel::Socket(std::move(socket));
+  }
+}
+
+asio::awaitable<void> connect_tcp(AttemptPtr attempt, asio::any_io_executor executor,
+                                  session::Destination target) {
+  const bool is_name = target.kind == session::Destination::Kind::kName;
+  std::string host = is_name ? target.name : tunnel::make_endpoint<tcp>(target).address().to_string();
+  const auto deadline = std::chrono::steady_clock::now() + kConnectTimeout;
+  carrier::Way way;
+  auto socket = co_await carrier::connect(executor, std::move(host), target.port, std::move(way), deadline);
+  if (!socket) {
+    attempt->socket = socket.error();
+    co_return;
+  }
+  error_code ignored;
+  attempt->bound = tunnel::make_destination(socket->local_endpoint(ignored));
+  attempt->socket = tunnel::Socket(std::move(*socket));
+}
+
+AttemptPtr begin(const asio::any_io_executor& executor, const ForwardPlace& target,
+                 const tunnel::StreamPtr& stream) {
   auto attempt = std::make_shared<Attempt>(executor);
-  const std::weak_ptr<Attempt> weak = attempt;
-  attempt->timer.async_wait([weak](const error_code& ec) {
-    if (const auto self = weak.lock(); self && !ec) self->give_up();
+  stream->on_reset([weak = std::weak_ptr(attempt)] {
+    const auto self = weak.lock();
+    if (!self || self->over) return;
+    self->gone = true;
+    self->cancel.emit(asio::cancellation_type::terminal);
   });
-  stream->on_reset([weak] {
-    if (const auto self = weak.lock()) self->give_up();
-  });
+  auto connecting = target.is_unix() ? connect_unix(attempt, executor, target.path)
+                                     : connect_tcp(attempt, executor, target.address);
+  asio::co_spawn(executor, std::move(connecting),
+                 asio::bind_cancellation_slot(attempt->cancel.slot(), AttemptDone{attempt}));
   return attempt;
 }
 
-asio::awaitable<error_code> connect_tcp(AttemptPtr attempt, session::Destination target) {
-  if (target.kind != session::Destination::Kind::kName) {
-    const auto endpoint = tunnel::make_endpoint<tcp>(target);
-    const auto [ec] = co_await attempt->socket.async_connect(endpoint, kToTuple);
-    co_return ec;
-  }
-  const std::string port = std::to_string(target.port);
-  const auto [failure, found] = co_await attempt->resolver.async_resolve(target.name, port, kToTuple);
-  if (failure) co_return failure;
-  error_code last = asio::error::host_not_found;
-  for (const auto& entry : found) {
-    if (attempt->over) break;
-    error_code ignored;
-    attempt->socket.close(ignored);
-    const auto [ec] = co_await attempt->socket.async_connect(entry.endpoint(), kToTuple);
-    last = ec;
-    if (!ec) break;
-  }
-  co_return last;
-}
-
 // What the one at the exit's port is told.
-ResetCode code_of(const error_code& ec) {
-  if (ec == asio::error::operation_aborted) return ResetCode::kTimedOut;
-  if (ec.category() == asio::error::get_netdb_category()) return ResetCode::kNameNotFound;
-  if (ec.value() == ENOENT) return ResetCode::kConnectionRefused;  // no such unix socket
-  return tunnel::reset_code_of(ec);
+ResetCode code_of(const Error& error) {
+  if (error.kind == ErrorKind::kTimeout) return ResetCode::kTimedOut;
+  if (error.detail == 0) return ResetCode::kNameNotFound;            // no address was tried
+  if (error.detail == ENOENT) return ResetCode::kConnectionRefused;  // no such unix socket
+  return tunnel::reset_code_of(error_code(error.detail, boost::system::system_category()));
 }
 
 std::string reason(const ForwardSpec& spec, ResetCode code) {
@@ -140,33 +155,18 @@ void RemoteForward::on_flow(tunnel::SessionFlowPtr flow) {
 }
 
 asio::awaitable<void> RemoteForward::serve(std::shared_ptr<RemoteForward> self, tunnel::StreamPtr stream) {
-  const AttemptPtr attempt = begin(self->executor_, stream);
-  const bool is_unix = self->spec_.target.is_unix();
-  error_code ec;
-  if (is_unix) {
-    const asio::local::stream_protocol::endpoint path(self->spec_.target.path);
-    const auto [failure] = co_await attempt->unix_socket.async_connect(path, kToTuple);
-    ec = failure;
-  } else {
-    ec = co_await connect_tcp(attempt, self->spec_.target.address);
-  }
-  attempt->timer.cancel();
-  if (attempt->over && !ec) ec = asio::error::operation_aborted;
-  if (stream->reset_code()) co_return;
-  if (ec) {
-    log::warn("a connection that came by -R {} failed here: {}", to_text(self->spec_.listen), ec.message());
-    stream->reset(code_of(ec));
+  const AttemptPtr attempt = begin(self->executor_, self->spec_.target, stream);
+  while (!attempt->over) co_await attempt->ended.wait();
+  if (attempt->gone || stream->reset_code()) co_return;
+  if (!attempt->socket) {
+    const Error& why = attempt->socket.error();
+    log::warn("a connection that came by -R {} failed here: {}", to_text(self->spec_.listen), why.text);
+    stream->reset(code_of(why));
     co_return;
   }
-  session::Destination bound;
-  bound.kind = session::Destination::Kind::kIpv4;  // of a unix socket: 0.0.0.0:0
-  error_code ignored;
-  if (!is_unix) bound = tunnel::make_destination(attempt->socket.local_endpoint(ignored));
-  stream->accept(bound);
+  stream->accept(attempt->bound);
   Bytes nothing_early;
-  tunnel::Socket socket =
-      is_unix ? tunnel::Socket(std::move(attempt->unix_socket)) : tunnel::Socket(std::move(attempt->socket));
-  co_await tunnel::splice(std::move(socket), std::move(stream), std::move(nothing_early));
+  co_await tunnel::splice(std::move(*attempt->socket), std::move(stream), std::move(nothing_early));
 }
 
 }  // namespace zks::frontdoor

@@ -97,14 +97,17 @@ void UdpTargets::forward(const Source& source, ByteView bytes) {
   if (ec == asio::error::connection_refused) on_refused(source);
 }
 
+// To the first address that this machine has a route to.
 UdpTargets::SocketPtr UdpTargets::connect() {
-  if (addresses_.empty()) return nullptr;
-  auto socket = std::make_shared<udp::socket>(executor_);
-  error_code ec;
-  socket->open(addresses_.front().protocol(), ec);
-  if (!ec) socket->non_blocking(true, ec);
-  if (!ec) socket->connect(addresses_.front(), ec);
-  return ec ? nullptr : socket;
+  for (const auto& address : addresses_) {
+    auto socket = std::make_shared<udp::socket>(executor_);
+    error_code ec;
+    socket->open(address.protocol(), ec);
+    if (!ec) socket->non_blocking(true, ec);
+    if (!ec) socket->connect(address, ec);
+    if (!ec) return socket;
+  }
+  return nullptr;
 }
 
 // Ends with the table's hold on the socket.

@@ -8,7 +8,7 @@ import signal
 import socket
 
 import pytest
-from harness import servers, socks
+from harness import namespace, servers, socks
 from harness.chain import LOST, RESUMED, wait_for_words
 from harness.p2p import BACK_WITHIN_SECONDS, free_port, p2p_command
 from harness.process import CLIENT_PROGRAM, Program, ReadyProgram, run, wait_until
@@ -199,6 +199,40 @@ def test_a_target_that_refuses_resets_whoever_connected(new_chain, start_p2p):
     with pytest.raises(ConnectionResetError):  # so soon, perhaps, that connecting tells
         with socket.create_connection(("127.0.0.1", port), timeout=10) as near:
             near.recv(1)
+
+
+@pytest.fixture
+def silent_address():
+    """A listener on 127.9.0.1 whose queue is full, so that the kernel drops every further SYN; `(address, port)`."""
+    with socket.socket() as listener:
+        listener.bind(("127.9.0.1", 0))
+        listener.listen(0)
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()
+        for filler in fillers:
+            filler.close()
+
+
+@pytest.mark.skipif(not namespace.possible(), reason="takes root, for a mount namespace with its own /etc/hosts")
+def test_a_target_s_address_that_is_silent_holds_nobody_back(new_chain, programs, tmp_path, silent_address):
+    port = free_port()
+    chain = new_chain(exit_options=("--allow-listen", str(port)))
+    hosts = tmp_path / "hosts"
+    hosts.write_text(f"127.0.0.1 localhost\n{silent_address[0]} two.test\n127.9.0.2 two.test\n")
+    command = p2p_command(chain, "-R", f"{port}:two.test:{silent_address[1]}")
+    client = ReadyProgram("p2p", ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts, *command],
+                          chain.directory)
+    programs.append(client)
+    with socket.create_server(("127.9.0.2", silent_address[1])) as answers:
+        answers.settimeout(20)
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as near:
+            far, _ = answers.accept()
+            with far:
+                far.sendall(b"hello")
+                assert socks.read_exactly(near, 5) == b"hello"
 
 
 def test_a_reverse_connection_outlives_the_relay(reverse):
