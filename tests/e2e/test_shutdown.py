@@ -2,9 +2,13 @@
 """SIGTERM and SIGINT end every program with status 0, soon, and remove its ready file; what was open is closed."""
 import signal
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from harness import servers, socks
+from harness.process import RELAY_PROGRAM, ReadyProgram
 from harness.tunnel import start_exit
 
 PROGRAMS = [pytest.param("relay", marks=pytest.mark.native_relay("workerd ends in its own way")), "exit", "client"]
@@ -51,3 +55,31 @@ def test_exit_state_survives_a_restart(new_tunnel, tmp_path, authority):
         with socks.connect(client.proxy, "127.0.0.1", server.port) as near, server.next() as far:
             near.sendall(b"x")
             assert far.recv(1) == b"x"
+
+
+# Starts `sleep`, which leaves the signal's action alone, as the harness starts programs; prints how the signal ended it.
+END_SLEEP = """
+import signal, sys, time
+from pathlib import Path
+from harness.process import Program
+program = Program("sleep", ["sleep", "60"], Path(sys.argv[2]))
+print(program.stop(signal.Signals[sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1])
+def test_what_the_harness_starts_does_not_inherit_that_signals_are_ignored(tmp_path, sig):
+    harness = Path(__file__).parent
+    done = subprocess.run(["sh", "-c", f"trap '' INT QUIT HUP USR1; exec {sys.executable} -c \"$0\" \"$@\"", END_SLEEP,
+                           sig.name, tmp_path], cwd=harness, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == str(-sig), done.stderr
+
+
+@pytest.mark.native_relay("workerd ends in its own way")
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_a_background_job_is_ended_by_signals_that_its_shell_ignored(tmp_path, programs, sig):
+    """As `nohup zks-tunnel-relay &` in a script has it: the programs ask for the signals that they end by."""
+    command = ["sh", "-c", 'trap "" INT HUP; exec "$0" "$@"', RELAY_PROGRAM, "--plaintext", "--listen", "127.0.0.1:0"]
+    relay = ReadyProgram("relay", command, tmp_path)
+    programs.append(relay)
+    assert relay.stop(sig, seconds=15) == 0

@@ -11,6 +11,11 @@ import threading
 import time
 from pathlib import Path
 
+from . import signals
+
+# Whoever starts programs imports this: the end-to-end tests, the conformance suite, the benchmarks.
+signals.inherit_defaults()
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 BUILD = Path(os.environ.get("ZKS_BUILD_DIR", REPOSITORY / "build" / "release")).resolve()
 RELAY_PROGRAM = BUILD / "zks-tunnel-relay"
