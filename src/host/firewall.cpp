@@ -61,12 +61,16 @@ constexpr std::string_view kTaken = R"(
 	}
 )";
 
-// Of containers and other machines. An error to them would have to pass `output`.
+// Of containers and other machines. An error to them would have to pass `output`. With br_netfilter, which
+// docker loads, packets between ports of a bridge pass here, too: what nobody forwards for its scope (RFC
+// 4291, section 2.5.6; RFC 5771, section 4) goes from port to port, and containers find each other by it.
 constexpr std::string_view kForward = R"(
 	chain forward {{
 		type filter hook forward priority filter; policy accept;
 		oifname "{tun}" accept
 		{excluded}
+		ip daddr {{ 224.0.0.0/24, 255.255.255.255 }} accept
+		ip6 daddr {{ fe80::/10, ff02::/16 }} accept
 		ip daddr @taken4 drop
 		ip6 daddr @taken6 drop
 	}}
