@@ -25,18 +25,17 @@ int EchoHost::ping(const IpAddress& target, std::uint8_t hop_limit, ByteView dat
     sequence = load_be<std::uint16_t>(random.data());
   } while (to.pings.contains(sequence));  // at most one in sixteen is taken
   if (const int failure = to.socket->send(target, hop_limit, sequence, data); failure != 0) return failure;
-  to.pings.emplace(sequence, Ping{target, std::move(answered), now});
-  to.order.emplace_back(sequence, now);
+  const auto turn = to.order.insert(to.order.end(), sequence);
+  to.pings.emplace(sequence, Ping{target, std::move(answered), now, turn});
   return 0;
 }
 
 void EchoHost::forget_old(Side& side, TimePoint now) {
   while (!side.order.empty()) {
-    const auto [sequence, sent_at] = side.order.front();
-    if (side.order.size() < kMaxPings && now - sent_at < kPingWithin) return;
+    const auto at = side.pings.find(side.order.front());
+    if (side.pings.size() < kMaxPings && now - at->second.sent_at < kPingWithin) return;
+    side.pings.erase(at);
     side.order.pop_front();
-    const auto at = side.pings.find(sequence);
-    if (at != side.pings.end() && at->second.sent_at == sent_at) side.pings.erase(at);
   }
 }
 
@@ -56,6 +55,7 @@ void EchoHost::on_ready(Family family) {
     const auto at = of.pings.find(answer.sequence);
     if (at == of.pings.end() || at->second.target != answer.target) return;
     const Answered answered = std::move(at->second.answered);
+    of.order.erase(at->second.turn);
     of.pings.erase(at);
     answered(answer);
   });

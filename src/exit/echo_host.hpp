@@ -10,7 +10,7 @@
 #pragma once
 
 #include <chrono>
-#include <deque>
+#include <list>
 #include <memory>
 #include <unordered_map>
 
@@ -40,11 +40,12 @@ class EchoHost : public std::enable_shared_from_this<EchoHost> {
     IpAddress target;
     Answered answered;
     TimePoint sent_at;
+    std::list<std::uint16_t>::iterator turn;  // in Side::order
   };
   struct Side {
     std::optional<PingSocket> socket;
-    std::unordered_map<std::uint16_t, Ping> pings;          // by sequence number, which is random
-    std::deque<std::pair<std::uint16_t, TimePoint>> order;  // the oldest first; answered ones stay till then
+    std::unordered_map<std::uint16_t, Ping> pings;  // by sequence number, which is random
+    std::list<std::uint16_t> order;                 // the oldest first
   };
 
   Side& side(Family family) { return family == Family::kIpv4 ? ipv4_ : ipv6_; }

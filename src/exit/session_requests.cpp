@@ -24,6 +24,15 @@ using tunnel::Meter;
 
 constexpr auto kAnswerWithin = 10s;
 
+// One ping that has no answer yet: counted until it is answered or forgotten.
+struct Waiting {
+  explicit Waiting(std::shared_ptr<std::size_t> c) : count(std::move(c)) { ++*count; }
+  ~Waiting() { --*count; }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+  std::shared_ptr<std::size_t> count;
+};
+
 Destination to_destination(const IpAddress& address) {
   return make_destination(make_endpoint<udp>(address, 0));
 }
@@ -61,8 +70,12 @@ SessionRequests::SessionRequests(std::shared_ptr<Resolver> resolver, std::shared
       pings_(kPingsASecond, kPingsAtOnce, steady_clock::now()) {}
 
 void SessionRequests::on_event(session::Event& event) {
-  if (!allowance_->take_datagram(Meter::Direction::kUp, event.bytes.size())) return;
-  if (event.kind == session::Event::Kind::kEcho) return ping(event);
+  const bool is_ping = event.kind == session::Event::Kind::kEcho;
+  if (!allowance_->take_datagram(Meter::Direction::kUp, event.bytes.size())) {
+    if (is_ping) say(event.request, event.address, tunnel::kEchoNotSent);
+    return;
+  }
+  if (is_ping) return ping(event);
   resolve(event.request, std::move(event.bytes));
 }
 
@@ -94,7 +107,10 @@ asio::awaitable<void> SessionRequests::answer(std::shared_ptr<SessionRequests> s
 
 void SessionRequests::ping(const session::Event& event) {
   const auto literal = literal_address(event.address);
-  if (!literal || !pings_.try_take(1, steady_clock::now())) return;
+  if (!literal) return;
+  if (*waiting_ >= kMaxPings || !pings_.try_take(1, steady_clock::now())) {
+    return say(event.request, event.address, tunnel::kEchoNotSent);
+  }
   const IpAddress target = unmapped(*literal);
   const bool ipv4 = target.is_ipv4();
   const auto verdict = allowance_->policy()->judge("", target, 0);
@@ -102,18 +118,27 @@ void SessionRequests::ping(const session::Event& event) {
     if (allowance_->may_log()) log::info("ping: {}", verdict.reason);
     return say(event.request, event.address, ipv4 ? IcmpError{3, 13} : IcmpError{1, 1});
   }
-  const auto answered = [weak = weak_from_this(), request = event.request](const PingSocket::Answer& answer) {
-    const auto self = weak.lock();
-    const auto tunnel = self ? self->tunnel_.lock() : nullptr;
-    if (!tunnel || !self->allowance_->take_datagram(Meter::Direction::kDown, answer.data.size())) return;
-    tunnel->echo_reply({request, to_destination(answer.from), answer.said, answer.hop_limit, answer.data});
-  };
-  const int failure = echo_->ping(target, event.hop_limit, event.bytes, answered);
+  const int failure =
+      echo_->ping(target, event.hop_limit, event.bytes, on_answer(event.request, event.address));
   if (failure == EHOSTUNREACH)
     return say(event.request, event.address, ipv4 ? IcmpError{3, 1} : IcmpError{1, 3});
   if (failure == ENETUNREACH || failure == EADDRNOTAVAIL || failure == EAFNOSUPPORT) {
     return say(event.request, event.address, ipv4 ? IcmpError{3, 0} : IcmpError{1, 0});
   }
+  if (failure != 0) say(event.request, event.address, tunnel::kEchoNotSent);  // the kernel's queue is full
+}
+
+EchoHost::Answered SessionRequests::on_answer(session::RequestId request, const Destination& asked) {
+  return [weak = weak_from_this(), request, asked,
+          waiting = std::make_shared<Waiting>(waiting_)](const PingSocket::Answer& answer) {
+    const auto self = weak.lock();
+    const auto tunnel = self ? self->tunnel_.lock() : nullptr;
+    if (!tunnel) return;
+    if (!self->allowance_->take_datagram(Meter::Direction::kDown, answer.data.size())) {
+      return self->say(request, asked, tunnel::kEchoNotSent);
+    }
+    tunnel->echo_reply({request, to_destination(answer.from), answer.said, answer.hop_limit, answer.data});
+  };
 }
 
 void SessionRequests::say(session::RequestId request, const Destination& from, IcmpError error) {

@@ -4,8 +4,9 @@
 // servers (resolver.hpp), pings to the network (echo_host.hpp), if the policy and the invite's limits
 // (allowance.hpp) allow them.
 //
-// Bounds: kMaxQueries outstanding, one more is answered with SERVFAIL; kPingsASecond after kPingsAtOnce, more
-// are dropped.
+// Bounds: kMaxQueries outstanding, one more is answered with SERVFAIL; kPingsASecond after kPingsAtOnce, and
+// kMaxPings without an answer. Who asks for more pings hears that they were not sent, as for those that are
+// beyond the invite's limits.
 //
 // Executor: the exit's. Lifetime: shared; what is under way holds it.
 #pragma once
@@ -29,8 +30,9 @@ session::ExitCapabilities find_capabilities(const EchoHost& echo);
 class SessionRequests : public std::enable_shared_from_this<SessionRequests> {
  public:
   static constexpr std::size_t kMaxQueries = 256;
-  static constexpr double kPingsASecond = 50;
-  static constexpr double kPingsAtOnce = 100;
+  static constexpr double kPingsASecond = 500;
+  static constexpr double kPingsAtOnce = 500;
+  static constexpr std::size_t kMaxPings = 512;  // an eighth of all: EchoHost::kMaxPings
 
   SessionRequests(std::shared_ptr<Resolver> resolver, std::shared_ptr<EchoHost> echo,
                   std::shared_ptr<Allowance> allowance, std::weak_ptr<tunnel::Tunnel> tunnel);
@@ -43,6 +45,7 @@ class SessionRequests : public std::enable_shared_from_this<SessionRequests> {
   static asio::awaitable<void> answer(std::shared_ptr<SessionRequests> self, session::RequestId request,
                                       Bytes query);
   void ping(const session::Event& event);
+  EchoHost::Answered on_answer(session::RequestId request, const session::Destination& asked);
   void say(session::RequestId request, const session::Destination& from, session::IcmpError error);
 
   std::shared_ptr<Resolver> resolver_;
@@ -51,6 +54,7 @@ class SessionRequests : public std::enable_shared_from_this<SessionRequests> {
   std::weak_ptr<tunnel::Tunnel> tunnel_;
   std::size_t queries_ = 0;
   TokenBucket pings_;
+  std::shared_ptr<std::size_t> waiting_ = std::make_shared<std::size_t>(0);  // pings that have no answer yet
 };
 
 }  // namespace zks::exit

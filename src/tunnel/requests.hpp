@@ -37,6 +37,10 @@ struct EchoRequest {
   ByteView data;  // valid during the call
 };
 
+// A type that ICMP and ICMPv6 have reserved: the exit did not send the request, because of its bounds or the
+// invite's.
+inline constexpr session::IcmpError kEchoNotSent{255, 0};
+
 // What came back from the network, as it came, or what the exit itself says: nothing is made up.
 struct EchoAnswer {
   session::Destination from;
