@@ -5,7 +5,7 @@
 //
 //   0   a packet behind a virtio-net header, as it is read: whatever parses lies within the input, what
 //   answers it
-//       parses, is whole and goes back where it came from
+//       parses, is whole and goes back where it came from; what an ICMP error quotes is of its family
 //   1   fragments, each as time (1) || length (2) || that many bytes: the reassembler stays within its
 //   bounds, and
 //       what it puts together is no fragment
@@ -17,6 +17,7 @@
 
 #include "packet/build.hpp"
 #include "packet/checksum.hpp"
+#include "packet/icmp_error.hpp"
 #include "packet/reassembly.hpp"
 #include "packet/udp_segments.hpp"
 
@@ -93,6 +94,29 @@ void answer_echo(const Packet& packet) {
   check_answer(ByteView(out).first(size), packet);
 }
 
+// As it is, and with the checksum that it should have.
+void read_icmp_error(const Packet& packet, Bytes bytes) {
+  const auto check = [](const Packet& one) {
+    const auto error = parse_icmp_error(one);
+    if (!error) return;
+    const Quoted& quoted = error->quoted;
+    require(quoted.source.address.family == one.source.family);
+    require(quoted.target.address.family == one.source.family);
+    require(quoted.protocol == kTcp || quoted.protocol == kUdp || quoted.source.port == 0);
+    require(error->is_too_big() || error->said.mtu == 0);
+  };
+  check(packet);
+  const std::size_t at = packet.transport_at();
+  if (packet.fragment || packet.transport.size() < 4) return;
+  const MutableBytes icmp = MutableBytes(bytes).subspan(at, packet.transport.size());
+  icmp[2] = icmp[3] = 0;
+  const std::uint64_t sum =
+      packet.is_ipv4() ? 0 : pseudo_header(packet.source, packet.target, kIcmpV6, icmp.size());
+  store_checksum(add_bytes(sum, icmp), &icmp[2]);
+  const auto anew = parse(bytes);
+  if (anew) check(*anew);
+}
+
 void read_packet(ByteView input, bool repair) {
   const auto offload = decode_virtio_header(input);
   if (!offload) return;
@@ -108,6 +132,7 @@ void read_packet(ByteView input, bool repair) {
   split_udp(*packet, *offload);
   split_udp(*packet, {});
   answer_echo(*packet);
+  read_icmp_error(*packet, bytes);
   for (const IcmpMessage& message :
        {unreachable(packet->is_ipv4(), Unreachable::kPort), too_big(packet->is_ipv4(), 1280)}) {
     Bytes out(kMinMtuV6);

@@ -259,6 +259,10 @@ IcmpMessage too_big(bool ipv4, std::uint32_t mtu) {
   return ipv4 ? IcmpMessage{3, 4, mtu} : IcmpMessage{2, 0, mtu};
 }
 
+IcmpMessage time_exceeded(bool ipv4) {
+  return ipv4 ? IcmpMessage{11, 0} : IcmpMessage{3, 0};
+}
+
 std::size_t build_icmp_error(const Packet& packet, const IcmpMessage& message, const IpAddress& from,
                              MutableBytes out) {
   const bool ipv4 = packet.is_ipv4();

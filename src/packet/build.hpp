@@ -78,6 +78,7 @@ struct IcmpMessage {
 enum class Unreachable : std::uint8_t { kNetwork, kHost, kPort, kProhibited };
 IcmpMessage unreachable(bool ipv4, Unreachable what);
 IcmpMessage too_big(bool ipv4, std::uint32_t mtu);
+IcmpMessage time_exceeded(bool ipv4);  // in transit
 
 // An error from `from` to the source of `packet`, which it quotes: up to 576 bytes in all (RFC 1812, section
 // 4.3.2.3), for IPv6 up to 1280 (RFC 4443). 0 for what may not be answered (RFC 1122, section 3.2.2; RFC
