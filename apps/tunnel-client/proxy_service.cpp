@@ -158,7 +158,6 @@ void ProxyService::open_tun(vpn::Devices devices, const TunOptions& options, tun
   gate.dns_ipv4 = options.plan.dns_ipv4;
   gate.dns_ipv6 = options.plan.dns_ipv6;
   gate.mtu = options.plan.mtu;
-  gate.udp.mtu = options.plan.mtu;
   gate.udp.idle = options.flow_timeout;
   gate.udp.idle_dns = std::min(gate.udp.idle_dns, gate.udp.idle);
   gate_ = std::make_shared<vpn::Gate>(client_, std::move(devices), gate);

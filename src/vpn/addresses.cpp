@@ -60,6 +60,16 @@ bool is_too_big(const IpAddress& from, session::IcmpError error) {
   return from.is_ipv4() ? error.type == 3 && error.code == 4 : error.type == 2;
 }
 
+bool is_of_a_host(const IpAddress& about, session::IcmpError error) {
+  if (about.is_ipv4()) return error.type == 3 && (error.code == 2 || error.code == 3);
+  return (error.type == 1 && error.code == 4) || (error.type == 4 && error.code == 1);
+}
+
+bool is_of_a_router(const IpAddress& about, session::IcmpError error) {
+  if (about.is_ipv4()) return error.type == 3 && (error.code == 0 || error.code == 1 || error.code == 13);
+  return error.type == 1 && (error.code == 0 || error.code == 1 || error.code == 3);
+}
+
 bool is_multicast(const IpAddress& address) {
   if (!address.is_ipv4()) return address.bytes[0] == 0xff;
   const auto all = [](std::uint8_t byte) { return byte == 0xff; };

@@ -24,7 +24,9 @@ Gate::Gate(std::shared_ptr<tunnel::StreamOpener> opener, Devices devices, GateOp
       host_(opener_->executor(), std::move(devices.tun), [this](MutableBytes frame) { on_frame(frame); }),
       kernel_(opener_->executor(), std::move(devices.inner.device.fd),
               [this](MutableBytes frame) { host_.write(frame); }),
-      udp_(opener_, options_.udp, [this](ByteView packet) { to_host(packet); }),
+      mtus_(options_.mtu),
+      udp_(opener_, options_.udp, answers()),
+      errors_(mtus_, error_ways()),
       frame_(kMaxFrameBytes),
       buffer_(packet::kMaxPacket) {
   const auto executor = opener_->executor();
@@ -32,9 +34,7 @@ Gate::Gate(std::shared_ptr<tunnel::StreamOpener> opener, Devices devices, GateOp
       opener_, [this](const packet::Endpoint& from, const packet::Endpoint& to, ByteView datagram) {
         if (const auto message = packet::udp_message(from, to, datagram)) send(*message);
       });
-  echo_ = std::make_shared<EchoGate>(
-      opener_, [this](const packet::Message& message) { send(message); },
-      [this](ByteView packet) { to_host(packet); });
+  echo_ = std::make_shared<EchoGate>(opener_, answers());
   TcpGate::Ways ways;
   ways.to_kernel = [this](ByteView frame) { kernel_.write(frame); };
   ways.to_host = [this](ByteView packet) { to_host(packet); };
@@ -52,6 +52,19 @@ Gate::Gate(std::shared_ptr<tunnel::StreamOpener> opener, Devices devices, GateOp
   listeners_[1] = std::make_shared<tunnel::AcceptLoop>(
       make_acceptor(executor, std::move(devices.inner.listener_ipv6), asio::ip::tcp::v6()), "the TUN device",
       admit);
+}
+
+Answers Gate::answers() {
+  return {.send = [this](const packet::Message& message) { send(message); },
+          .say = [this](const packet::Packet& packet, const packet::IcmpMessage& message,
+                        std::optional<IpAddress> from) { say(packet, message, from); }};
+}
+
+ErrorGate::Ways Gate::error_ways() {
+  return {.is_connection = [this](const Pair& pair) { return tcp_->knows(pair); },
+          .is_flow = [this](const packet::Endpoint& source) { return udp_.has_flow(source); },
+          .is_own = [this](const IpAddress& address) { return is_own(address); },
+          .to_kernel = [this](ByteView frame) { kernel_.write(frame); }};
 }
 
 void Gate::start() {
@@ -90,6 +103,10 @@ void Gate::on_fragment(const packet::Packet& packet) {
 void Gate::on_packet(ByteView frame, const packet::VirtioHeader& offload, const packet::Packet& packet) {
   if (is_multicast(packet.target)) return;  // of the kernel's own: MLD, router solicitations
   if (const auto fits = packet::check(offload, packet); !fits) return drop(fits.error());
+  if (packet.hop_limit <= 1 && !is_own(packet.target)) {
+    ++expired_;
+    return say(packet, packet::time_exceeded(packet.is_ipv4()), std::nullopt);
+  }
   if (exit_lacks(packet.target)) {
     return answer(packet, packet::unreachable(packet.is_ipv4(), packet::Unreachable::kNetwork));
   }
@@ -102,7 +119,7 @@ void Gate::on_packet(ByteView frame, const packet::VirtioHeader& offload, const 
       return on_udp(offload, packet);
     case packet::kIcmp:
     case packet::kIcmpV6:
-      return on_echo(packet);
+      return on_icmp(frame, packet);
     default:
       return answer(packet, packet.is_ipv4() ? kNoProtocolV4 : kNoProtocolV6);
   }
@@ -125,11 +142,14 @@ void Gate::on_udp(const packet::VirtioHeader& offload, const packet::Packet& pac
   }
 }
 
-void Gate::on_echo(const packet::Packet& packet) {
+void Gate::on_icmp(ByteView frame, const packet::Packet& packet) {
   const auto echo = packet::parse_echo(packet);
+  if (!echo && echo.error() != packet::Malformed::kNotEcho) return drop(echo.error());
   if (!echo) {
-    if (echo.error() != packet::Malformed::kNotEcho) drop(echo.error());
-    return;  // an ICMP error about something that came through here: nobody waits for it
+    const auto error = packet::parse_icmp_error(packet);
+    if (error) return errors_.take(frame, packet, *error);
+    if (error.error() != packet::Malformed::kNotEcho) drop(error.error());
+    return;  // replies to the exit's side, which asks nothing
   }
   if (is_own(packet.target)) {
     if (const auto reply = packet::echo_reply(packet.target, packet.source, *echo)) send(*reply);
@@ -140,8 +160,13 @@ void Gate::on_echo(const packet::Packet& packet) {
 
 void Gate::answer(const packet::Packet& packet, const packet::IcmpMessage& message) {
   ++unreachable_;
-  const IpAddress& from = packet.is_ipv4() ? options_.dns_ipv4 : options_.dns_ipv6;  // the router's, here
-  const std::size_t size = packet::build_icmp_error(packet, message, from, buffer_);
+  say(packet, message, std::nullopt);
+}
+
+void Gate::say(const packet::Packet& packet, const packet::IcmpMessage& message,
+               std::optional<IpAddress> from) {
+  const IpAddress& own = packet.is_ipv4() ? options_.dns_ipv4 : options_.dns_ipv6;  // the router's, here
+  const std::size_t size = packet::build_icmp_error(packet, message, from.value_or(own), buffer_);
   if (size > 0) to_host(ByteView(buffer_).first(size));
 }
 
@@ -151,7 +176,8 @@ void Gate::drop(packet::Malformed reason) {
 }
 
 void Gate::send(const packet::Message& message) {
-  packet::Fragments packets(message, options_.mtu, next_id_++);
+  const std::size_t mtu = mtus_.to(message.target, std::chrono::steady_clock::now());
+  packet::Fragments packets(message, mtu, next_id_++);
   for (std::size_t size = packets.next(buffer_); size > 0; size = packets.next(buffer_)) {
     to_host(ByteView(buffer_).first(size));
   }
@@ -180,10 +206,12 @@ GateStatus Gate::status() const {
   out.tcp = tcp_->counters();
   out.udp = udp_.counters();
   out.echo = echo_->counters();
+  out.errors = errors_.counters();
   out.dns = dns_->counters();
   out.fragments = reassembler_.counters();
   out.malformed = malformed_;
   out.unreachable = unreachable_;
+  out.expired = expired_;
   out.lost = host_.lost() + kernel_.lost();
   return out;
 }

@@ -10,8 +10,11 @@ std::vector<std::pair<std::string, std::uint64_t>> drops(const GateStatus& statu
   return {{"malformed", std::accumulate(status.malformed.begin(), status.malformed.end(), std::uint64_t{0})},
           {"fragments", fragments.timed_out + fragments.crowded_out + fragments.refused},
           {"connection", status.tcp.dropped},
+          {"stray", status.tcp.strays},
+          {"icmp_error", status.errors.dropped},
           {"datagram", status.udp.dropped},
           {"ping", status.echo.dropped},
+          {"ping_limit", status.echo.limited},
           {"dns_query", status.dns.dropped},
           {"device_full", status.lost}};
 }
@@ -34,6 +37,8 @@ nlohmann::json to_json(const GateStatus& status) {
           {"pings_answered", status.echo.answered},
           {"dns_queries", status.dns.asked},
           {"unreachable", status.unreachable},
+          {"expired", status.expired},
+          {"icmp_errors", status.errors.used},
           {"dropped", dropped},
           {"malformed", malformed}};
 }

@@ -18,6 +18,7 @@ struct TcpCounters {
   std::uint64_t opened = 0;
   std::uint64_t refused = 0;  // by the exit, or on its side
   std::uint64_t dropped = 0;  // SYNs for which there was no room
+  std::uint64_t strays = 0;   // segments of no connection
 };
 
 struct UdpCounters {
@@ -30,6 +31,13 @@ struct EchoCounters {
   std::uint64_t asked = 0;
   std::uint64_t answered = 0;
   std::uint64_t dropped = 0;  // no session, an exit that does not ping, or too many
+  std::uint64_t limited = 0;  // that the exit did not send: too many a second, or beyond the invite's limits
+};
+
+// ICMP errors of this machine and of networks behind it.
+struct ErrorCounters {
+  std::uint64_t used = 0;
+  std::uint64_t dropped = 0;  // about nothing that is known, or that nobody waits for
 };
 
 struct DnsCounters {
@@ -45,10 +53,12 @@ struct GateStatus {
   TcpCounters tcp;
   UdpCounters udp;
   EchoCounters echo;
+  ErrorCounters errors;
   DnsCounters dns;
   packet::Reassembler::Counters fragments;
   MalformedCounters malformed{};
-  std::uint64_t unreachable = 0;  // answered so: no protocol of ours, no IPv6 or UDP at the exit
+  std::uint64_t unreachable = 0;  // answered so: no protocol of ours, no IPv6, UDP or ping at the exit
+  std::uint64_t expired = 0;      // answered with "time exceeded": the hop limit ended here
   std::uint64_t lost = 0;         // packets for which a device had no room
 };
 

@@ -25,10 +25,6 @@ struct TcpGate::Held {
   std::shared_ptr<carrier::Signal> connection;
 };
 
-std::size_t HashPair::operator()(const Pair& pair) const {
-  return HashEndpoint{}(pair.source) * 31 + HashEndpoint{}(pair.target);
-}
-
 TcpGate::TcpGate(std::shared_ptr<tunnel::StreamOpener> opener, Options options, Ways ways)
     : opener_(std::move(opener)),
       options_(options),
@@ -43,8 +39,19 @@ void TcpGate::take(ByteView frame, const packet::Packet& packet, const packet::T
   if (segment.rst && unanswered) return forget(pair, known->second);
   if (segment.opens() && unanswered) return;  // it asks again
   if (segment.opens() && known == held_.end()) return hold(frame, pair);
-  // The kernel answers what belongs to no connection with RST: also those older than the VPN.
-  ways_.to_kernel(frame);
+  if (knows(pair) || ways_.is_served(pair.target)) return ways_.to_kernel(frame);
+  on_stray(pair, packet, segment);
+}
+
+// Nothing is said in the destination's name, with one exception: whoever sends the same data again has a
+// connection from before the tunnel, and would go on for a quarter of an hour.
+void TcpGate::on_stray(const Pair& pair, const packet::Packet& packet, const packet::Tcp& segment) {
+  ++counters_.strays;
+  if (segment.data.empty() || segment.syn || segment.rst || !segment.ack) return;
+  if (!known_.came_before(pair, segment.sequence)) return;
+  std::array<std::uint8_t, packet::kIpv6Header + packet::kTcpHeader> out;
+  const std::size_t size = packet::build_reset(packet, segment, out);
+  if (size > 0) ways_.to_host(ByteView(out).first(size));
 }
 
 void TcpGate::hold(ByteView frame, const Pair& pair) {
@@ -77,6 +84,7 @@ asio::awaitable<void> TcpGate::open(std::shared_ptr<TcpGate> self, Pair pair, He
   }
   ++self->counters_.opened;
   held->stream = std::move(outcome.stream);
+  self->known_.begin(pair);
   self->ways_.to_kernel(held->frame);
   held->frame = {};
   const auto deadline = std::chrono::steady_clock::now() + self->options_.accept_timeout;
@@ -84,7 +92,9 @@ asio::awaitable<void> TcpGate::open(std::shared_ptr<TcpGate> self, Pair pair, He
     co_await held->connection->wait_until(deadline);
   }
   self->forget(pair, held);
-  if (held->stream) tunnel::cancel(held->stream, ResetCode::kCancelled);
+  if (!held->stream) co_return;  // accepted
+  tunnel::cancel(held->stream, ResetCode::kCancelled);
+  self->known_.end(pair, std::chrono::steady_clock::now());
 }
 
 void TcpGate::refuse(const Held& held, ResetCode code) {
@@ -115,12 +125,14 @@ void TcpGate::admit(tunnel::Socket socket) {
   at->second->connection->notify();
   held_.erase(at);
   auto place = connections_.enter(connection);
-  asio::co_spawn(opener_->executor(), frontdoor::Connection::splice(connection, std::move(stream)),
-                 [self = shared_from_this(), place = std::move(place)](std::exception_ptr failure) mutable {
-                   place.reset();
-                   self->ended_.notify();
-                   carrier::RethrowFailure{}(failure);
-                 });
+  asio::co_spawn(
+      opener_->executor(), frontdoor::Connection::splice(connection, std::move(stream)),
+      [self = shared_from_this(), pair, place = std::move(place)](std::exception_ptr failure) mutable {
+        place.reset();
+        self->known_.end(pair, std::chrono::steady_clock::now());
+        self->ended_.notify();
+        carrier::RethrowFailure{}(failure);
+      });
 }
 
 asio::awaitable<void> TcpGate::stop(std::chrono::steady_clock::time_point deadline) {

@@ -3,7 +3,8 @@
 // TCP of the TUN device. The kernel does it: every segment is copied, as it is, to a second TUN device in a
 // namespace of its own (private_namespace.hpp), where a listener takes connections to any address. Only SYN
 // is looked at. It is held until the exit has connected, so that a port that refuses is refused here, too,
-// and an address that can't be reached is answered as a router would.
+// and an address that can't be reached is answered as a router would. Segments of no connection of ours
+// (known_connections.hpp) are dropped, as a stateful filter does.
 //
 // Memory: `max_connections` connections, the ones whose SYN is held included; a SYN is at most kMaxSynBytes.
 //
@@ -20,20 +21,11 @@
 #include "packet/transport.hpp"
 #include "tunnel/accept_loop.hpp"
 #include "vpn/gate_status.hpp"
+#include "vpn/known_connections.hpp"
 
 namespace zks::vpn {
 
 namespace asio = boost::asio;
-
-// A connection: from a program here, to somewhere.
-struct Pair {
-  packet::Endpoint source;
-  packet::Endpoint target;
-  friend bool operator==(const Pair&, const Pair&) = default;
-};
-struct HashPair {
-  std::size_t operator()(const Pair& pair) const;
-};
 
 class TcpGate : public std::enable_shared_from_this<TcpGate> {
  public:
@@ -58,6 +50,8 @@ class TcpGate : public std::enable_shared_from_this<TcpGate> {
   // The listener's connections.
   void admit(tunnel::Socket socket);
 
+  // There is such a connection, or was a moment ago.
+  bool knows(const Pair& pair) { return known_.has(pair, std::chrono::steady_clock::now()); }
   std::size_t connections() const { return connections_.size() + held_.size(); }
   const TcpCounters& counters() const { return counters_; }
   // No new connections; those that there are get until `deadline`.
@@ -70,12 +64,14 @@ class TcpGate : public std::enable_shared_from_this<TcpGate> {
   void hold(ByteView frame, const Pair& pair);
   void forget(const Pair& pair, const HeldPtr& held);
   void refuse(const Held& held, session::ResetCode code);
+  void on_stray(const Pair& pair, const packet::Packet& packet, const packet::Tcp& segment);
   static asio::awaitable<void> open(std::shared_ptr<TcpGate> self, Pair pair, HeldPtr held);
 
   std::shared_ptr<tunnel::StreamOpener> opener_;
   Options options_;
   Ways ways_;
   std::unordered_map<Pair, HeldPtr, HashPair> held_;
+  KnownConnections known_;
   frontdoor::Crowd connections_;
   TcpCounters counters_;
   carrier::Signal ended_;

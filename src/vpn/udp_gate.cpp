@@ -14,12 +14,10 @@ constexpr std::chrono::seconds kSweepEvery{1};
 
 }  // namespace
 
-UdpGate::UdpGate(std::shared_ptr<tunnel::StreamOpener> opener, Options options,
-                 std::function<void(ByteView)> to_host)
+UdpGate::UdpGate(std::shared_ptr<tunnel::StreamOpener> opener, Options options, Answers answers)
     : opener_(std::move(opener)),
       options_(options),
-      to_host_(std::move(to_host)),
-      buffer_(packet::kMaxPacket),
+      answers_(std::move(answers)),
       timer_(opener_->executor()) {}
 
 bool UdpGate::take(const packet::Endpoint& source, const packet::Endpoint& target, ByteView datagram) {
@@ -96,13 +94,11 @@ void UdpGate::deliver(const packet::Endpoint& from, const packet::Endpoint& to, 
   if (!message || entry == flows_.end()) return;
   touch(entry->second);
   ++counters_.received;
-  packet::Fragments packets(*message, options_.mtu, next_id_++);
-  for (std::size_t size = packets.next(buffer_); size > 0; size = packets.next(buffer_)) {
-    to_host_(ByteView(buffer_).first(size));
-  }
+  answers_.send(*message);
 }
 
-// As if a router had said it, about a datagram that is not at hand any more.
+// About a datagram that is not at hand any more. Who said it is not known, unless only a host says so of
+// itself.
 void UdpGate::report(const packet::Endpoint& about, const packet::Endpoint& source,
                      session::IcmpError error) {
   if (is_too_big(about.address, error)) return;
@@ -112,10 +108,9 @@ void UdpGate::report(const packet::Endpoint& about, const packet::Endpoint& sour
   const std::size_t size = packet::build(*message, datagram);
   const auto packet = packet::parse(ByteView(datagram).first(size));
   if (!packet) return;
-  std::array<std::uint8_t, packet::kMinMtuV6> out;
-  const std::size_t written =
-      packet::build_icmp_error(*packet, {error.type, error.code, 0}, about.address, out);
-  if (written > 0) to_host_(ByteView(out).first(written));
+  std::optional<IpAddress> from;
+  if (is_of_a_host(about.address, error)) from = about.address;
+  answers_.say(*packet, {error.type, error.code, 0}, from);
 }
 
 }  // namespace zks::vpn

@@ -17,9 +17,9 @@
 
 #include <boost/asio/steady_timer.hpp>
 
-#include "packet/build.hpp"
 #include "tunnel/stream.hpp"
 #include "vpn/addresses.hpp"
+#include "vpn/answers.hpp"
 #include "vpn/gate_status.hpp"
 
 namespace zks::vpn {
@@ -30,14 +30,13 @@ class UdpGate {
     std::size_t max_flows = 4096;
     std::chrono::milliseconds idle{120'000};     // RFC 4787, REQ-5
     std::chrono::milliseconds idle_dns{10'000};  // only port 53 was written to
-    std::size_t mtu = 1500;
   };
 
-  UdpGate(std::shared_ptr<tunnel::StreamOpener> opener, Options options,
-          std::function<void(ByteView packet)> to_host);
+  UdpGate(std::shared_ptr<tunnel::StreamOpener> opener, Options options, Answers answers);
 
   // False when the exit carries no UDP.
   bool take(const packet::Endpoint& source, const packet::Endpoint& target, ByteView datagram);
+  bool has_flow(const packet::Endpoint& source) const { return flows_.contains(source); }
   std::size_t flows() const { return flows_.size(); }
   const UdpCounters& counters() const { return counters_; }
 
@@ -60,12 +59,10 @@ class UdpGate {
 
   std::shared_ptr<tunnel::StreamOpener> opener_;
   Options options_;
-  std::function<void(ByteView)> to_host_;
+  Answers answers_;
   std::unordered_map<packet::Endpoint, Entry, HashEndpoint> flows_;
   std::list<packet::Endpoint> order_;  // silent for longest first
   UdpCounters counters_;
-  Bytes buffer_;
-  std::uint32_t next_id_ = 0;
   boost::asio::steady_timer timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

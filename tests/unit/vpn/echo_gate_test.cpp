@@ -26,33 +26,47 @@ class EchoGateTest : public testing::Test {
   }
   // The only packet that was written.
   Bytes written() const { return to_host.size() == 1 ? to_host[0] : Bytes(); }
+  std::string said() const {
+    const Bytes bytes = written();
+    const auto packet = packet::parse(bytes);
+    if (!packet) return "nothing";
+    return packet->source.text() + ": " + std::to_string(packet->transport[0]) + " " +
+           std::to_string(packet->transport[1]);
+  }
 
   boost::asio::io_context loop;
   std::shared_ptr<GateOpener> opener = std::make_shared<GateOpener>(loop);
   std::vector<Bytes> to_host;
   std::shared_ptr<EchoGate> gate = std::make_shared<EchoGate>(
-      opener,
-      [this](const packet::Message& message) {
-        Bytes out(packet::kIpv6Header + packet::kMaxPacket);
-        out.resize(packet::build(message, out));
-        to_host.push_back(out);
-      },
-      [this](ByteView packet) { to_host.emplace_back(packet.begin(), packet.end()); });
+      opener, Answers{.send =
+                          [this](const packet::Message& message) {
+                            Bytes out(packet::kIpv6Header + packet::kMaxPacket);
+                            out.resize(packet::build(message, out));
+                            to_host.push_back(out);
+                          },
+                      .say =
+                          [this](const packet::Packet& about, const packet::IcmpMessage& message,
+                                 std::optional<IpAddress> from) {
+                            Bytes out(packet::kMinMtuV6);
+                            const auto own = packet::ip(about.is_ipv4() ? "198.18.0.2" : "2001:2::2");
+                            out.resize(packet::build_icmp_error(about, message, from.value_or(own), out));
+                            if (!out.empty()) to_host.push_back(out);
+                          }});
   const session::Destination host4{Kind::kIpv4, "", {192, 0, 2, 9}, 0};
   const session::Destination host6{
       Kind::kIpv6, "", {0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9}, 0};
   const session::Destination router{Kind::kIpv4, "", {203, 0, 113, 1}, 0};
 };
 
-TEST_F(EchoGateTest, AsksWithTheHopLimitAndTheDataOfTheRequest) {
+TEST_F(EchoGateTest, AsksWithTheDataAndTheHopLimitBehindTheTunnel) {
   take(packet::ping4(packet::counted(56)));
   take(packet::ping6(packet::counted(9)));
   ASSERT_EQ(opener->echoes.size(), 2U);
   EXPECT_EQ(session::to_text(opener->echoes[0].address), session::to_text(host4));
-  EXPECT_EQ(opener->echoes[0].hop_limit, 57);
+  EXPECT_EQ(opener->echoes[0].hop_limit, 56);
   EXPECT_EQ(opener->echoes[0].data, packet::counted(56));
   EXPECT_EQ(session::to_text(opener->echoes[1].address), session::to_text(host6));
-  EXPECT_EQ(opener->echoes[1].hop_limit, 61);
+  EXPECT_EQ(opener->echoes[1].hop_limit, 60);
   EXPECT_EQ(gate->counters().asked, 2U);
 }
 
@@ -118,7 +132,30 @@ TEST_F(EchoGateTest, CountsWhatAnExitDoesNotTake) {
   opener->pings = false;
   take(packet::ping4(packet::counted(1)));
   EXPECT_EQ(gate->counters().dropped, 1U);
-  EXPECT_TRUE(to_host.empty());
+  EXPECT_EQ(said(), "198.18.0.2: 3 13");
+}
+
+// In the tunnel's name, since the exit sent nothing.
+TEST_F(EchoGateTest, SaysThatTheExitSendsNoMore) {
+  take(packet::ping4(packet::counted(1)));
+  answer(host4, tunnel::kEchoNotSent, 0);
+  EXPECT_EQ(said(), "198.18.0.2: 3 13");
+  to_host.clear();
+  opener->echoes.clear();
+  take(packet::ping6(packet::counted(1)));
+  answer(host6, tunnel::kEchoNotSent, 0);
+  EXPECT_EQ(said(), "2001:2::2: 1 1");
+  EXPECT_EQ(gate->counters().limited, 2U);
+  EXPECT_EQ(gate->counters().answered, 0U);
+}
+
+TEST_F(EchoGateTest, AHostDoesNotSayOfItselfThatItIsUnreachable) {
+  take(packet::ping4(packet::counted(1)));
+  answer(host4, {3, 13}, 0);
+  EXPECT_EQ(said(), "198.18.0.2: 3 13");
+  to_host.clear();
+  answer(router, {3, 13}, 0);
+  EXPECT_EQ(said(), "203.0.113.1: 3 13");
 }
 
 TEST_F(EchoGateTest, AnAnswerMayComeAfterItsEnd) {

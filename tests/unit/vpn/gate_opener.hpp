@@ -42,8 +42,9 @@ class GateOpener final : public tunnel::StreamOpener {
     out.code = session::ResetCode::kConnectionRefused;
     co_return out;
   }
-  Result<tunnel::FlowPtr> open_flow(tunnel::FlowHandlers) override {
+  Result<tunnel::FlowPtr> open_flow(tunnel::FlowHandlers handlers) override {
     if (!carries_udp) return make_error(ErrorKind::kRefused, "there is no UDP here");
+    flow = std::move(handlers);
     return std::make_unique<FakeFlow>(*this);
   }
   boost::asio::awaitable<Result<Bytes>> resolve(Bytes query) override {
@@ -79,6 +80,7 @@ class GateOpener final : public tunnel::StreamOpener {
   std::optional<session::ExitCapabilities> capabilities;
   std::vector<std::string> opened;
   std::vector<std::string> datagrams;
+  std::optional<tunnel::FlowHandlers> flow;  // of the one that was opened last
   std::vector<Bytes> queries;
   std::vector<Asked> echoes;
 

@@ -78,6 +78,31 @@ class GateTest : public testing::Test {
     return packet::ipv4(packet::with_checksum(Bytes{8, 0, 0, 0} + be16(77) + be16(3), 2),
                         {.protocol = packet::kIcmp, .target = target});
   }
+  // A segment to the tunnel's own name server, which needs no exit.
+  static Bytes tcp_to_dns(const Bytes& data) {
+    Bytes segment = packet::tcp(packet::ip("10.0.0.1"), packet::ip("198.18.0.2"), 0x10, data);
+    segment[2] = 0;
+    segment[3] = 53;  // its checksum is the kernel's to look at
+    return packet::ipv4(segment, {.protocol = packet::kTcp, .target = "198.18.0.2"});
+  }
+  static Bytes with_hop_limit(Bytes packet, std::uint8_t hops) {
+    if (packet[0] >> 4 == 6) {
+      packet[7] = hops;
+      return packet;
+    }
+    packet[8] = hops;
+    packet[10] = packet[11] = 0;
+    const Bytes header(packet.begin(), packet.begin() + 20);
+    return packet::with_checksum(header, 10) + Bytes(packet.begin() + 20, packet.end());
+  }
+  // "Fragmentation needed" about a datagram of 1,500 bytes to 10.0.0.1, port 5353.
+  static Bytes too_big(std::size_t mtu) {
+    const Bytes quoted =
+        packet::ipv4(be16(9) + be16(5353) + be16(1480) + be16(0),
+                     {.flags = 0x4000, .total = 1500, .source = "192.0.2.9", .target = "10.0.0.1"});
+    return packet::ipv4(packet::with_checksum(Bytes{3, 4, 0, 0} + be16(0) + be16(mtu) + quoted, 2),
+                        {.protocol = packet::kIcmp});
+  }
   std::uint64_t malformed(packet::Malformed reason) const {
     return gate->status().malformed[static_cast<std::size_t>(reason)];
   }
@@ -90,7 +115,7 @@ class GateTest : public testing::Test {
 };
 
 TEST_F(GateTest, CopiesTcpToTheKernelAndBackAsItIs) {
-  const Bytes segment = kNoOffload + packet::tcp4(0x10, packet::counted(100));
+  const Bytes segment = kNoOffload + tcp_to_dns(packet::counted(100));
   send(host, segment);
   EXPECT_EQ(next(kernel), segment);
   Bytes back = kNoOffload + packet::tcp6(0x10, packet::counted(9));
@@ -163,6 +188,49 @@ TEST_F(GateTest, SaysThatTheExitHasNoIpv6) {
   EXPECT_EQ(opener->datagrams.size(), 1U);
 }
 
+TEST_F(GateTest, IsARouterWhoseHopCounts) {
+  take(with_hop_limit(udp_to("192.0.2.9", 9, {'h', 'i'}), 1));
+  EXPECT_EQ(said(), "198.18.0.2: 11 0");
+  take(with_hop_limit(packet::tcp4(0x02), 1));
+  EXPECT_EQ(said(), "198.18.0.2: 11 0");
+  take(with_hop_limit(packet::tcp6(0x02), 0));
+  EXPECT_EQ(said(), "2001:2::2: 3 0");
+  take(with_hop_limit(ping_to("192.0.2.9"), 1));
+  EXPECT_EQ(said(), "198.18.0.2: 11 0");
+  EXPECT_TRUE(opener->opened.empty() && opener->datagrams.empty() && opener->echoes.empty());
+  EXPECT_EQ(gate->status().expired, 4U);
+  take(with_hop_limit(ping_to("198.18.0.2"), 1));  // it is there
+  EXPECT_EQ(said(), "198.18.0.2: 0 0");
+  take(with_hop_limit(udp_to("192.0.2.9", 9, {'h', 'i'}), 2));
+  EXPECT_EQ(opener->datagrams.size(), 1U);
+  take(with_hop_limit(ping_to("192.0.2.9"), 2));
+  EXPECT_EQ(opener->echoes.at(0).hop_limit, 1);
+}
+
+TEST_F(GateTest, CutsDatagramsToThePathOfWhoGetsThem) {
+  const auto sizes = [&] {
+    std::vector<std::size_t> out;
+    opener->flow->on_datagram({session::Destination::Kind::kIpv4, "", {192, 0, 2, 9}, 9}, Bytes(1400));
+    for (Bytes frame = next(host); !frame.empty(); frame = next(host)) {
+      out.push_back(frame.size() - kNoOffload.size());
+    }
+    return out;
+  };
+  take(udp_to("192.0.2.9", 9, {'h', 'i'}));
+  EXPECT_EQ(sizes(), std::vector<std::size_t>{1428});
+  take(too_big(1200));
+  EXPECT_EQ(gate->status().errors.used, 1U);
+  const auto cut = sizes();
+  ASSERT_EQ(cut.size(), 2U);
+  EXPECT_LE(cut[0], 1200U);
+  EXPECT_TRUE(next(kernel).empty());
+  Bytes wrong = too_big(600);
+  wrong[22] ^= 1;
+  take(wrong);
+  EXPECT_EQ(malformed(packet::Malformed::kIcmpChecksum), 1U);
+  EXPECT_EQ(sizes(), cut);
+}
+
 TEST_F(GateTest, LeavesMulticastAlone) {
   take(udp_to("224.0.0.251", 5353, {'x'}));
   take(udp_to("255.255.255.255", 67, {'x'}));
@@ -205,7 +273,7 @@ TEST_F(GateTest, CountsWhatIsMalformedAndGoesOn) {
 }
 
 TEST_F(GateTest, CountsWhatADeviceHasNoRoomFor) {
-  const Bytes segment = packet::tcp4(0x10, packet::counted(1'000));
+  const Bytes segment = tcp_to_dns(packet::counted(1'000));
   for (int i = 0; i < 2'000; ++i) take(segment);
   EXPECT_GT(gate->status().lost, 0U);
 }

@@ -124,14 +124,41 @@ TEST_F(TcpGateTest, AnswersAsTheNetworkWould) {
   }
 }
 
-TEST_F(TcpGateTest, PassesOnWhatOpensNothing) {
+// Whatever a scanner sends: no RST in the name of a host that nobody has asked.
+TEST_F(TcpGateTest, DropsWhatBelongsToNoConnection) {
   make();
-  const Bytes frame = make_frame(kAck, 5);
-  take(frame);
-  take(make_frame(kRst));
-  ASSERT_EQ(to_kernel.size(), 2U);
-  EXPECT_EQ(to_kernel[0], frame);
+  const std::uint8_t fin = 0x01;
+  const std::uint8_t xmas = 0x29;
+  std::uint64_t count = 0;
+  for (const std::uint8_t flags : {kAck, kRst, fin, xmas, std::uint8_t{0}, std::uint8_t(kSyn | kAck),
+                                   std::uint8_t(kRst | kAck), std::uint8_t(fin | kAck)}) {
+    for (int i = 0; i < 3; ++i) take(make_frame(flags));
+    count += 3;
+  }
+  take(make_frame(xmas, 5));  // data without ACK is of no connection either
+  take(make_frame(xmas, 5));
+  EXPECT_TRUE(to_kernel.empty());
+  EXPECT_TRUE(to_host.empty());
   EXPECT_TRUE(opener->asked.empty());
+  EXPECT_EQ(gate->counters().strays, count + 2);
+}
+
+TEST_F(TcpGateTest, EndsAConnectionFromBeforeTheTunnelWhenItRepeatsItself) {
+  make();
+  Bytes next = make_frame(kAck, 5);
+  next[packet::kVirtioHeader + packet::kIpv4Header + 7] += 5;  // its sequence number
+  take(make_frame(kAck, 5));
+  take(next);
+  EXPECT_TRUE(to_host.empty());
+  take(make_frame(kAck, 5));
+  EXPECT_TRUE(to_host.empty());
+  take(make_frame(kAck, 5));
+  ASSERT_EQ(to_host.size(), 1U);
+  const auto packet = packet::parse(to_host[0]);
+  ASSERT_TRUE(packet);
+  EXPECT_TRUE(packet::parse_tcp(*packet)->rst);
+  EXPECT_EQ(packet->target.text(), "198.18.0.1");
+  EXPECT_TRUE(to_kernel.empty());
 }
 
 TEST_F(TcpGateTest, ForgetsASynWhoseProgramGaveUp) {
@@ -164,7 +191,8 @@ TEST_F(TcpGateTest, LetsTheKernelTakeWhatIsServedHere) {
   served = 80;
   make();
   take(make_frame(kSyn));
-  EXPECT_EQ(to_kernel.size(), 1U);
+  take(make_frame(kAck));
+  EXPECT_EQ(to_kernel.size(), 2U);
   EXPECT_TRUE(opener->asked.empty());
 }
 

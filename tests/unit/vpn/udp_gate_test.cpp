@@ -55,8 +55,19 @@ packet::Endpoint at(const char* address, std::uint16_t port) {
 class UdpGateTest : public testing::Test {
  protected:
   void make(UdpGate::Options options = {}) {
-    gate = std::make_unique<UdpGate>(
-        opener, options, [this](ByteView packet) { to_host.emplace_back(packet.begin(), packet.end()); });
+    Answers answers;
+    answers.send = [this](const packet::Message& message) {
+      Bytes out(packet::kMaxPacket);
+      out.resize(packet::build(message, out));
+      to_host.push_back(out);
+    };
+    answers.say = [this](const packet::Packet& about, const packet::IcmpMessage& message,
+                         std::optional<IpAddress> from) {
+      Bytes out(packet::kMinMtuV6);
+      out.resize(packet::build_icmp_error(about, message, from.value_or(own), out));
+      to_host.push_back(out);
+    };
+    gate = std::make_unique<UdpGate>(opener, options, std::move(answers));
   }
   bool take(std::uint16_t port, const packet::Endpoint& target = at("192.0.2.7", 9)) {
     const Bytes data{'h', 'i'};
@@ -69,6 +80,7 @@ class UdpGateTest : public testing::Test {
 
   boost::asio::io_context loop;
   std::shared_ptr<FlowOpener> opener = std::make_shared<FlowOpener>(loop.get_executor());
+  const IpAddress own = *parse_ip_address("198.18.0.2");
   std::vector<Bytes> to_host;
   std::unique_ptr<UdpGate> gate;
 };
@@ -100,16 +112,6 @@ TEST_F(UdpGateTest, WritesWhatComesBackAsPackets) {
   EXPECT_EQ(Bytes(udp->data.begin(), udp->data.end()), answer);
 }
 
-TEST_F(UdpGateTest, CutsLargeOnesToTheMtu) {
-  make();
-  ASSERT_TRUE(take(1000));
-  const Bytes answer(4000, 'x');
-  session::Destination from{session::Destination::Kind::kIpv4, "", {203, 0, 113, 5}, 77};
-  (*opener->alive.begin())->handlers.on_datagram(from, answer);
-  EXPECT_EQ(to_host.size(), 3U);
-  for (const Bytes& packet : to_host) EXPECT_LE(packet.size(), 1500U);
-}
-
 TEST_F(UdpGateTest, PassesErrorsOnAboutADatagramOfThatSource) {
   make();
   ASSERT_TRUE(take(1000));
@@ -125,6 +127,19 @@ TEST_F(UdpGateTest, PassesErrorsOnAboutADatagramOfThatSource) {
   ASSERT_TRUE(quoted);
   EXPECT_EQ(quoted->source.text(), "198.18.0.1");
   EXPECT_EQ(quoted->target.text(), "192.0.2.7");
+  EXPECT_EQ(error->source.text(), "192.0.2.7");
+}
+
+TEST_F(UdpGateTest, SaysInItsOwnNameWhatTheDestinationDidNotSay) {
+  make();
+  ASSERT_TRUE(take(1000));
+  const session::Destination about{session::Destination::Kind::kIpv4, "", {192, 0, 2, 7}, 9};
+  for (const session::IcmpError error : {session::IcmpError{3, 13}, {3, 0}, {3, 1}, {11, 0}}) {
+    to_host.clear();
+    (*opener->alive.begin())->handlers.on_error(about, error);
+    ASSERT_EQ(to_host.size(), 1U);
+    EXPECT_EQ(packet::parse(to_host[0])->source.text(), "198.18.0.2");
+  }
 }
 
 // Without its MTU this machine would take the least that there is.
