@@ -14,6 +14,11 @@ void EchoHost::start() {
   }
 }
 
+void EchoHost::forget_old() {
+  const TimePoint now = std::chrono::steady_clock::now();
+  for (Side* of : {&ipv4_, &ipv6_}) forget_old(*of, now);
+}
+
 int EchoHost::ping(const IpAddress& target, std::uint8_t hop_limit, ByteView data, Answered answered) {
   Side& to = side(target.family);
   if (!to.socket) return EAFNOSUPPORT;

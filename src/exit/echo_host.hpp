@@ -31,6 +31,8 @@ class EchoHost : public std::enable_shared_from_this<EchoHost> {
   // Opens the sockets; a family without one can't be pinged.
   void start();
   bool can_ping(Family family) const { return side(family).socket.has_value(); }
+  // Those that got no answer within kPingWithin; ping() does it, too.
+  void forget_old();
   // 0, or an errno. `answered` is called at most once.
   int ping(const IpAddress& target, std::uint8_t hop_limit, ByteView data, Answered answered);
 

@@ -108,6 +108,7 @@ asio::awaitable<void> SessionRequests::answer(std::shared_ptr<SessionRequests> s
 void SessionRequests::ping(const session::Event& event) {
   const auto literal = literal_address(event.address);
   if (!literal) return;
+  if (*waiting_ >= kMaxPings) echo_->forget_old();
   if (*waiting_ >= kMaxPings || !pings_.try_take(1, steady_clock::now())) {
     return say(event.request, event.address, tunnel::kEchoNotSent);
   }

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import sys
+import time
 
 import pytest
 from harness import namespace
@@ -133,6 +134,25 @@ def test_pings_are_counted_to_the_last(world, vpn):
     assert errors == told + after["dropped"]["ping"] - before["dropped"]["ping"]
     assert received == after["pings_answered"] - before["pings_answered"] >= 500
     assert told == 0 or "more pings than the exit sends" in vpn.stderr()
+
+
+def test_pings_without_an_answer_are_bounded_and_forgotten(world, vpn):
+    silent = "93.184.216.98"
+    world.sh("router", "ip", "route", "add", "blackhole", silent)
+    before = status(world)
+    began = time.monotonic()
+
+    def sent():
+        """By the exit, and not answered."""
+        world.run("client", "ping", "-f", "-q", "-l", "200", "-c", "200", "-W", "1", silent)
+        now = status(world)
+        return sum(sign * (now[key] - before[key]) for key, sign in (("pings", 1), ("pings_answered", -1))) - \
+            sum(now["dropped"][key] - before["dropped"][key] for key in ("ping_limit", "ping"))
+
+    wait_until(lambda: sent() >= 512, 60, "the exit sends no more")
+    last = sent()
+    assert last == 512 or time.monotonic() - began > 9  # after 10 s the first of them are forgotten
+    wait_until(lambda: world.run("client", "ping", "-c", "1", "-W", "5", SITE[4]).returncode == 0, 60, "it sends again")
 
 
 OPENVPN = {"udp": ("udp", "udp"), "tcp": ("tcp-server", "tcp-client")}
