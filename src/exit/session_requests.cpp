@@ -138,7 +138,11 @@ EchoHost::Answered SessionRequests::on_answer(session::RequestId request, const 
     if (!self->allowance_->take_datagram(Meter::Direction::kDown, answer.data.size())) {
       return self->say(request, asked, tunnel::kEchoNotSent);
     }
-    tunnel->echo_reply({request, to_destination(answer.from), answer.said, answer.hop_limit, answer.data});
+    // A small hop limit would make routers inside name themselves.
+    const bool closed =
+        answer.from != answer.target && !self->allowance_->policy()->judge("", answer.from, 0).allowed;
+    const Destination from = closed ? asked : to_destination(answer.from);
+    tunnel->echo_reply({request, from, answer.said, answer.hop_limit, answer.data});
   };
 }
 

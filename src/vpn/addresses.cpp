@@ -66,6 +66,7 @@ bool is_of_a_host(const IpAddress& about, session::IcmpError error) {
 }
 
 bool is_of_a_router(const IpAddress& about, session::IcmpError error) {
+  if (error == session::IcmpError{about.is_ipv4() ? std::uint8_t{11} : std::uint8_t{3}, 0}) return true;
   if (about.is_ipv4()) return error.type == 3 && (error.code == 0 || error.code == 1 || error.code == 13);
   return error.type == 1 && (error.code == 0 || error.code == 1 || error.code == 3);
 }

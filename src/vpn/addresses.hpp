@@ -32,7 +32,7 @@ bool is_too_big(const IpAddress& from, session::IcmpError error);
 
 // No protocol or port of that kind there: what the host at `about` says, and no router for it.
 bool is_of_a_host(const IpAddress& about, session::IcmpError error);
-// "Network unreachable", "host unreachable" and "prohibited": what routers say of a host.
+// "Network unreachable", "host unreachable", "prohibited" and "time exceeded in transit": what routers say.
 bool is_of_a_router(const IpAddress& about, session::IcmpError error);
 
 // 224.0.0.0/4, ff00::/8 and 255.255.255.255: not for one host, so not for the tunnel.

@@ -154,6 +154,9 @@ TEST_F(EchoGateTest, AHostDoesNotSayOfItselfThatItIsUnreachable) {
   answer(host4, {3, 13}, 0);
   EXPECT_EQ(said(), "198.18.0.2: 3 13");
   to_host.clear();
+  answer(host4, {11, 0}, 0);  // a router that the exit does not name
+  EXPECT_EQ(said(), "198.18.0.2: 11 0");
+  to_host.clear();
   answer(router, {3, 13}, 0);
   EXPECT_EQ(said(), "203.0.113.1: 3 13");
 }
