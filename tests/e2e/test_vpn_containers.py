@@ -8,6 +8,7 @@ import json
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from harness import namespace
@@ -146,23 +147,26 @@ def world(tmp_path_factory):
 
 
 @contextlib.contextmanager
-def running(world, masquerade, mtu):
+def running(world, masquerade, mtu, *options):
     with contextlib.ExitStack() as stack:
         network = Network(world, stack, mtu)
         if masquerade:
             world.run("client", "nft", "-f", "-", input=MASQUERADE)
             stack.callback(lambda: world.run("client", "nft", "delete", "table", "inet", "masquerade"))
         excludes = [word for prefix in EXCLUDED for word in ("--exclude", prefix)]
-        vpn = world.start_vpn(world.exit.link, *excludes)
+        network.start = lambda: world.start_vpn(world.exit.link, *excludes, *options)
+        network.vpn = network.start()
         try:
             yield network
         finally:
-            assert world.stop(vpn) == 0
+            assert world.stop(network.vpn) == 0
 
 
-@pytest.fixture(scope="module", params=[(True, 1500), (False, 1500), (True, 9000)], ids=["masquerade", "routed", "wide"])
+@pytest.fixture(scope="module", params=[(True, 1500), (False, 1500), (True, 9000), (True, 1500, "--mtu", "65535", "--no-offloads")],
+                ids=["masquerade", "routed", "wide", "jumbo"])
 def network(world, request):
-    """`wide`: this machine's kernel says "too big" to the container, whose link takes more than the tunnel's."""
+    """`wide`: this machine's kernel says "too big" to the container, whose link takes more than the tunnel's; `jumbo`: it
+    says so to the tunnel."""
     with running(world, *request.param) as network:
         yield network
 
@@ -227,6 +231,30 @@ def test_a_path_that_is_narrower_than_the_link(world, network, version):
     assert network.run("far", sys.executable, "-c", ASK, SITE[version], "1400").stdout != ""
     pinged = network.run("far", "ping", "-c", "9", "-i", "0.3", "-W", "5", "-s", "1400", SITE[version])
     assert " 0 received" not in pinged.stdout, pinged.stdout
+
+
+@both
+def test_a_containers_connection_ends_after_a_crash_of_the_tunnel_that_had_it(world, network, version):
+    """Its kernel is another one, where nobody ends it. The next tunnel does, once it sends something twice."""
+    with namespace.entered(world.name("site")):
+        listener = socket.create_server((SITE[version], 0), family=socket.AF_INET6 if version == 6 else socket.AF_INET)
+    with namespace.entered(network.names["one"]):
+        older = socket.create_connection(listener.getsockname()[:2], 20)
+    with listener, older:
+        listener.settimeout(20)
+        far, _ = listener.accept()
+        with far:
+            far.sendall(b"x")
+            older.settimeout(60)
+            assert older.recv(1) == b"x"
+            worker = world.run("client", "pgrep", "-P", network.vpn.pid).stdout.split()
+            network.vpn.kill()
+            wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in worker), 15, "the worker ends as well")
+            world.programs.remove(network.vpn)
+            network.vpn = network.start()
+            older.sendall(b"is anybody there?")
+            with pytest.raises(ConnectionError):
+                older.recv(1)
 
 
 def test_an_error_about_nothing_is_dropped_and_counted(world, network):
