@@ -69,13 +69,8 @@ Result<std::pair<std::string, std::string>> parse_header(std::string_view text) 
   return std::pair(name, std::string(value));
 }
 
-Result<asio::ip::tcp::endpoint> parse_listen(std::string_view text) {
-  const Result<HostPort> place = parse_host_port(text, kSocksPort);
-  if (!place) return place.error();
-  boost::system::error_code ec;
-  const auto address = asio::ip::make_address(place->host == "localhost" ? "127.0.0.1" : place->host, ec);
-  if (ec) return usage("not an IP address and port, as in 127.0.0.1:1080 or [::1]:1080");
-  return asio::ip::tcp::endpoint(address, place->port);
+Result<carrier::Endpoints> parse_proxy_listen(std::string_view text) {
+  return carrier::parse_listen(text, kSocksPort);
 }
 
 void add_state_dir(CLI::App& app, std::filesystem::path& state_dir) {
@@ -118,12 +113,11 @@ void add_watching(CLI::App& app, WatchOptions& options) {
                  "socket that `status` asks, open to this user alone; 'none' for no such socket "
                  "[in the state directory, found by `status --state-dir`]")
       ->type_name("SOCKET");
-  ops::add_parsed<boost::asio::ip::tcp::endpoint>(app, "--metrics", options.metrics,
-                                                  ops::parse_metrics_address,
-                                                  "serve metrics for Prometheus there, at /metrics, to "
-                                                  "whoever can reach it; port 9464 when none is given "
-                                                  "[off]",
-                                                  "ADDR:PORT");
+  ops::add_parsed<carrier::Endpoints>(app, "--metrics", options.metrics, ops::parse_metrics_address,
+                                      "serve metrics for Prometheus there, at /metrics, to "
+                                      "whoever can reach it; port 9464 when none is given "
+                                      "[off]",
+                                      "ADDR:PORT");
 }
 
 void add_link(CLI::App& app, LinkText& link) {
@@ -134,11 +128,11 @@ void add_link(CLI::App& app, LinkText& link) {
 }
 
 void add_proxy(CLI::App& app, const std::string& name, ProxyOptions& proxy, ProxyText& text) {
-  proxy.listen = asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), kSocksPort);
-  ops::add_parsed<asio::ip::tcp::endpoint>(
-      app, name, proxy.listen, parse_listen,
-      "the proxy's address; port 0 takes a free one; beyond loopback --user or --user-file is needed",
-      "ADDR:PORT")
+  proxy.listen = {asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), kSocksPort)};
+  ops::add_parsed<carrier::Endpoints>(app, name, proxy.listen, parse_proxy_listen,
+                                      "the proxy's address; localhost and * are those of both families; port "
+                                      "0 takes a free one; beyond loopback --user or --user-file is needed",
+                                      "ADDR:PORT")
       ->default_str("127.0.0.1:1080");
   app.add_option("--user", text.user, "ask the proxy's users for this name and password")
       ->type_name("USER:PASSWORD");
@@ -176,7 +170,9 @@ Result<> finish_proxy(const ProxyText& text, ProxyOptions& proxy) {
   if (!text.user.empty() && !text.user_file.empty())
     return usage("--user and --user-file exclude each other");
   if (text.user.empty() && text.user_file.empty()) {
-    if (!proxy.wanted || proxy.listen.address().is_loopback()) return {};
+    const bool loopback = std::all_of(proxy.listen.begin(), proxy.listen.end(),
+                                      [](const auto& listen) { return listen.address().is_loopback(); });
+    if (!proxy.wanted || loopback) return {};
     return usage("a proxy that listens beyond loopback needs --user or --user-file, or anyone could use it");
   }
   Result<frontdoor::Credentials> credentials = read_credentials(text);

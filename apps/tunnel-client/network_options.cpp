@@ -85,11 +85,14 @@ Result<> finish_network(const NetworkText& text, CommonOptions& common) {
 }
 
 Result<> refuse_own_proxy(const carrier::DialOptions& dial, const std::vector<RelayUrl>& relays,
-                          const boost::asio::ip::tcp::endpoint& listen) {
+                          const carrier::Endpoints& listen) {
   for (const RelayUrl& relay : relays) {
     const auto* proxy = dial.proxies ? dial.proxies->choose(relay) : nullptr;
-    if (proxy == nullptr || proxy->port != listen.port()) continue;
-    if (proxy->host != "localhost" && proxy->host != listen.address().to_string()) continue;
+    const bool own = proxy != nullptr && std::any_of(listen.begin(), listen.end(), [&](const auto& at) {
+                       return proxy->port == at.port() &&
+                              (proxy->host == "localhost" || proxy->host == at.address().to_string());
+                     });
+    if (!own) continue;
     return usage(
         "the HTTP proxy for relays, " + proxy->text() +
         ", is the one that this program is to be itself; give --http-proxy none where https_proxy is "

@@ -16,6 +16,7 @@
 #include "base/names.hpp"
 #include "base/relay_url.hpp"
 #include "carrier/dial.hpp"
+#include "carrier/listen.hpp"
 #include "exit/listen_rules.hpp"
 #include "exit/policy.hpp"
 #include "frontdoor/credentials.hpp"
@@ -39,8 +40,8 @@ struct CommonOptions {
 
 // How a running mode lets others see how it is doing.
 struct WatchOptions {
-  std::string control;                                    // a path, "none", or empty: in the state directory
-  std::optional<boost::asio::ip::tcp::endpoint> metrics;  // none: off
+  std::string control;                        // a path, "none", or empty: in the state directory
+  std::optional<carrier::Endpoints> metrics;  // none: off
 };
 
 // A local proxy. Without credentials its address is a loopback one.
@@ -49,7 +50,7 @@ struct ProxyOptions {
   std::uint64_t renew_bytes = 64ULL << 30;  // or this many bytes
   std::size_t lanes = 1;                    // at once
   bool wanted = true;                       // false: no proxy, and no meaning in what follows
-  boost::asio::ip::tcp::endpoint listen;
+  carrier::Endpoints listen;
   std::shared_ptr<const frontdoor::Credentials> credentials;  // null: none are asked for
 };
 

@@ -4,11 +4,14 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include "carrier/spawn.hpp"
+#include "frontdoor/listen_endpoints.hpp"
 #include "link/state_directory.hpp"
 #include "network_options.hpp"
 
 namespace zks::app {
 namespace {
+
+namespace asio = boost::asio;
 
 constexpr std::chrono::seconds kDrainTime{5};
 
@@ -28,7 +31,20 @@ FrontDoor door_status(const frontdoor::RemoteForward& forward) {
           forward.connections()};
 }
 
+template <class Protocol>
+void append(std::vector<asio::ip::basic_endpoint<Protocol>>& out, const frontdoor::ForwardSpec& spec,
+            session::ListenKind kind) {
+  if (spec.kind != kind) return;
+  for (const auto& endpoint : frontdoor::listen_endpoints<Protocol>(spec.listen)) out.push_back(endpoint);
+}
+
 }  // namespace
+
+// All that the program listens on, for who has to leave room for another family.
+struct ProxyService::Beside {
+  carrier::Endpoints tcp;
+  std::vector<asio::ip::udp::endpoint> udp;
+};
 
 Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_executor executor,
                                                            const CommonOptions& common, link::AccessLink link,
@@ -76,13 +92,16 @@ Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_e
   return service;
 }
 
-Result<> ProxyService::open_local(frontdoor::ForwardSpec spec) {
+Result<> ProxyService::open_local(frontdoor::ForwardSpec spec, const Beside& beside) {
   if (spec.kind == session::ListenKind::kUdp) {
-    auto bound = frontdoor::LocalUdpForward::listen(client_, std::move(spec));
+    frontdoor::LocalUdpForward::Options options;
+    options.beside = beside.udp;
+    auto bound = frontdoor::LocalUdpForward::listen(client_, std::move(spec), std::move(options));
     if (!bound) return bound.error();
     local_.emplace_back(std::move(*bound));
   } else {
-    auto listening = frontdoor::LocalForward::listen(client_, std::move(spec));
+    constexpr std::size_t kMost = frontdoor::LocalForward::kMaxConnections;
+    auto listening = frontdoor::LocalForward::listen(client_, std::move(spec), kMost, beside.tcp);
     if (!listening) return listening.error();
     local_.emplace_back(std::move(*listening));
   }
@@ -91,8 +110,16 @@ Result<> ProxyService::open_local(frontdoor::ForwardSpec spec) {
 
 Result<> ProxyService::open_doors(const ProxyOptions& proxy, ForwardOptions forwards,
                                   std::function<void(const Result<>&)> on_answer) {
+  Beside beside;
+  if (proxy.wanted) beside.tcp = proxy.listen;
+  for (const auto& spec : forwards.local) {
+    if (spec.listen.is_unix()) continue;
+    append(beside.tcp, spec, session::ListenKind::kTcp);
+    append(beside.udp, spec, session::ListenKind::kUdp);
+  }
   if (proxy.wanted) {
     frontdoor::ProxyServerOptions options;
+    options.beside = beside.tcp;
     options.listen = proxy.listen;
     options.credentials = proxy.credentials;
     auto listening = frontdoor::ProxyServer::listen(client_, std::move(options));
@@ -100,7 +127,7 @@ Result<> ProxyService::open_doors(const ProxyOptions& proxy, ForwardOptions forw
     server_ = std::move(*listening);
   }
   for (auto& spec : forwards.local) {
-    if (auto opened = open_local(std::move(spec)); !opened) return opened;
+    if (auto opened = open_local(std::move(spec), beside); !opened) return opened;
   }
   for (auto& spec : forwards.remote) {
     remote_.push_back(

@@ -52,7 +52,9 @@ class ProxyService : public std::enable_shared_from_this<ProxyService> {
   using LocalDoor =
       std::variant<std::shared_ptr<frontdoor::LocalForward>, std::shared_ptr<frontdoor::LocalUdpForward>>;
   static boost::asio::awaitable<void> drain(std::shared_ptr<ProxyService> self);
-  Result<> open_local(frontdoor::ForwardSpec spec);
+  struct Beside;
+
+  Result<> open_local(frontdoor::ForwardSpec spec, const Beside& beside);
   Result<> open_doors(const ProxyOptions& proxy, ForwardOptions forwards,
                       std::function<void(const Result<>&)> on_answer);
 

@@ -22,13 +22,8 @@ constexpr std::uint64_t kMinRotateBytes = 64 * 1'024;
 constexpr std::size_t kMinRotateSeconds = 30;
 constexpr std::size_t kMaxRotateSeconds = 365 * 24 * 3'600;
 
-Result<asio_endpoint> parse_listener(std::string_view text) {
-  const auto parsed = parse_host_port(text, 443);
-  if (!parsed) return parsed.error();
-  boost::system::error_code ec;
-  const auto address = boost::asio::ip::make_address(parsed->host, ec);
-  if (ec) return make_error(ErrorKind::kUsage, "needs an IP address, as in 0.0.0.0:443 or [::]:443");
-  return asio_endpoint(address, parsed->port);
+Result<carrier::Endpoints> parse_listener(std::string_view text) {
+  return carrier::parse_listen(text, 443);
 }
 
 std::string_view without_per_second(std::string_view text) {
@@ -85,20 +80,22 @@ RelayFlags::RelayFlags(ops::CommandLine& line, RelayProgram& program) : program_
 }
 
 void RelayFlags::add_listeners(CLI::App& app) {
-  ops::add_parsed_list<asio_endpoint>(app, "--listen", program_.relay.listen, parse_listener,
-                                      "serve on this address; repeatable; port 0 picks a free one "
-                                      "[0.0.0.0:443; with --plaintext 127.0.0.1:8080]",
-                                      "ADDR:PORT");
+  ops::add_parsed_list<carrier::Endpoints>(
+      app, "--listen", listen_, parse_listener,
+      "serve on this address; [::] takes IPv4 as well, unless an IPv4 address of the same port is given "
+      "too; * is both; repeatable; port 0 picks a free one [0.0.0.0:443; with --plaintext 127.0.0.1:8080]",
+      "ADDR:PORT");
   app.add_option("--tls-cert", certificate_, "certificate chain, PEM; read again at SIGHUP")
       ->type_name("FILE");
   app.add_option("--tls-key", key_, "its private key, PEM; read again at SIGHUP")->type_name("FILE");
   app.add_flag("--plaintext", plaintext_, "no TLS: for a TLS proxy in front, or for tests");
   ops::add_count(app, "--threads", program_.threads, 1, kMaxThreads,
                  "event loops, each on a thread of its own");
-  ops::add_parsed<asio_endpoint>(app, "--metrics", program_.metrics, ops::parse_metrics_address,
-                                 "serve metrics for Prometheus there, at /metrics, to whoever can reach it; "
-                                 "port 9464 when none is given [off]",
-                                 "ADDR:PORT");
+  ops::add_parsed<carrier::Endpoints>(
+      app, "--metrics", program_.metrics, ops::parse_metrics_address,
+      "serve metrics for Prometheus there, at /metrics, to whoever can reach it; "
+      "port 9464 when none is given [off]",
+      "ADDR:PORT");
   app.add_option("--ready-file", program_.ready_file,
                  "once it serves, write the pid and the listening addresses there, a line each")
       ->type_name("FILE");
@@ -160,6 +157,9 @@ Result<> RelayFlags::finish() {
   }
   relay::Options& relay = program_.relay;
   if (tls) relay.tls = relay::TlsFiles{certificate_, key_};
+  for (const carrier::Endpoints& each : listen_) {
+    relay.listen.insert(relay.listen.end(), each.begin(), each.end());
+  }
   if (relay.listen.empty()) {
     using boost::asio::ip::address_v4;
     relay.listen.push_back(tls ? asio_endpoint(address_v4::any(), 443)

@@ -96,7 +96,9 @@ void Listeners::listen(const session::Event& event) {
 
 Result<Listeners::EntryPtr> Listeners::listen_tcp(tunnel::Tunnel& tunnel, const session::Event& event) {
   auto acceptor = bind(place_of(event), [&](const Place& place) {
-    return tunnel::listen_on(tunnel.executor(), tcp::endpoint(place.address, place.port));
+    // The rules open addresses of one family each, so the socket takes no other.
+    return carrier::listen_on(tunnel.executor(), tcp::endpoint(place.address, place.port),
+                              /*ipv6_only=*/true);
   });
   if (!acceptor) return acceptor.error();
   auto entry = std::make_shared<Entry>();
@@ -106,8 +108,8 @@ Result<Listeners::EntryPtr> Listeners::listen_tcp(tunnel::Tunnel& tunnel, const 
     const auto this_entry = weak_entry.lock();
     if (self && this_entry) self->on_connection(id, this_entry, std::move(socket));
   };
-  entry->loop =
-      std::make_shared<tunnel::AcceptLoop>(std::move(*acceptor), "a user's listener", std::move(on_accepted));
+  entry->loop = std::make_shared<tunnel::AcceptLoop>(tunnel::Acceptor(std::move(*acceptor)),
+                                                     "a user's listener", std::move(on_accepted));
   entry->loop->start();
   return entry;
 }

@@ -38,8 +38,6 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
 }
 
 std::optional<Destination> parse_bind(std::string_view text) {
-  if (text == "*") text = "0.0.0.0";
-  if (text == "localhost") text = "127.0.0.1";
   Destination out;
   const bool ipv6 = text.starts_with('[') && text.ends_with(']');
   out.kind = ipv6 ? Destination::Kind::kIpv6 : Destination::Kind::kIpv4;
@@ -47,6 +45,16 @@ std::optional<Destination> parse_bind(std::string_view text) {
   if (::inet_pton(ipv6 ? AF_INET6 : AF_INET, address.c_str(), out.address.data()) != 1) return std::nullopt;
   if (address.find('\0') != std::string::npos) return std::nullopt;
   return out;
+}
+
+bool set_bind(std::string_view bind, ForwardPlace& place) {
+  const bool any = bind == "*";
+  const bool loopback = bind == "localhost";
+  const auto address = parse_bind(any ? "0.0.0.0" : loopback ? "127.0.0.1" : bind);
+  if (!address) return false;
+  place.address = *address;
+  if (any || loopback) place.also = parse_bind(any ? "[::]" : "[::1]");
+  return true;
 }
 
 // Takes [BIND:]PORT: off the front.
@@ -67,11 +75,10 @@ Result<ForwardPlace> take_listen(std::string_view& text) {
     port = parse_port(text.substr(0, end));
   }
   text.remove_prefix(end + 1);
-  const auto address = parse_bind(bind);
-  if (!address) return usage("the address to listen on is not an IP address, localhost or *");
+  if (!set_bind(bind, place)) return usage("the address to listen on is not an IP address, localhost or *");
   if (!port) return not_a_forward();
-  place.address = *address;
   place.address.port = *port;
+  if (place.also) place.also->port = *port;
   return place;
 }
 
@@ -147,6 +154,7 @@ Result<ForwardSpec> parse_local_forward(std::string_view text) {
 Result<ForwardSpec> parse_remote_forward(std::string_view text) {
   auto spec = parse(text);
   if (spec && spec->listen.is_unix()) return usage("the exit does not listen on unix sockets, only on PORT");
+  if (spec) spec->listen.also.reset();
   return spec;
 }
 

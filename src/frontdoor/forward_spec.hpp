@@ -4,12 +4,15 @@
 // local_udp_forward.hpp and remote_forward.hpp do it.
 //
 //   [BIND:]PORT:HOST:PORT[/tcp]     BIND is an IP address, IPv6 in brackets, "localhost" or "*"; without it
-//                                   127.0.0.1. PORT 0 takes a free one
+//                                   127.0.0.1. PORT 0 takes a free one. -L takes "localhost" and "*" for the
+//                                   addresses of both families, -R for the IPv4 one: a listener at the exit
+//                                   is one address
 //   [BIND:]PORT:HOST:PORT/udp       the same for datagrams
 //   /PATH:HOST:PORT                 -L: a unix socket here
 //   [BIND:]PORT:/PATH               -R: to a unix socket here
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,6 +24,8 @@ namespace zks::frontdoor {
 struct ForwardPlace {
   session::Destination address;
   std::string path;  // a unix socket, instead of an address
+  // Where -L listens as well: the IPv6 address of a BIND that stands for both families.
+  std::optional<session::Destination> also;
 
   bool is_unix() const { return !path.empty(); }
   friend bool operator==(const ForwardPlace&, const ForwardPlace&) = default;

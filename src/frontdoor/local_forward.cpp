@@ -7,31 +7,44 @@
 #include "base/log.hpp"
 #include "base/relay_url.hpp"
 #include "carrier/spawn.hpp"
-#include "tunnel/endpoints.hpp"
+#include "frontdoor/listen_endpoints.hpp"
 
 namespace zks::frontdoor {
 
-Result<std::shared_ptr<LocalForward>> LocalForward::listen(std::shared_ptr<tunnel::StreamOpener> opener,
-                                                           ForwardSpec spec, std::size_t max_connections) {
-  auto acceptor =
-      spec.listen.is_unix()
-          ? tunnel::listen_on(opener->executor(), std::filesystem::path(spec.listen.path))
-          : tunnel::listen_on(opener->executor(), tunnel::make_endpoint<asio::ip::tcp>(spec.listen.address));
+namespace {
+
+Result<std::vector<tunnel::Acceptor>> open_acceptors(const asio::any_io_executor& executor,
+                                                     const ForwardPlace& place,
+                                                     const carrier::Endpoints& beside) {
+  if (!place.is_unix()) return tunnel::listen_on(executor, listen_endpoints<asio::ip::tcp>(place), beside);
+  auto acceptor = tunnel::listen_on(executor, std::filesystem::path(place.path));
   if (!acceptor) return acceptor.error();
+  std::vector<tunnel::Acceptor> out;
+  out.push_back(std::move(*acceptor));
+  return out;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<LocalForward>> LocalForward::listen(std::shared_ptr<tunnel::StreamOpener> opener,
+                                                           ForwardSpec spec, std::size_t max_connections,
+                                                           const carrier::Endpoints& beside) {
+  auto acceptors = open_acceptors(opener->executor(), spec.listen, beside);
+  if (!acceptors) return acceptors.error();
   if (is_open_to_others(spec.listen)) {
     log::warn("the forward on {} is open to whoever can reach this machine", to_text(spec.listen));
   }
-  return std::make_shared<LocalForward>(std::move(opener), std::move(spec), std::move(*acceptor),
+  return std::make_shared<LocalForward>(std::move(opener), std::move(spec), std::move(*acceptors),
                                         max_connections);
 }
 
 LocalForward::LocalForward(std::shared_ptr<tunnel::StreamOpener> opener, ForwardSpec spec,
-                           tunnel::Acceptor acceptor, std::size_t max_connections)
+                           std::vector<tunnel::Acceptor> acceptors, std::size_t max_connections)
     : opener_(std::move(opener)),
       spec_(std::move(spec)),
       connections_(max_connections),
       ended_(opener_->executor()) {
-  loop_ = std::make_shared<tunnel::AcceptLoop>(std::move(acceptor), "a forward",
+  loop_ = std::make_shared<tunnel::AcceptLoop>(std::move(acceptors), "a forward",
                                                [this](tunnel::Socket socket) { admit(std::move(socket)); });
 }
 

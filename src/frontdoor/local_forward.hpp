@@ -19,17 +19,18 @@ class LocalForward : public std::enable_shared_from_this<LocalForward> {
  public:
   static constexpr std::size_t kMaxConnections = 4096;
 
-  // kIo when the address can't be listened on.
+  // kIo when the address can't be listened on. `beside`: what else the program listens on.
   static Result<std::shared_ptr<LocalForward>> listen(std::shared_ptr<tunnel::StreamOpener> opener,
                                                       ForwardSpec spec,
-                                                      std::size_t max_connections = kMaxConnections);
-  LocalForward(std::shared_ptr<tunnel::StreamOpener> opener, ForwardSpec spec, tunnel::Acceptor acceptor,
-               std::size_t max_connections);
+                                                      std::size_t max_connections = kMaxConnections,
+                                                      const carrier::Endpoints& beside = {});
+  LocalForward(std::shared_ptr<tunnel::StreamOpener> opener, ForwardSpec spec,
+               std::vector<tunnel::Acceptor> acceptors, std::size_t max_connections);
   ~LocalForward();
   LocalForward(const LocalForward&) = delete;
   LocalForward& operator=(const LocalForward&) = delete;
 
-  // With the port that the kernel chose when the one asked for was 0.
+  // The first, with the port that the kernel chose when the one asked for was 0.
   std::string address() const;
   void start() { loop_->start(); }
   // No new connections; a unix socket is removed.

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include <boost/asio/ip/udp.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -31,7 +32,8 @@ class LocalUdpForward : public std::enable_shared_from_this<LocalUdpForward> {
 
   struct Options {
     std::size_t max_sources = kMaxSources;
-    std::chrono::milliseconds idle_timeout{0};  // 0: tunnel::source_idle() of the target's port
+    std::chrono::milliseconds idle_timeout{0};      // 0: tunnel::source_idle() of the target's port
+    std::vector<asio::ip::udp::endpoint> beside{};  // what else the program takes UDP on
   };
 
   // kIo when the address can't be bound.
@@ -42,19 +44,19 @@ class LocalUdpForward : public std::enable_shared_from_this<LocalUdpForward> {
     return listen(std::move(opener), std::move(spec), Options());
   }
   LocalUdpForward(std::shared_ptr<tunnel::StreamOpener> opener, ForwardSpec spec,
-                  asio::ip::udp::socket socket, Options options);
+                  std::vector<asio::ip::udp::socket> sockets, const Options& options);
 
-  // With the port that the kernel chose when the one asked for was 0.
+  // The first, with the port that the kernel chose when the one asked for was 0.
   std::string address() const;
-  void start() { watch(); }
+  void start();
   void close();
   std::size_t sources() const { return sources_.size(); }
 
  private:
   using Source = asio::ip::udp::endpoint;
 
-  void watch();
-  void on_readable();
+  void watch(asio::ip::udp::socket& socket);
+  void on_readable(asio::ip::udp::socket& socket);
   void on_datagram(const Source& from, ByteView bytes);
   Result<tunnel::FlowPtr> open_flow(const Source& source);
   void answer(const Source& to, const session::Destination& from, ByteView bytes);
@@ -64,7 +66,7 @@ class LocalUdpForward : public std::enable_shared_from_this<LocalUdpForward> {
 
   std::shared_ptr<tunnel::StreamOpener> opener_;
   ForwardSpec spec_;
-  asio::ip::udp::socket socket_;
+  std::vector<asio::ip::udp::socket> sockets_;  // of one family each, when there are two
   std::string address_;
   tunnel::SourceTable<tunnel::FlowPtr> sources_;
   asio::steady_timer idle_;

@@ -36,20 +36,20 @@ struct ProxyServer::Served {
 
 Result<std::shared_ptr<ProxyServer>> ProxyServer::listen(std::shared_ptr<tunnel::StreamOpener> opener,
                                                          ProxyServerOptions options) {
-  auto acceptor = tunnel::listen_on(opener->executor(), options.listen);
-  if (!acceptor) return acceptor.error();
-  return std::make_shared<ProxyServer>(std::move(opener), std::move(options), std::move(*acceptor));
+  auto acceptors = tunnel::listen_on(opener->executor(), options.listen, options.beside);
+  if (!acceptors) return acceptors.error();
+  return std::make_shared<ProxyServer>(std::move(opener), std::move(options), std::move(*acceptors));
 }
 
 ProxyServer::ProxyServer(std::shared_ptr<tunnel::StreamOpener> opener, ProxyServerOptions options,
-                         tunnel::Acceptor acceptor)
+                         std::vector<tunnel::Acceptor> acceptors)
     : opener_(std::move(opener)),
       options_(std::move(options)),
       connections_(options_.max_connections),
       associations_(options_.max_associations),
       handshakes_(options_.max_handshakes),
       ended_(opener_->executor()) {
-  loop_ = std::make_shared<tunnel::AcceptLoop>(std::move(acceptor), "the proxy",
+  loop_ = std::make_shared<tunnel::AcceptLoop>(std::move(acceptors), "the proxy",
                                                [this](tunnel::Socket socket) { admit(std::move(socket)); });
 }
 

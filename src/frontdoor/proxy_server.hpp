@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The proxy of one local address. It accepts clients, and the first byte of each says what it speaks: SOCKS5,
-// SOCKS4 (socks_door.hpp) or HTTP (http_door.hpp). Here are the bounds and the end.
+// The proxy of one local address, or one of each family. It accepts clients, and the first byte of each says
+// what it speaks: SOCKS5, SOCKS4 (socks_door.hpp) or HTTP (http_door.hpp). Here are the bounds and the end.
 //
 // Bounds: `max_handshakes` clients that have not yet said where they want to go, or not what they want next
 // on an HTTP connection that is kept alive. At that bound the oldest of them is closed for a new one: an
@@ -27,7 +27,8 @@
 namespace zks::frontdoor {
 
 struct ProxyServerOptions {
-  asio::ip::tcp::endpoint listen;
+  carrier::Endpoints listen;
+  carrier::Endpoints beside;                       // what else the program listens on
   std::shared_ptr<const Credentials> credentials;  // null: none are asked for
   std::size_t max_connections = 4096;
   std::size_t max_handshakes = 1024;
@@ -43,12 +44,12 @@ class ProxyServer : public std::enable_shared_from_this<ProxyServer> {
   static Result<std::shared_ptr<ProxyServer>> listen(std::shared_ptr<tunnel::StreamOpener> opener,
                                                      ProxyServerOptions options);
   ProxyServer(std::shared_ptr<tunnel::StreamOpener> opener, ProxyServerOptions options,
-              tunnel::Acceptor acceptor);
+              std::vector<tunnel::Acceptor> acceptors);
   ~ProxyServer();
   ProxyServer(const ProxyServer&) = delete;
   ProxyServer& operator=(const ProxyServer&) = delete;
 
-  // With the port that the kernel chose when the one asked for was 0.
+  // The first, with the port that the kernel chose when the one asked for was 0.
   asio::ip::tcp::endpoint local_endpoint() const { return loop_->local_endpoint(); }
   void start();
   // Refuses new clients and drops unfinished handshakes at once, lets what is open finish until

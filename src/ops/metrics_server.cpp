@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "ops/metrics_server.hpp"
 
-#include <sstream>
-
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -10,7 +8,6 @@
 #include <prometheus/text_serializer.h>
 
 #include "base/log.hpp"
-#include "base/relay_url.hpp"
 
 namespace zks::ops {
 namespace {
@@ -56,64 +53,57 @@ http::status status_of(const boost::system::error_code& ec) {
 
 }  // namespace
 
-Result<tcp::endpoint> parse_metrics_address(std::string_view text) {
+Result<carrier::Endpoints> parse_metrics_address(std::string_view text) {
   constexpr std::uint16_t kPort = 9464;
-  const auto place = parse_host_port(text, kPort);
-  if (!place) return place.error();
-  boost::system::error_code ec;
-  const auto address = asio::ip::make_address(place->host == "localhost" ? "127.0.0.1" : place->host, ec);
-  if (ec) return make_error(ErrorKind::kUsage, "not an IP address and port, as in 127.0.0.1:9464");
-  return tcp::endpoint(address, place->port);
+  return carrier::parse_listen(text, kPort);
 }
 
 Result<std::shared_ptr<MetricsServer>> MetricsServer::listen(asio::any_io_executor executor,
-                                                             const tcp::endpoint& address,
+                                                             const carrier::Endpoints& addresses,
                                                              Collectables collectables) {
-  tcp::acceptor acceptor(executor);
-  boost::system::error_code ec;
-  acceptor.open(address.protocol(), ec);
-  if (!ec) acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
-  if (!ec) acceptor.bind(address, ec);
-  if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
-  if (ec) {
-    std::ostringstream where;
-    where << address;
-    return make_error(ErrorKind::kIo, "--metrics: can't listen on " + where.str() + ": " + ec.message());
+  auto acceptors = carrier::listen_on_all(executor, addresses, {});
+  if (!acceptors) {
+    return make_error(ErrorKind::kIo, "--metrics: " + acceptors.error().text, acceptors.error().detail);
   }
-  return std::make_shared<MetricsServer>(std::move(acceptor), std::move(collectables));
+  return std::make_shared<MetricsServer>(std::move(*acceptors), std::move(collectables));
 }
 
-MetricsServer::MetricsServer(tcp::acceptor acceptor, Collectables collectables)
-    : acceptor_(std::move(acceptor)),
-      address_(acceptor_.local_endpoint()),
-      pause_(acceptor_.get_executor()),
-      collectables_(std::move(collectables)) {}
+MetricsServer::MetricsServer(std::vector<tcp::acceptor> acceptors, Collectables collectables)
+    : address_(acceptors.front().local_endpoint()), collectables_(std::move(collectables)) {
+  for (tcp::acceptor& acceptor : acceptors) {
+    const auto executor = acceptor.get_executor();
+    doors_.push_back({std::move(acceptor), asio::steady_timer(executor)});
+  }
+}
 
 void MetricsServer::start() {
-  std::ostringstream where;
-  where << address_;
-  log::info("metrics on http://{}/metrics", where.str());
+  const std::string where = carrier::listen_text({address_});
+  log::info("metrics on http://{}/metrics", where);
   if (!address_.address().is_loopback()) {
-    log::warn("--metrics: whoever can reach {} can read them; there is no password", where.str());
+    log::warn("--metrics: whoever can reach {} can read them; there is no password", where);
   }
-  asio::co_spawn(acceptor_.get_executor(), accept_loop(shared_from_this()), log_failure);
+  for (Door& door : doors_) {
+    asio::co_spawn(door.acceptor.get_executor(), accept_loop(shared_from_this(), &door), log_failure);
+  }
 }
 
 void MetricsServer::stop() {
   stopping_ = true;
   boost::system::error_code ignored;
-  acceptor_.close(ignored);
-  pause_.cancel();
+  for (Door& door : doors_) {
+    door.acceptor.close(ignored);
+    door.pause.cancel();
+  }
   for (const auto& stream : connections_) stream->close();
 }
 
-asio::awaitable<void> MetricsServer::accept_loop(std::shared_ptr<MetricsServer> self) {
+asio::awaitable<void> MetricsServer::accept_loop(std::shared_ptr<MetricsServer> self, Door* door) {
   while (!self->stopping_) {
-    auto [ec, socket] = co_await self->acceptor_.async_accept(kTuple);
+    auto [ec, socket] = co_await door->acceptor.async_accept(kTuple);
     if (self->stopping_) co_return;
     if (ec) {
-      self->pause_.expires_after(kPause);
-      [[maybe_unused]] auto [pause_ec] = co_await self->pause_.async_wait(kTuple);
+      door->pause.expires_after(kPause);
+      [[maybe_unused]] auto [pause_ec] = co_await door->pause.async_wait(kTuple);
       continue;
     }
     // An honest scrape takes milliseconds: only a stuck or hostile one is old.
@@ -123,7 +113,7 @@ asio::awaitable<void> MetricsServer::accept_loop(std::shared_ptr<MetricsServer> 
     }
     auto stream = std::make_shared<Stream>(std::move(socket));
     self->connections_.push_back(stream);
-    asio::co_spawn(self->acceptor_.get_executor(), serve(self, stream),
+    asio::co_spawn(door->acceptor.get_executor(), serve(self, stream),
                    [self, stream](const std::exception_ptr& failure) {
                      log_failure(failure);
                      self->connections_.remove(stream);

@@ -24,11 +24,12 @@
 #include <prometheus/collectable.h>
 
 #include "base/result.hpp"
+#include "carrier/listen.hpp"
 
 namespace zks::ops {
 
-// ADDR[:PORT] with a numeric address or "localhost"; 9464 without a port.
-Result<boost::asio::ip::tcp::endpoint> parse_metrics_address(std::string_view text);
+// As carrier::parse_listen(); 9464 without a port.
+Result<carrier::Endpoints> parse_metrics_address(std::string_view text);
 
 using Collectables = std::vector<std::shared_ptr<prometheus::Collectable>>;
 
@@ -40,10 +41,11 @@ class MetricsServer : public std::enable_shared_from_this<MetricsServer> {
 
   // Listens when it returns. kIo when the address can't be bound.
   static Result<std::shared_ptr<MetricsServer>> listen(boost::asio::any_io_executor executor,
-                                                       const boost::asio::ip::tcp::endpoint& address,
+                                                       const carrier::Endpoints& addresses,
                                                        Collectables collectables);
-  MetricsServer(boost::asio::ip::tcp::acceptor acceptor, Collectables collectables);
+  MetricsServer(std::vector<boost::asio::ip::tcp::acceptor> acceptors, Collectables collectables);
 
+  // The first.
   const boost::asio::ip::tcp::endpoint& address() const { return address_; }
   void start();
   void stop();
@@ -52,13 +54,17 @@ class MetricsServer : public std::enable_shared_from_this<MetricsServer> {
   using Stream = boost::beast::tcp_stream;
   using StreamPtr = std::shared_ptr<Stream>;
 
-  static boost::asio::awaitable<void> accept_loop(std::shared_ptr<MetricsServer> self);
+  struct Door {
+    boost::asio::ip::tcp::acceptor acceptor;
+    boost::asio::steady_timer pause;
+  };
+
+  static boost::asio::awaitable<void> accept_loop(std::shared_ptr<MetricsServer> self, Door* door);
   static boost::asio::awaitable<void> serve(std::shared_ptr<MetricsServer> self, StreamPtr stream);
   std::string metrics() const;
 
-  boost::asio::ip::tcp::acceptor acceptor_;
+  std::list<Door> doors_;
   boost::asio::ip::tcp::endpoint address_;
-  boost::asio::steady_timer pause_;
   Collectables collectables_;
   std::list<StreamPtr> connections_;  // the oldest first
   bool stopping_ = false;

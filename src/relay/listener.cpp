@@ -7,7 +7,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.hpp"
-#include "base/relay_url.hpp"
+#include "carrier/listen.hpp"
 #include "relay/connection.hpp"
 
 namespace zks::relay {
@@ -28,20 +28,10 @@ Listener::Listener(RelayPtr relay, std::shared_ptr<Loop> loop, tcp::acceptor acc
       pause_timer_(loop_->executor()) {}
 
 Result<std::shared_ptr<Listener>> Listener::bind(RelayPtr relay, std::shared_ptr<Loop> loop,
-                                                 const tcp::endpoint& address) {
-  tcp::acceptor acceptor(loop->executor());
-  boost::system::error_code ec;
-  acceptor.open(address.protocol(), ec);
-  if (!ec) acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
-  if (!ec) acceptor.bind(address, ec);
-  if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
-  if (ec) {
-    return make_error(ErrorKind::kIo,
-                      "can't listen on " + format_host_port(address.address().to_string(), address.port()) +
-                          ": " + ec.message(),
-                      ec.value());
-  }
-  return std::make_shared<Listener>(std::move(relay), std::move(loop), std::move(acceptor));
+                                                 const tcp::endpoint& address, bool ipv6_only) {
+  auto acceptor = carrier::listen_on(loop->executor(), address, ipv6_only);
+  if (!acceptor) return acceptor.error();
+  return std::make_shared<Listener>(std::move(relay), std::move(loop), std::move(*acceptor));
 }
 
 void Listener::start() {

@@ -16,7 +16,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
  public:
   // kIo when the address can't be bound.
   static Result<std::shared_ptr<Listener>> bind(RelayPtr relay, std::shared_ptr<Loop> loop,
-                                                const asio::ip::tcp::endpoint& address);
+                                                const asio::ip::tcp::endpoint& address, bool ipv6_only);
 
   void start();
   void stop();  // from any thread

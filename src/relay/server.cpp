@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "relay/server.hpp"
 
+#include "base/log.hpp"
+#include "carrier/listen.hpp"
 #include "relay/listener.hpp"
 #include "relay/relay.hpp"
 
@@ -13,8 +15,14 @@ Result<std::unique_ptr<Server>> Server::start(Options options,
   std::unique_ptr<Server> server(new Server(relay));
   const Result<> loaded = server->reload();
   if (!loaded) return loaded.error();
-  for (const auto& address : relay->options.listen) {
-    auto listener = Listener::bind(relay, relay->loops.front(), address);
+  const carrier::Endpoints& all = relay->options.listen;
+  for (const auto& address : all) {
+    const bool ipv6_only = carrier::is_ipv6_only(address, all);
+    auto listener = Listener::bind(relay, relay->loops.front(), address, ipv6_only);
+    if (!listener && carrier::may_be_left_out(address, ipv6_only, listener.error())) {
+      log::warn("{}; going on without IPv6", listener.error().text);
+      continue;
+    }
     if (!listener) return listener.error();
     server->listeners_.push_back(std::move(*listener));
   }

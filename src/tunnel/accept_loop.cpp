@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 
 #include "base/log.hpp"
-#include "base/relay_url.hpp"
 #include "carrier/spawn.hpp"
 
 namespace zks::tunnel {
@@ -25,11 +24,9 @@ bool is_out_of_resources(const error_code& ec) {
   return ec.value() == EMFILE || ec.value() == ENFILE || ec.value() == ENOBUFS || ec.value() == ENOMEM;
 }
 
-template <class Endpoint>
-error_code listen_with(Acceptor& acceptor, const Endpoint& address, bool reuse) {
+error_code listen_with(Acceptor& acceptor, const asio::local::stream_protocol::endpoint& address) {
   error_code ec;
   acceptor.open(asio::generic::stream_protocol(address.protocol()), ec);
-  if (!ec && reuse) acceptor.set_option(Acceptor::reuse_address(true), ec);
   if (!ec) acceptor.bind(asio::generic::stream_protocol::endpoint(address), ec);
   if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
   return ec;
@@ -59,25 +56,28 @@ class OnlyOwner {
 
 }  // namespace
 
-Result<Acceptor> listen_on(const asio::any_io_executor& executor, const tcp::endpoint& address) {
-  Acceptor acceptor(executor);
-  const error_code ec = listen_with(acceptor, address, /*reuse=*/true);
-  if (!ec) return acceptor;
-  const std::string where = format_host_port(address.address().to_string(), address.port());
-  return make_error(ErrorKind::kIo,
-                    "can't listen on " + where + ": " + ec.message() + "; port 0 takes any free one",
-                    ec.value());
+Result<std::vector<Acceptor>> listen_on(const asio::any_io_executor& executor,
+                                        const carrier::Endpoints& addresses,
+                                        const carrier::Endpoints& beside) {
+  auto made = carrier::listen_on_all(executor, addresses, beside);
+  if (!made) {
+    return make_error(made.error().kind, made.error().text + "; port 0 takes any free one",
+                      made.error().detail);
+  }
+  std::vector<Acceptor> out;
+  for (tcp::acceptor& acceptor : *made) out.emplace_back(std::move(acceptor));
+  return out;
 }
 
 Result<Acceptor> listen_on(const asio::any_io_executor& executor, const std::filesystem::path& path) {
   const OnlyOwner only_owner;
   const asio::local::stream_protocol::endpoint address(path.string());
   Acceptor acceptor(executor);
-  error_code ec = listen_with(acceptor, address, /*reuse=*/false);
+  error_code ec = listen_with(acceptor, address);
   if (ec.value() == EADDRINUSE && is_left_behind(executor, path)) {
     ::unlink(path.c_str());
     acceptor = Acceptor(executor);
-    ec = listen_with(acceptor, address, /*reuse=*/false);
+    ec = listen_with(acceptor, address);
   }
   if (!ec) return acceptor;
   return make_error(ErrorKind::kIo, "can't listen on " + printable(path.string()) + ": " + ec.message(),
@@ -93,33 +93,44 @@ tcp::endpoint tcp_endpoint(const asio::generic::stream_protocol::endpoint& endpo
   return out;
 }
 
-AcceptLoop::AcceptLoop(Acceptor acceptor, std::string what, Handler handler)
-    : acceptor_(std::move(acceptor)),
-      what_(std::move(what)),
-      handler_(std::move(handler)),
-      wake_(acceptor_.get_executor()) {
+AcceptLoop::AcceptLoop(std::vector<Acceptor> acceptors, std::string what, Handler handler)
+    : what_(std::move(what)), handler_(std::move(handler)) {
   error_code ignored;
-  local_ = tcp_endpoint(acceptor_.local_endpoint(ignored));
+  local_ = tcp_endpoint(acceptors.front().local_endpoint(ignored));
+  for (Acceptor& acceptor : acceptors) {
+    const auto executor = acceptor.get_executor();
+    doors_.push_back({std::move(acceptor), carrier::Signal(executor)});
+  }
+}
+
+AcceptLoop::AcceptLoop(Acceptor acceptor, std::string what, Handler handler)
+    : what_(std::move(what)), handler_(std::move(handler)) {
+  error_code ignored;
+  local_ = tcp_endpoint(acceptor.local_endpoint(ignored));
+  const auto executor = acceptor.get_executor();
+  doors_.push_back({std::move(acceptor), carrier::Signal(executor)});
 }
 
 void AcceptLoop::start() {
-  asio::co_spawn(acceptor_.get_executor(), run(shared_from_this()), carrier::RethrowFailure{});
+  for (Door& door : doors_) {
+    asio::co_spawn(door.acceptor.get_executor(), run(shared_from_this(), &door), carrier::RethrowFailure{});
+  }
 }
 
-asio::awaitable<void> AcceptLoop::run(std::shared_ptr<AcceptLoop> self) {
+asio::awaitable<void> AcceptLoop::run(std::shared_ptr<AcceptLoop> self, Door* door) {
   while (!self->stopped_) {
     if (self->paused_) {
-      co_await self->wake_.wait();
+      co_await door->wake.wait();
       continue;
     }
-    auto [ec, socket] = co_await self->acceptor_.async_accept(asio::as_tuple(asio::use_awaitable));
+    auto [ec, socket] = co_await door->acceptor.async_accept(asio::as_tuple(asio::use_awaitable));
     if (self->stopped_) break;
     if (!ec) {
       const Handler handler = self->handler_;  // it may call stop()
       handler(std::move(socket));
     } else if (is_out_of_resources(ec)) {
       log::warn("can't accept connections of {}: {}", self->what_, ec.message());
-      co_await self->wake_.wait_until(std::chrono::steady_clock::now() + kAcceptBackoff);
+      co_await door->wake.wait_until(std::chrono::steady_clock::now() + kAcceptBackoff);
     }
     // Any other error is that of a client that left again (accept(2), "Error handling").
   }
@@ -129,13 +140,17 @@ void AcceptLoop::stop() {
   stopped_ = true;
   handler_ = nullptr;
   error_code ignored;
-  acceptor_.close(ignored);
-  wake_.notify();
+  for (Door& door : doors_) door.acceptor.close(ignored);
+  wake();
 }
 
 void AcceptLoop::resume() {
   paused_ = false;
-  wake_.notify();
+  wake();
+}
+
+void AcceptLoop::wake() {
+  for (Door& door : doors_) door.wake.notify();
 }
 
 }  // namespace zks::tunnel

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: MIT
 //
-// Accepting connections on a TCP address or a unix socket: the proxy's, those of forwards, and the exit's for
+// Accepting connections on TCP addresses or a unix socket: the proxy's, those of forwards, and the exit's for
 // its clients. Whoever is given a socket counts it.
 //
-// Executor: the acceptor's. Lifetime: shared; its coroutine holds it until stop().
+// Executor: the acceptors'. Lifetime: shared; its coroutine holds it until stop().
 #pragma once
 
 #include <filesystem>
 #include <functional>
+#include <list>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/basic_socket_acceptor.hpp>
 
 #include "base/result.hpp"
+#include "carrier/listen.hpp"
 #include "carrier/signal.hpp"
 #include "tunnel/stream.hpp"
 
@@ -22,8 +25,10 @@ namespace zks::tunnel {
 
 using Acceptor = asio::basic_socket_acceptor<asio::generic::stream_protocol>;
 
-// kIo when the address can't be listened on, with errno as `detail`.
-Result<Acceptor> listen_on(const asio::any_io_executor& executor, const asio::ip::tcp::endpoint& address);
+// carrier/listen.hpp's, for TCP.
+Result<std::vector<Acceptor>> listen_on(const asio::any_io_executor& executor,
+                                        const carrier::Endpoints& addresses,
+                                        const carrier::Endpoints& beside);
 // A unix socket (0600). What a dead process left under this name is replaced; a socket that somebody listens
 // on, or anything else there, is an error.
 Result<Acceptor> listen_on(const asio::any_io_executor& executor, const std::filesystem::path& path);
@@ -35,7 +40,8 @@ class AcceptLoop : public std::enable_shared_from_this<AcceptLoop> {
  public:
   using Handler = std::function<void(Socket)>;
 
-  // `what` is for the log: "the proxy".
+  // `what` is for the log: "the proxy". All of `acceptors` have one executor; there is at least one.
+  AcceptLoop(std::vector<Acceptor> acceptors, std::string what, Handler handler);
   AcceptLoop(Acceptor acceptor, std::string what, Handler handler);
 
   void start();
@@ -44,17 +50,22 @@ class AcceptLoop : public std::enable_shared_from_this<AcceptLoop> {
   // While there is no place for more, connections wait in the kernel.
   void pause() { paused_ = true; }
   void resume();
-  // As the kernel chose it when port 0 was asked for.
+  // Of the first; as the kernel chose it when port 0 was asked for.
   asio::ip::tcp::endpoint local_endpoint() const { return local_; }
 
  private:
-  static asio::awaitable<void> run(std::shared_ptr<AcceptLoop> self);
+  struct Door {
+    Acceptor acceptor;
+    carrier::Signal wake;
+  };
 
-  Acceptor acceptor_;
+  static asio::awaitable<void> run(std::shared_ptr<AcceptLoop> self, Door* door);
+  void wake();
+
+  std::list<Door> doors_;
   asio::ip::tcp::endpoint local_;
   std::string what_;
   Handler handler_;
-  carrier::Signal wake_;
   bool paused_ = false;
   bool stopped_ = false;
 };

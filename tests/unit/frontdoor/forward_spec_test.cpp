@@ -26,6 +26,20 @@ TEST(ForwardSpec, TheFormsOfLocalForwards) {
   EXPECT_EQ(local("/run/a.sock:[2001:db8::1]:5432"), "/run/a.sock:[2001:db8::1]:5432");
 }
 
+TEST(ForwardSpec, ANameOfBothFamiliesIsListenedOnInBothByLocalForwards) {
+  const auto also = [](const char* text) {
+    const auto spec = parse_local_forward(text).value();
+    return spec.listen.also ? session::to_text(*spec.listen.also) : "none";
+  };
+  EXPECT_EQ(also("localhost:8080:a:80"), "[::1]:8080");
+  EXPECT_EQ(also("*:53:a:53/udp"), "[::]:53");
+  for (const char* one : {"8080:a:80", "127.0.0.1:8080:a:80", "[::]:8080:a:80", "/run/x:a:80"}) {
+    EXPECT_EQ(also(one), "none") << one;
+  }
+  EXPECT_FALSE(parse_remote_forward("localhost:8080:a:80")->listen.also)
+      << "the exit is asked for one address";
+}
+
 TEST(ForwardSpec, WhatANumberMayStandForIsForTheExitToJudge) {
   EXPECT_EQ(local("1:0x7f.1:80"), "127.0.0.1:1:0x7f.1:80");
   EXPECT_EQ(local("1:2130706433:80"), "127.0.0.1:1:2130706433:80");

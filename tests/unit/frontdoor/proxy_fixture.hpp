@@ -89,7 +89,7 @@ class ProxyServerFixture : public testing::Test {
     return answer.get_future().get();
   }
   void start(ProxyServerOptions options = {}) {
-    options.listen = tcp::endpoint(asio::ip::address_v4::loopback(), 0);
+    options.listen = {tcp::endpoint(asio::ip::address_v4::loopback(), 0)};
     auto listening = ProxyServer::listen(opener, options);
     ASSERT_TRUE(listening.has_value()) << listening.error().text;
     server = *listening;

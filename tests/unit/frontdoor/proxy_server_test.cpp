@@ -237,7 +237,7 @@ TEST_F(ProxyServerTest, AcceptsAgainWhenDescriptorsComeBack) {
 TEST_F(ProxyServerTest, AddressThatIsTaken) {
   start();
   ProxyServerOptions options;
-  options.listen = server->local_endpoint();
+  options.listen = {server->local_endpoint()};
   const auto second = ProxyServer::listen(opener, options);
   ASSERT_TRUE(second.has_error());
   EXPECT_EQ(second.error().kind, ErrorKind::kIo);

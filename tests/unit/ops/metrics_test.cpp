@@ -46,8 +46,8 @@ TEST(ProcessMetricsTest, KnowsThisProcess) {
 }
 
 TEST(MetricsAddressTest, IsNumeric) {
-  EXPECT_EQ(parse_metrics_address("127.0.0.1:9100")->port(), 9100);
-  EXPECT_EQ(parse_metrics_address("localhost")->port(), 9464);
+  EXPECT_EQ(parse_metrics_address("127.0.0.1:9100")->front().port(), 9100);
+  EXPECT_EQ(carrier::listen_text(*parse_metrics_address("localhost")), "127.0.0.1:9464, [::1]:9464");
   EXPECT_TRUE(parse_metrics_address("[::1]:0"));
   EXPECT_FALSE(parse_metrics_address("metrics.example:9100"));
   EXPECT_FALSE(parse_metrics_address(""));
@@ -65,7 +65,7 @@ class One final : public prometheus::Collectable {
 class MetricsServerTest : public testing::Test {
  protected:
   MetricsServerTest() {
-    server_ = *MetricsServer::listen(io_.get_executor(), tcp::endpoint(asio::ip::address_v4::loopback(), 0),
+    server_ = *MetricsServer::listen(io_.get_executor(), {tcp::endpoint(asio::ip::address_v4::loopback(), 0)},
                                      {std::make_shared<One>()});
     address_ = server_->address();
     server_->start();
@@ -139,9 +139,9 @@ TEST_F(MetricsServerTest, SlowOnesAreGivenUp) {
 TEST(MetricsServerListenTest, ATakenAddressIsAnError) {
   asio::io_context io;
   const auto first =
-      MetricsServer::listen(io.get_executor(), tcp::endpoint(asio::ip::address_v4::loopback(), 0), {});
+      MetricsServer::listen(io.get_executor(), {tcp::endpoint(asio::ip::address_v4::loopback(), 0)}, {});
   ASSERT_TRUE(first);
-  const auto second = MetricsServer::listen(io.get_executor(), (*first)->address(), {});
+  const auto second = MetricsServer::listen(io.get_executor(), {(*first)->address()}, {});
   ASSERT_FALSE(second);
   EXPECT_THAT(second.error().text, HasSubstr("--metrics"));
 }
