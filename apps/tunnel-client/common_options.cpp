@@ -147,6 +147,9 @@ void add_lanes(CLI::App& app, ProxyOptions& proxy) {
                     "make a new connection with new keys for the session after this time, at least 1s");
   ops::add_bytes(app, "--renew-bytes", proxy.renew_bytes,
                  "and after this many bytes, both directions together, at least 1MiB");
+  app.add_flag("--once", proxy.once,
+               "end with a status when the first attempt to reach relay and exit fails, instead of trying "
+               "again; for scripts");
 }
 
 void add_forwards(CLI::App& app, ForwardOptions& forwards) {

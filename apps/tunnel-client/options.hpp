@@ -49,6 +49,7 @@ struct ProxyOptions {
   std::chrono::seconds renew_after{3'600};  // a lane gets a successor after this time
   std::uint64_t renew_bytes = 64ULL << 30;  // or this many bytes
   std::size_t lanes = 1;                    // at once
+  bool once = false;                        // end instead of waiting for relay and exit
   bool wanted = true;                       // false: no proxy, and no meaning in what follows
   carrier::Endpoints listen;
   std::shared_ptr<const frontdoor::Credentials> credentials;  // null: none are asked for

@@ -75,6 +75,7 @@ Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_e
   options.renew_after = proxy.renew_after;
   options.renew_bytes = proxy.renew_bytes;
   options.lanes = proxy.lanes;
+  options.once = proxy.once;
   auto service = std::make_shared<ProxyService>();
   service->client_ =
       std::make_shared<tunnel::Client>(std::move(executor), std::move(options), std::move(handlers));

@@ -49,8 +49,9 @@ bool is_final(const Error& error) {
     case ErrorKind::kUsage:
     case ErrorKind::kUntrusted:
       return true;
-    case ErrorKind::kRefused:
-      return error.detail != kTooManyRequests && (error.detail < 500 || error.detail > 599);
+    case ErrorKind::kRefused:  // an exit that is not there yet is waited for, as a relay is
+      return error.detail != kTooManyRequests && error.detail != carrier::close_code::kNoExit &&
+             (error.detail < 500 || error.detail > 599);
     default:
       return false;
   }
@@ -348,7 +349,7 @@ void Client::on_end(const Error& why) {
 void Client::report_failure(const Error& error) {
   if (stopping_) return;
   history_.failed(error);
-  if (is_final(error) && !had_session_) {
+  if (!had_session_ && (options_.once || is_final(error))) {
     final_ = error;
     return;
   }

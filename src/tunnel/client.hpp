@@ -34,6 +34,7 @@ struct ClientOptions {
   carrier::DialOptions dial;
   std::chrono::milliseconds reconnect_max{15'000};
   std::size_t lanes = 1;  // at once, at most kMaxClientLanes
+  bool once = false;      // whatever fails before the first session ends the client
   // A lane gets a successor after this time or this many record bytes, both ways together.
   std::chrono::seconds renew_after{3'600};
   std::uint64_t renew_bytes = 64ULL << 30;

@@ -10,6 +10,7 @@ import pytest
 from harness import servers, socks
 from harness.chain import LOST, SERVED_WITHIN_SECONDS, assert_serves, wait_for_words
 from harness.outages import pause
+from harness.process import CLIENT_PROGRAM, ReadyProgram, wait_until
 from harness.tunnel import start_client, start_exit, start_relay
 
 # The client's pause after the exit is back: with 1 or 2 failed attempts at most 0.8 s, then the new session.
@@ -177,3 +178,22 @@ def test_a_second_resolver_is_asked_when_the_first_is_silent(tmp_path, programs,
         programs.append(client)
         with socks.connect(client.proxy, "second.exit-only.test", server.port, timeout=20), server.next():
             assert silent.recv(1500), "and the first one was asked before"
+
+
+@pytest.mark.parametrize("mode, door", [("socks5", "--listen"), ("p2p-client", "--socks")])
+def test_an_exit_that_is_offline_is_waited_for(tmp_path, programs, mode, door):
+    """As a relay that is away is, and said at each attempt; programs may connect meanwhile."""
+    relay = start_relay(tmp_path)
+    programs.append(relay)
+    exit_peer = start_exit(tmp_path, relay.url)
+    assert exit_peer.stop() == 0
+    link_file = tmp_path / "exit.link"
+    client = ReadyProgram("client", [CLIENT_PROGRAM, mode, door, "127.0.0.1:0", "--link-file", link_file, "--state-dir",
+                                     tmp_path / "client-state", "--reconnect-max", "1s"], tmp_path, wait=False)
+    programs.append(client)
+    wait_until(lambda: client.stderr().count("no exit peer is registered in this room; start it") > 1, 30, "two attempts")
+    assert client.alive() and "trying again" in client.stderr()
+    programs.append(start_exit(tmp_path, relay.url, name="again", state=exit_peer.state))
+    client.wait_ready()
+    assert_serves(client.address())
+    assert client.stop() == 0

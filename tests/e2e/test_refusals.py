@@ -13,7 +13,7 @@ from harness.recorder import Recorder
 from harness.servers import accept_in_background
 from harness.tunnel import client_command, make_invite, start_client, start_exit, start_relay
 
-REFUSED, USAGE = 3, 2
+FAILED, USAGE, REFUSED = 1, 2, 3
 WITHIN_SECONDS = 15
 ROOM_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
@@ -94,10 +94,21 @@ def test_room_without_exit(plain, tmp_path):
     exit_peer, recorder = plain
     room = "".join(secrets.choice(ROOM_ALPHABET) for _ in range(32))
     link = through(recorder, exit_peer.link()).with_(room=room)
-    status, line = refused_client(tmp_path, link)
+    status, line = refused_client(tmp_path, link, "--once")  # without it an exit is waited for (test_exits.py)
     assert status == REFUSED
-    assert "exit" in line
+    assert "no exit peer is registered" in line
     assert_unspoken(recorder, link, tmp_path)
+
+
+def test_once_does_not_wait_for_a_relay_either(plain, tmp_path):
+    """All relays of a link are tried; what is worth another attempt is no refusal."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        absent = f"127.0.0.1:{nobody.getsockname()[1]}"
+        status, line = refused_client(tmp_path, plain[0].link().with_(hosts=absent), "--once")
+        assert status == FAILED and "refused" in line
+        client = start_client(tmp_path, plain[0].link().with_(hosts=f"{absent},127.0.0.1:{plain[1].port}"), "--once")
+        assert client.stop() == 0
 
 
 @pytest.mark.parametrize("damage", ["cut", "letter", "scheme", "room"])

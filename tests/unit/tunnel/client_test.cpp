@@ -63,5 +63,22 @@ TEST(Client, OpensThatWaitAreToldWhenItStops) {
   EXPECT_EQ(codes, std::vector(3, session::ResetCode::kSessionLost));
 }
 
+// What another attempt may mend, an exit that starts late among it, is waited for; what a person has to mend
+// is not.
+TEST(Client, EndsOnlyForWhatIsFinal) {
+  for (const int detail : {static_cast<int>(carrier::close_code::kNoExit), 429, 500, 503}) {
+    EXPECT_FALSE(is_final(make_error(ErrorKind::kRefused, "", detail))) << detail;
+  }
+  for (const auto kind :
+       {ErrorKind::kNetwork, ErrorKind::kTimeout, ErrorKind::kClosed, ErrorKind::kProtocol}) {
+    EXPECT_FALSE(is_final(make_error(kind, "")));
+  }
+  for (const int detail : {0, 403, 404, 407, static_cast<int>(carrier::close_code::kForbidden)}) {
+    EXPECT_TRUE(is_final(make_error(ErrorKind::kRefused, "", detail))) << detail;
+  }
+  EXPECT_TRUE(is_final(make_error(ErrorKind::kUntrusted, "")));
+  EXPECT_TRUE(is_final(make_error(ErrorKind::kUsage, "")));
+}
+
 }  // namespace
 }  // namespace zks::tunnel
