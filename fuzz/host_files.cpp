@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
-// Files that vpn reads: resolv.conf, which others write, and its journal, which says what to undo as root.
-// Neither needs a first byte to tell: each input is read as both.
+// Files that vpn reads: resolv.conf, which others write, its journal, which says what to undo as root, and
+// the kernel's mountinfo. None needs a first byte to tell: each input is read as all of them.
 #include <cstdlib>
 
 #include "host/journal.hpp"
+#include "host/mounts.hpp"
 #include "host/resolvers.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);
   if (zks::host::parse_nameservers(text).size() > zks::host::kMaxNameservers) std::abort();
+
+  if (zks::host::mounted_at(text, "/etc/resolv.conf").size() > text.size()) std::abort();
 
   const auto changes = zks::host::decode(text);
   if (!changes) return 0;

@@ -184,6 +184,15 @@ Result<> install_firewall(const Plan& plan, const std::vector<RelayEndpoint>& al
   return run_nft(fmt::format("delete table inet {}\n", kGuardTable), action);
 }
 
+bool has_firewall() {
+  return run_nft(fmt::format("list table inet {}\n", kFirewallTable), "look at the firewall").has_value();
+}
+
+bool has_kill_switch() {
+  return run_nft(fmt::format("list set inet {} allowed4\n", kFirewallTable), "look at the firewall")
+      .has_value();
+}
+
 Result<bool> remove_firewall() {
   bool any = false;
   for (const char* name : {kGuardTable, kFirewallTable}) {

@@ -26,6 +26,11 @@ Result<> run_nft(const std::string& commands, const std::string& action);
 // packet that passes the new chain just before it, and the old one just after, finds no rules in either.
 Result<> install_firewall(const Plan& plan, const std::vector<RelayEndpoint>& allowed);
 
+// False also for who may not look.
+bool has_firewall();
+// Of a table that is there, whoever put it.
+bool has_kill_switch();
+
 // True if there was a table to remove.
 Result<bool> remove_firewall();
 

@@ -9,6 +9,7 @@
 #include "base/log.hpp"
 #include "host/connections.hpp"
 #include "host/firewall.hpp"
+#include "host/mounts.hpp"
 #include "host/name_service.hpp"
 #include "host/resolv_conf.hpp"
 #include "host/routing.hpp"
@@ -101,9 +102,17 @@ Result<> check_marks(Journal& journal) {
 
 Result<Host> Host::set_up(const Plan& plan, const std::string& journal_file) {
   if (auto checked = check(plan); !checked) return checked.error();
+  Plan here = plan;
+  // A link to what is mounted, as `ip netns exec` does it where systemd-resolved's link is: the link is
+  // everybody's.
+  std::error_code ignored;
+  if (!mounted_at(plan.resolv_conf).empty()) {
+    const auto real = std::filesystem::canonical(plan.resolv_conf, ignored);
+    if (!ignored) here.resolv_conf = real;
+  }
   auto journal = Journal::open(journal_file);
   if (!journal) return journal.error();
-  Host out(plan, std::move(*journal));
+  Host out(std::move(here), std::move(*journal));
   if (auto made = out.make_changes(); !made) {
     if (auto undone = out.undo(); !undone) log::error("{}", undone.error().text);
     return made.error();
@@ -112,6 +121,7 @@ Result<Host> Host::set_up(const Plan& plan, const std::string& journal_file) {
 }
 
 Result<> Host::make_changes() {
+  found_closed_ = has_kill_switch();
   // A crash's kill switch is in force until ours is; the rest of what it left goes afterwards.
   std::vector<Change> left = journal_.changes();
   if (auto written = journal_.append(FirewallChange{}); !written) return written;

@@ -50,6 +50,9 @@ class Host {
   // be being written. True when it was put back.
   Result<bool> keep_name_service();
 
+  // A kill switch of a vpn before was in force when set_up() began.
+  bool found_closed() const { return found_closed_; }
+
   // What was set up, for `status`.
   nlohmann::json summary() const;
 
@@ -60,6 +63,7 @@ class Host {
 
   Plan plan_;
   Journal journal_;
+  bool found_closed_ = false;
   std::vector<RelayEndpoint> allowed_;
   std::vector<IpAddress> outside_resolvers_;
   std::string name_service_ = "unchanged";

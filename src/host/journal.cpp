@@ -44,9 +44,9 @@ json entry_of(const Change& change) {
     return {{"change", "src_valid_mark"}, {"before", check->before}};
   }
   const auto& file = std::get<ResolvConfChange>(change);
-  return {{"change", "resolv_conf"},      {"path", file.path},     {"before", file.before},
-          {"content", hex(file.content)}, {"mode", file.mode},     {"owner", file.owner},
-          {"group", file.group},          {"ours", hex(file.ours)}};
+  return {{"change", "resolv_conf"},      {"path", file.path},      {"before", file.before},
+          {"content", hex(file.content)}, {"mode", file.mode},      {"owner", file.owner},
+          {"group", file.group},          {"ours", hex(file.ours)}, {"mounted_from", file.mounted_from}};
 }
 
 std::string bytes_of(const json& hex_text) {
@@ -87,7 +87,8 @@ Change change_of(const json& entry) {
                           .mode = number_of(entry.at("mode")),
                           .owner = number_of(entry.at("owner")),
                           .group = number_of(entry.at("group")),
-                          .ours = bytes_of(entry.at("ours"))};
+                          .ours = bytes_of(entry.at("ours")),
+                          .mounted_from = entry.value("mounted_from", std::string())};
 }
 
 }  // namespace

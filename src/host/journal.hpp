@@ -41,7 +41,8 @@ struct ResolvConfChange {
   mode_t mode = 0;
   uid_t owner = 0;
   gid_t group = 0;
-  std::string ours = {};  // what is there while the tunnel is up
+  std::string ours = {};          // what is there while the tunnel is up
+  std::string mounted_from = {};  // mounts.hpp: which of the files that have this path
 
   friend bool operator==(const ResolvConfChange&, const ResolvConfChange&) = default;
 };

@@ -14,6 +14,7 @@
 #include "base/atomic_file.hpp"
 #include "base/bytes.hpp"
 #include "base/log.hpp"
+#include "host/mounts.hpp"
 #include "host/small_file.hpp"
 
 namespace zks::host {
@@ -84,6 +85,7 @@ Result<> make_link(const std::string& target, const std::string& path) {
 Result<ResolvConfChange> plan_resolv_conf(const Plan& plan) {
   auto out = look_at(plan.resolv_conf);
   if (!out) return out;
+  out->mounted_from = mounted_at(plan.resolv_conf);
   out->ours = fmt::format(
       "# Written by zks-tunnel-client while its tunnel is up; what was here comes back afterwards.\n"
       "nameserver {}\nnameserver {}\n",
@@ -99,6 +101,13 @@ Result<> replace_resolv_conf(const ResolvConfChange& change) {
 }
 
 Result<> restore_resolv_conf(const ResolvConfChange& change) {
+  if (const std::string here = mounted_at(change.path); here != change.mounted_from) {
+    const auto name = [&](const std::string& root) { return root.empty() ? change.path : root; };
+    return make_error(ErrorKind::kUsage,
+                      fmt::format("the {} that was changed is {}, and here it is {}: undo it "
+                                  "where vpn was started (ip netns exec)",
+                                  change.path, name(change.mounted_from), name(here)));
+  }
   remove_unfinished_writes(change.path);
   const auto now = look_at(change.path);
   if (!now) return now.error();

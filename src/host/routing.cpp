@@ -170,15 +170,22 @@ Result<> find_routes(Netlink& netlink, int family, Removals& out) {
   return asked;
 }
 
-// True if there was anything.
-Result<bool> remove_what_is_found(Netlink& netlink) {
-  Removals removals;
+Result<Removals> find_all(Netlink& netlink) {
+  Removals out;
   for (auto* const find : {find_rules, find_routes}) {
     for (const int family : {AF_INET, AF_INET6}) {
-      auto found = find(netlink, family, removals);
+      auto found = find(netlink, family, out);
       if (!found && found.error().detail != EOPNOTSUPP) return found.error();
     }
   }
+  return out;
+}
+
+// True if there was anything.
+Result<bool> remove_what_is_found(Netlink& netlink) {
+  auto found = find_all(netlink);
+  if (!found) return found.error();
+  const Removals& removals = *found;
   for (const auto& removal : removals) {
     auto removed = netlink.request(*removal, "remove a routing rule or route of ours");
     // ESRCH, ENOENT: gone meanwhile, as routes go with their device.
@@ -229,6 +236,14 @@ Result<> install_routing(const Plan& plan) {
     if (!added) return added;
   }
   return {};
+}
+
+Result<bool> has_routing() {
+  auto netlink = Netlink::open();
+  if (!netlink) return netlink.error();
+  const auto found = find_all(*netlink);
+  if (!found) return found.error();
+  return !found->empty();
 }
 
 Result<bool> remove_routing() {

@@ -49,6 +49,9 @@ std::vector<Route> routes_of(const Plan& plan, bool ipv6);
 // Routes first: no traffic gets to an empty table, from which it would go on to the others.
 Result<> install_routing(const Plan& plan);
 
+// True if there is a rule or route of ours. Takes no rights.
+Result<bool> has_routing();
+
 // True if there was anything of ours. Takes the rules first.
 Result<bool> remove_routing();
 

@@ -21,7 +21,8 @@ const Change kResolvConf = ResolvConfChange{.path = "/etc/resolv.conf",
                                             .mode = 0644,
                                             .owner = 1,
                                             .group = 2,
-                                            .ours = "nameserver 198.18.0.2\n"};
+                                            .ours = "nameserver 198.18.0.2\n",
+                                            .mounted_from = "/etc/netns/one/resolv.conf"};
 const Change kRouting = RoutingChange{{*parse_ip_address("192.0.2.1"), *parse_ip_address("2001:db8::1")}};
 const Change kMarkChange = MarkCheckChange{.before = "0"};
 
