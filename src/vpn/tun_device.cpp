@@ -21,12 +21,26 @@ Error failed(const std::string& what, int number) {
   switch (number) {
     case ENOENT:
     case ENODEV:
-      return make_error(ErrorKind::kUsage, text + "; load the kernel's module: modprobe tun", number);
+    case ENXIO:
+      return make_error(ErrorKind::kUsage,
+                        text +
+                            "; load the kernel's module: modprobe tun; a container gets it by --device "
+                            "/dev/net/tun",
+                        number);
     case EPERM:
     case EACCES:
-      return make_error(ErrorKind::kUsage, text + "; run this as root", number);
+      return make_error(ErrorKind::kUsage,
+                        text +
+                            "; run this as root; a container takes --device /dev/net/tun and --cap-add "
+                            "NET_ADMIN",
+                        number);
     case EBUSY:
-      return make_error(ErrorKind::kUsage, text + "; another program has it, choose another --tun", number);
+      return make_error(
+          ErrorKind::kUsage,
+          what +
+              " is there already; choose another name with --tun, or, if nobody needs it, remove "
+              "it (ip link delete)",
+          number);
     default:
       return make_error(ErrorKind::kIo, text, number);
   }
@@ -42,7 +56,8 @@ Result<TunDevice> open_tun(const std::string& name, bool offloads) {
   if (!fd) return failed("/dev/net/tun", errno);
   ifreq request{};
   std::memcpy(request.ifr_name, name.data(), name.size());
-  request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
+  // Never one that somebody else has made, of whatever kind.
+  request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL);
   if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) return failed("the network device " + name, errno);
   TunDevice out{std::move(fd), request.ifr_name};
   int header_bytes = 10;
