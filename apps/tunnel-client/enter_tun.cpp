@@ -37,33 +37,35 @@ void remove_control_socket(const Socks5Options& options, pid_t worker) {
 
 }  // namespace
 
-std::string journal_file(const std::filesystem::path& state_dir) {
-  return state_dir / "vpn.journal";
-}
-
 int run_with_tun(const ops::CommandLine& line, Socks5Options options) {
   if (::geteuid() != 0) {
     return line.fail(make_error(ErrorKind::kUsage, "a TUN device, routes and a firewall take root: sudo"));
   }
   const auto state = link::StateDirectory::open(options.common.state_dir);
   if (!state) return line.fail(state.error());
-  ops::ReadyFile ready(options.common.ready_file);
+  if (auto possible = ops::ReadyFile::check(options.common.ready_file); !possible) {
+    return line.fail(possible.error());
+  }
+  std::optional<ops::ReadyFile> ready;
   vpn::SupervisorOptions parent;
   parent.plan = options.tun->plan;
   parent.offloads = options.tun->offloads;
-  parent.journal_file = journal_file(options.common.state_dir);
+  parent.state_dir = options.common.state_dir;
   parent.places = places_of(options);
   parent.on_up = [&](std::vector<std::string> lines) {
     ops::notify_ready("session is up");
-    return ready.write(::getpid(), lines);
+    return ready->write(::getpid(), lines);
   };
+  // Not of whoever is refused: the file may be that of the one who runs.
+  parent.on_begin = [&] { ready.emplace(options.common.ready_file); };
+  parent.stay_closed = options.tun->stay_closed;
   parent.on_stopping = [] { ops::notify_stopping(); };
   parent.on_ended = [&](pid_t worker) { remove_control_socket(options, worker); };
   auto part = vpn::supervise(std::move(parent));
   if (!part) return line.fail(part.error());
   if (!part->worker) return part->status;
 
-  ready.disown();
+  if (ready) ready->disown();
   ::unsetenv("NOTIFY_SOCKET");  // systemd listens to the parent
   options.worker = std::make_shared<vpn::Worker>(std::move(*part->worker));
   const Result<> ended = run_socks5(std::move(options));

@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <filesystem>
-
 #include "ops/options.hpp"
 #include "options.hpp"
 
 namespace zks::app {
-
-// Where what was changed on the machine is written down.
-std::string journal_file(const std::filesystem::path& state_dir);
 
 // Runs a mode whose options.tun is set: in two processes (vpn/supervisor.hpp), of which each returns here
 // with what it is to exit with.

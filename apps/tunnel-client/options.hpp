@@ -65,6 +65,7 @@ struct TunOptions {
   host::Plan plan;
   std::string user = "nobody";  // the worker's (vpn/supervisor.hpp)
   bool offloads = true;
+  bool stay_closed = false;  // also when there never was a session
   std::chrono::seconds flow_timeout{120};
 };
 

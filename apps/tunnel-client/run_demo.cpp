@@ -162,6 +162,7 @@ void Demo::on_stopped(const std::optional<Error>& error) {
 }  // namespace
 
 Result<> run_demo(DemoOptions options) {
+  if (auto possible = ops::ReadyFile::check(options.ready_file); !possible) return possible;
   boost::asio::io_context loop(1);
   Demo demo(loop, std::move(options));
   if (auto started = demo.start(); !started) return started;

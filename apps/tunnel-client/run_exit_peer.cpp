@@ -41,6 +41,7 @@ Result<> hand_out_link(const ExitService& service, const std::filesystem::path& 
 }  // namespace
 
 Result<> run_exit_peer(ExitPeerOptions options, const ReadAgain& read_again) {
+  if (auto possible = ops::ReadyFile::check(options.common.ready_file); !possible) return possible;
   boost::asio::io_context loop(1);
   ops::ReadyFile ready(options.common.ready_file);
   Result<> result;

@@ -28,6 +28,7 @@ void log_doors(bool proxy, const std::vector<std::string>& addresses) {
 }  // namespace
 
 Result<> run_socks5(Socks5Options options) {
+  if (auto possible = ops::ReadyFile::check(options.common.ready_file); !possible) return possible;
   boost::asio::io_context loop(1);
   ops::ReadyFile ready(options.worker ? std::filesystem::path() : options.common.ready_file);
   Result<> result;
@@ -70,20 +71,21 @@ Result<> run_socks5(Socks5Options options) {
     auto trust = carrier::TlsTrust::make(options.common.dial.ca_file, options.link.pin);
     if (!trust) return trust.error();
     common.dial.trust = *trust;
-    parent->start();
   }
   auto created = ProxyService::create(loop.get_executor(), common, std::move(options.link), options.proxy,
                                       std::move(options.forwards), on_answer, std::move(handlers));
   if (!created) return created.error();
   service = std::move(*created);
-  if (options.worker) {
-    service->open_tun(std::move(options.worker->devices), *options.tun, std::move(options.worker->host));
-  }
   const auto watch = WatchService::start(loop.get_executor(), options.mode, options.watch,
                                          options.common.state_dir, [&] { return service->status(); });
   if (!watch) return watch.error();
   if (options.worker) {
     if (auto dropped = vpn::drop_privileges(options.tun->user); !dropped) return dropped.error();
+    // Only now is anything on this machine changed.
+    auto set_up = parent->prepared();
+    if (!set_up) return set_up.error();
+    service->open_tun(std::move(options.worker->devices), *options.tun, tunnel::Json::parse(*set_up));
+    parent->start();
   }
   const ops::Signals signals(loop.get_executor(), [&] {
     ops::notify_stopping();

@@ -9,6 +9,7 @@
 
 #include "commands.hpp"
 #include "common_options.hpp"
+#include "host/instance.hpp"
 #include "ops/status_text.hpp"
 #include "watch_service.hpp"
 
@@ -88,8 +89,21 @@ Result<bool> run(const StatusOptions& options) {
   }
 }
 
+// What may be the reason why nothing answers, or nothing works.
+std::string about_this_machine() {
+  if (const auto other = host::who_runs(host::journal_directory())) {
+    const std::string where = other->state_dir.empty() ? "" : ", --state-dir " + other->state_dir;
+    return "\n  a vpn runs on this machine: process " + std::to_string(other->pid) + where;
+  }
+  if (!host::is_set_up()) return "";
+  return "\n  this machine is closed: a vpn ended without undoing what it had changed, and nothing may leave "
+         "but by "
+         "its tunnel\n  start vpn again, or open the machine: sudo zks-tunnel-client vpn --down";
+}
+
 int fail_in_lines(const Error& error) {
-  std::fprintf(stderr, "zks-tunnel-client status: %s\n", error.text.c_str());
+  const std::string more = error.kind == ErrorKind::kClosed ? about_this_machine() : "";
+  std::fprintf(stderr, "zks-tunnel-client status: %s%s\n", error.text.c_str(), more.c_str());
   return exit_status(error);
 }
 

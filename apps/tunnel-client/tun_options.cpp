@@ -67,6 +67,10 @@ void add_tun(CLI::App& app, TunOptions& options, TunText& text) {
       "--kill-switch,!--no-kill-switch", plan.kill_switch,
       "let nothing leave but through the tunnel, also while it is down and after a crash, until this "
       "program is told to end [on]");
+  app.add_flag(
+      "--stay-closed", options.stay_closed,
+      "leave the kill switch on also when an error ends this program before its first session, as for "
+      "a service that is started again [what was changed is undone then]");
   text.mtu = plan.mtu;
   ops::add_count(app, "--mtu", text.mtu, kMinMtu, kMaxMtu, "of the TUN device");
   app.add_flag(

@@ -20,7 +20,8 @@ struct TunText {
   std::size_t mtu = 0;
 };
 
-// --route, --exclude, --uid, --dns, --kill-switch, --mtu, --no-offloads, --flow-timeout and --run-as.
+// --route, --exclude, --uid, --dns, --kill-switch, --stay-closed, --mtu, --no-offloads, --flow-timeout and
+// --run-as.
 void add_tun(CLI::App& app, TunOptions& options, TunText& text);
 Result<> finish_tun(const TunText& text, TunOptions& options);
 

@@ -17,10 +17,11 @@ namespace zks::app {
 namespace {
 
 int take_down(const ops::CommandLine& line, const CommonOptions& common) {
-  const auto done = vpn::take_down(journal_file(common.state_dir));
+  const auto done = vpn::take_down(host::journal_directory(), common.state_dir);
   if (!done) return line.fail(done.error());
   std::fprintf(stderr, "%s\n",
-               *done ? "what a vpn had left on this machine is undone" : "there was nothing to undo");
+               *done ? "what a vpn had left on this machine is undone"
+                     : "there was nothing to undo in this network namespace");
   return 0;
 }
 

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "ops/ready_file.hpp"
 
+#include <cerrno>
+#include <cstring>
 #include <system_error>
+
+#include <unistd.h>
 
 #include "base/atomic_file.hpp"
 
@@ -17,6 +21,18 @@ void remove_quietly(const std::filesystem::path& path) {
 }
 
 }  // namespace
+
+Result<> ReadyFile::check(const std::filesystem::path& path) {
+  if (path.empty()) return {};
+  const std::filesystem::path directory = path.has_parent_path() ? path.parent_path() : ".";
+  std::error_code ignored;
+  int code = ::access(directory.c_str(), W_OK | X_OK) == 0 ? 0 : errno;
+  if (code == 0 && !std::filesystem::is_directory(directory, ignored)) code = ENOTDIR;
+  if (code == 0 && std::filesystem::is_directory(path, ignored)) code = EISDIR;
+  if (code == 0) return {};
+  return make_error(ErrorKind::kUsage,
+                    "--ready-file: can't write " + path.string() + ": " + std::strerror(code), code);
+}
 
 ReadyFile::ReadyFile(std::filesystem::path path) : path_(std::move(path)) {
   if (!path_.empty()) remove_quietly(path_);

@@ -17,6 +17,9 @@ namespace zks::ops {
 // Lifetime: as long as the program serves; the destructor removes the file. Not thread safe.
 class ReadyFile {
  public:
+  // Whether a file can be made under this name, as far as that can be said before; kUsage when it can't.
+  static Result<> check(const std::filesystem::path& path);
+
   // An empty path: write() does nothing. A file that an earlier process left under this name is removed at
   // once, so that it can't be taken for ours.
   explicit ReadyFile(std::filesystem::path path);

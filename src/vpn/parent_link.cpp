@@ -6,6 +6,7 @@
 
 #include <grp.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -42,6 +43,19 @@ struct ParentLink::Question {
 
 ParentLink::ParentLink(const asio::any_io_executor& executor, Fd socket, std::function<void()> on_parent_gone)
     : socket_(executor, socket.release()), on_parent_gone_(std::move(on_parent_gone)) {}
+
+Result<std::string> ParentLink::prepared() {
+  if (auto said = send_message(socket_.native_handle(), {{"do", "prepared"}}); !said) return said.error();
+  for (;;) {
+    pollfd waiting{socket_.native_handle(), POLLIN, 0};
+    if (::poll(&waiting, 1, -1) < 0 && errno != EINTR)
+      return make_error(ErrorKind::kIo, std::strerror(errno));
+    auto message = receive_message(socket_.native_handle());
+    if (!message) return message.error();
+    if (!*message) continue;
+    return read_file((*message)->fd);
+  }
+}
 
 void ParentLink::stop() {
   on_parent_gone_ = nullptr;

@@ -27,6 +27,9 @@ class ParentLink final : public carrier::Outside, public std::enable_shared_from
   using TimePoint = std::chrono::steady_clock::time_point;
 
   ParentLink(const asio::any_io_executor& executor, Fd socket, std::function<void()> on_parent_gone);
+  // Before start(), once nothing of the worker's own can fail any more: the parent sets the machine up, and
+  // says how, in JSON. Blocks. kClosed: it could not, and said so.
+  Result<std::string> prepared();
   void start() { wait(); }
   void stop();
 

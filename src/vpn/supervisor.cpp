@@ -15,8 +15,6 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,7 +22,9 @@
 #include "base/log.hpp"
 #include "carrier/spawn.hpp"
 #include "exit/resolver.hpp"
+#include "host/preflight.hpp"
 #include "vpn/supervisor_wire.hpp"
+#include "vpn/worker_start.hpp"
 
 namespace zks::vpn {
 namespace {
@@ -44,14 +44,6 @@ Error failed(const std::string& what) {
   return make_error(ErrorKind::kIo, what + ": " + std::strerror(errno), errno);
 }
 
-// Of one machine's vpn: held as long as it runs, and let go by the kernel when it dies.
-Result<Fd> lock(const std::string& journal_file) {
-  Fd fd(::open((journal_file + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!fd) return failed(journal_file + ".lock");
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
-  return make_error(ErrorKind::kUsage, "another vpn is running; end that one first");
-}
-
 // One that was killed a moment ago may still have the device: the kernel takes it away when both processes
 // are through.
 Result<TunDevice> open_free_tun(const std::string& name, bool offloads) {
@@ -63,33 +55,14 @@ Result<TunDevice> open_free_tun(const std::string& name, bool offloads) {
   }
 }
 
-constexpr std::array<int, 4> kSignals{SIGTERM, SIGINT, SIGHUP, SIGCHLD};
-
-// What would end this process, or tell of the worker's end, waits while nobody could undo anything.
-class SignalsHeld {
- public:
-  SignalsHeld() {
-    sigset_t held;
-    sigemptyset(&held);
-    for (const int signal : kSignals) sigaddset(&held, signal);
-    sigprocmask(SIG_BLOCK, &held, &before_);
-  }
-  ~SignalsHeld() { release(); }
-  SignalsHeld(const SignalsHeld&) = delete;
-  SignalsHeld& operator=(const SignalsHeld&) = delete;
-  void release() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_{};
-};
-
 class Parent {
  public:
-  Parent(SupervisorOptions options, host::Host host, Fd worker, pid_t pid);
+  Parent(SupervisorOptions options, host::Host host, host::Instance instance, Fd worker, pid_t pid);
   int run();
 
  private:
   void wait_for_worker();
+  void wait_for_questions();
   void on_message(const Json& body);
   void give_socket(std::uint64_t id, int family);
   static asio::awaitable<void> look_up(Parent* self, std::uint64_t id, Place place);
@@ -105,8 +78,10 @@ class Parent {
 
   SupervisorOptions options_;
   host::Host host_;
+  host::Instance instance_;
   pid_t pid_;
   asio::io_context loop_{1};
+  stream_descriptor question_;
   stream_descriptor worker_;
   asio::signal_set signals_{loop_};
   asio::steady_timer patience_{loop_};
@@ -119,8 +94,13 @@ class Parent {
   std::optional<int> ended_;  // the worker; its status
 };
 
-Parent::Parent(SupervisorOptions options, host::Host host, Fd worker, pid_t pid)
-    : options_(std::move(options)), host_(std::move(host)), pid_(pid), worker_(loop_, worker.release()) {
+Parent::Parent(SupervisorOptions options, host::Host host, host::Instance instance, Fd worker, pid_t pid)
+    : options_(std::move(options)),
+      host_(std::move(host)),
+      instance_(std::move(instance)),
+      pid_(pid),
+      question_(loop_, ::dup(instance_.question())),
+      worker_(loop_, worker.release()) {
   for (const int signal : kSignals) signals_.add(signal);
   make_resolver();
   for (const Place& place : options_.places) {
@@ -166,6 +146,7 @@ int Parent::run() {
     stop_worker();
   }
   wait_for_worker();
+  wait_for_questions();
   keep_name_service();
   const auto wait = [this](auto& again) -> void {
     signals_.async_wait([this, &again](const boost::system::error_code& ec, int signal) {
@@ -198,6 +179,11 @@ void Parent::stop_worker() {
 void Parent::on_child() {
   int status = 0;
   if (ended_ || ::waitpid(pid_, &status, WNOHANG) != pid_) return;
+  // What it still said: whether there was a session.
+  for (auto said = receive_message(worker_.native_handle()); said && *said;) {
+    on_message((*said)->body);
+    said = receive_message(worker_.native_handle());
+  }
   const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   // It had only begun; a terminal sends both processes its SIGINT or SIGHUP.
   const bool as_told = stopping_ && (signal == SIGTERM || signal == SIGINT || signal == SIGHUP);
@@ -209,11 +195,16 @@ void Parent::on_child() {
 // A relay, an exit or whoever else the worker heard from can't open what the operator closed.
 int Parent::finish() {
   if (options_.on_ended) options_.on_ended(pid_);
-  if (stopping_ || !options_.plan.kill_switch) {
+  const bool as_found = !up_ && !options_.stay_closed && !host_.found_closed();
+  if (stopping_ || !options_.plan.kill_switch || as_found) {
     const auto undone = host_.undo();
-    if (undone) return *ended_;
-    log::error("{}; try: zks-tunnel-client vpn --down", undone.error().text);
-    return 1;
+    if (!undone) {
+      log::error("{}; try: zks-tunnel-client vpn --down", undone.error().text);
+      return 1;
+    }
+    if (!stopping_ && !up_) log::warn("there was no session: what was changed on this machine is undone");
+    if (!stopping_ && *ended_ == 0) return 1;
+    return *ended_;
   }
   log::warn(
       "the kill switch stays: nothing but the tunnel may leave this machine until vpn is started again "
@@ -229,6 +220,14 @@ void Parent::wait_for_worker() {
     if (!message && message.error().kind == ErrorKind::kClosed) return;  // SIGCHLD comes next
     if (message && *message) on_message((*message)->body);
     wait_for_worker();
+  });
+}
+
+void Parent::wait_for_questions() {
+  question_.async_wait(stream_descriptor::wait_read, [this](const boost::system::error_code& ec) {
+    if (ec) return;
+    instance_.answer();
+    wait_for_questions();
   });
 }
 
@@ -310,12 +309,28 @@ Result<> Parent::allow() {
   return host_.allow(out);
 }
 
+// The machine; and the worker is told how it is, for `status`.
+Result<host::Host> set_up(const host::Plan& plan, const host::Instance& instance, const TunDevice& tun,
+                          int worker) {
+  if (auto put_back = instance.put_back_resolv_conf(); !put_back) return put_back.error();
+  auto host = host::Host::set_up(plan, instance.journal_file());
+  if (!host) return host;
+  Json summary = host->summary();
+  summary.erase("allowed_endpoints");  // of this moment, and the parent's to know
+  summary["offloads"] = {{"tcp", tun.segments}, {"udp", tun.datagrams}};
+  // One that is gone meanwhile is found so by Parent.
+  (void)send_file(worker, {{"do", "begin"}}, summary.dump());
+  return host;
+}
+
 }  // namespace
 
 Result<Part> supervise(SupervisorOptions options) {
-  auto locked = lock(options.journal_file);
-  if (!locked) return locked.error();
+  auto instance = host::Instance::take(options.journal_directory, options.state_dir);
+  if (!instance) return instance.error();
+  if (options.on_begin) options.on_begin();
   SignalsHeld signals;
+  if (auto checked = host::check_machine(options.plan); !checked) return checked.error();
   auto tun = open_free_tun(options.plan.tun, options.offloads);
   if (!tun) return tun.error();
   options.plan.tun = tun->name;
@@ -327,33 +342,38 @@ Result<Part> supervise(SupervisorOptions options) {
   }
   Fd ours(ends[0]);
   Fd theirs(ends[1]);
-  auto host = host::Host::set_up(options.plan, options.journal_file);
-  if (!host) return host.error();
   const pid_t pid = ::fork();
-  if (pid < 0) {
-    const Error why = failed("fork");
-    (void)host->undo();
-    return why;
-  }
+  if (pid < 0) return failed("fork");
   if (pid == 0) {
     (void)::signal(SIGINT, SIG_IGN);  // of Ctrl-C; the parent passes it on
-    nlohmann::json set_up = host->summary();
-    set_up.erase("allowed_endpoints");  // of this moment, and the parent's to know
-    set_up["offloads"] = {{"tcp", tun->segments}, {"udp", tun->datagrams}};
-    Worker worker{{std::move(tun->fd), std::move(*inner)}, std::move(theirs), std::move(set_up)};
-    return Part{std::move(worker), 0};
+    return Part{Worker{{std::move(tun->fd), std::move(*inner)}, std::move(theirs)}, 0};
   }
   theirs = Fd();
   inner = PrivateNamespace();  // the worker's alone; the TUN device stays as long as the parent has it
-  Parent parent(std::move(options), std::move(*host), std::move(ours), pid);
+  if (const auto status = wait_until_prepared(ours.get(), pid)) {
+    if (options.on_ended) options.on_ended(pid);
+    return Part{std::nullopt, *status};
+  }
+  auto host = set_up(options.plan, *instance, *tun, ours.get());
+  if (!host) {
+    ::kill(pid, SIGKILL);
+    reap(pid);
+    if (options.on_ended) options.on_ended(pid);
+    return host.error();
+  }
+  Parent parent(std::move(options), std::move(*host), std::move(*instance), std::move(ours), pid);
   signals.release();
   return Part{std::nullopt, parent.run()};
 }
 
-Result<bool> take_down(const std::string& journal_file) {
-  auto locked = lock(journal_file);
-  if (!locked) return locked.error();
-  return host::undo_leftovers(journal_file);
+Result<bool> take_down(const std::filesystem::path& journal_directory, const std::string& state_dir) {
+  const auto instance = host::Instance::take(journal_directory, state_dir);
+  if (!instance) return instance.error();
+  const auto undone = host::undo_leftovers(instance->journal_file());
+  if (!undone) return undone;
+  const auto put_back = instance->put_back_resolv_conf();
+  if (!put_back) return put_back;
+  return *undone || *put_back;
 }
 
 }  // namespace zks::vpn

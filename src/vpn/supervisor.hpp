@@ -7,6 +7,7 @@
 // nobody else's.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <set>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "host/host.hpp"
+#include "host/instance.hpp"
 #include "vpn/gate.hpp"
 
 namespace zks::vpn {
@@ -27,8 +29,11 @@ struct Place {
 struct SupervisorOptions {
   host::Plan plan;
   bool offloads = true;  // segmentation and checksums left to who takes a packet from a TUN device
-  std::string journal_file;
-  std::set<Place> places;  // relays, or the proxies that they are reached by
+  std::filesystem::path journal_directory = host::journal_directory();
+  std::string state_dir;           // for whoever is refused meanwhile
+  std::set<Place> places;          // relays, or the proxies that they are reached by
+  bool stay_closed = false;        // also when there never was a session
+  std::function<void()> on_begin;  // no other vpn runs here
   // In the parent. The session is up for the first time; the lines are the worker's for the ready file.
   std::function<Result<>(const std::vector<std::string>& lines)> on_up;
   std::function<void()> on_stopping;
@@ -38,8 +43,7 @@ struct SupervisorOptions {
 // What the worker begins with.
 struct Worker {
   Devices devices;
-  Fd parent;            // for ParentLink
-  nlohmann::json host;  // what was set up, for `status`
+  Fd parent;  // for ParentLink
 };
 
 // One of both, each in its process.
@@ -48,13 +52,15 @@ struct Part {
   int status = 0;  // the parent's: what to exit with, after everything was undone, or left closed
 };
 
-// Sets the machine up and forks; returns at once in the worker, and at the end in the parent. To be called
-// before there are threads or event loops. What was set up is undone when the operator ends it (SIGTERM,
-// SIGINT, SIGHUP); when the worker ends by itself, whatever it says, the kill switch stays.
+// Forks; returns at once in the worker, and at the end in the parent. To be called before there are threads
+// or event loops. Nothing on the machine is changed until the worker is prepared (ParentLink): its files,
+// users and ports are there. What was set up is undone when the operator ends it (SIGTERM, SIGINT, SIGHUP),
+// and when the worker ends before the first session, unless a vpn before it had left the machine closed. When
+// it ends by itself later, whatever it says, the kill switch stays.
 Result<Part> supervise(SupervisorOptions options);
 
-// Undoes what a vpn left that is not running any more. True if there was anything. kUsage when one is
-// running.
-Result<bool> take_down(const std::string& journal_file);
+// Undoes what a vpn left in this network namespace that is not running any more, whatever its state
+// directory. True if there was anything. kUsage when one is running.
+Result<bool> take_down(const std::filesystem::path& journal_directory, const std::string& state_dir);
 
 }  // namespace zks::vpn

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 namespace zks::vpn {
@@ -47,6 +48,30 @@ Result<> send_message(int socket, const nlohmann::json& body, int fd) {
   if (::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return {};
   const ErrorKind kind = errno == EAGAIN ? ErrorKind::kLimit : ErrorKind::kClosed;
   return make_error(kind, std::string("the other process: ") + std::strerror(errno));
+}
+
+Result<> send_file(int socket, const nlohmann::json& body, const std::string& text) {
+  const Fd file(::memfd_create("text", MFD_CLOEXEC));
+  std::string_view left = text;
+  while (file && !left.empty()) {
+    const ssize_t count = ::write(file.get(), left.data(), left.size());
+    if (count <= 0)
+      return make_error(ErrorKind::kIo, std::string("a file in memory: ") + std::strerror(errno));
+    left.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return send_message(socket, body, file.get());
+}
+
+Result<std::string> read_file(const Fd& file) {
+  std::string out;
+  std::array<char, 4096> piece;
+  for (;;) {
+    const ssize_t count = ::pread(file.get(), piece.data(), piece.size(), static_cast<off_t>(out.size()));
+    if (count == 0) return out;
+    if (count < 0)
+      return make_error(ErrorKind::kIo, std::string("a file in memory: ") + std::strerror(errno));
+    out.append(piece.data(), static_cast<std::size_t>(count));
+  }
 }
 
 Result<std::optional<Message>> receive_message(int socket) {

@@ -3,6 +3,7 @@
 // What the two processes of vpn say to each other, over a pair of SOCK_SEQPACKET sockets: JSON, one object a
 // message. The worker, which everybody on the network can reach, is the one that is not believed; it asks:
 //
+//   {"do":"prepared"}                                        -> {"do":"begin"} and a file: what was set up
 //   {"id":1,"do":"socket","family":4}                        -> {"id":1} and a descriptor
 //   {"id":2,"do":"look_up","host":"relay.example","port":443} -> {"id":2,"addresses":["192.0.2.1"]}
 //   {"do":"up","lines":["..."]}                              no answer: what the ready file shall say
@@ -29,6 +30,9 @@ inline constexpr std::size_t kMaxMessageBytes = 8'192;
 
 // kClosed: the other process is gone. kLimit: the message is too long or the other does not read.
 Result<> send_message(int socket, const nlohmann::json& body, int fd = -1);
+// The same with a text of any length, as a file in memory.
+Result<> send_file(int socket, const nlohmann::json& body, const std::string& text);
+Result<std::string> read_file(const Fd& file);
 // Nothing: none is waiting. kClosed as above; kProtocol: not an object.
 Result<std::optional<Message>> receive_message(int socket);
 

@@ -80,6 +80,14 @@ def full():
     return os.environ.get("ZKS_FULL") == "1"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def vpn_journals(tmp_path_factory):
+    """Where every vpn, of all network namespaces, writes down what to undo; nothing is left in /var/lib."""
+    os.environ["ZKS_VPN_DIR"] = str(tmp_path_factory.mktemp("vpn-journals"))
+    yield
+    del os.environ["ZKS_VPN_DIR"]
+
+
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
     """A directory for the processes that a module shares."""

@@ -3,13 +3,12 @@
 // vpn's parent, in a network namespace of its own, with a worker that asks for more than it should get.
 #include "vpn/supervisor.hpp"
 
+#include <algorithm>
 #include <csignal>
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,7 +65,8 @@ class SupervisorTest : public testing::Test {
     }
     options.plan.tun = "zks0";
     options.plan.dns = false;  // resolv.conf is not in the namespace
-    options.journal_file = directory.path() / "vpn.journal";
+    options.journal_directory = directory.path() / "vpn";
+    options.state_dir = "/some/where";
     options.places = {{"192.0.2.1", 443}, {"2001:db8::1", 8443}};
   }
 
@@ -80,22 +80,45 @@ class SupervisorTest : public testing::Test {
         (void)std::fprintf(stderr, "%s\n", part.error().text.c_str());
         ::_exit(kNotSetUp);
       }
-      if (part->worker) ::_exit(worker(*part->worker));
+      if (part->worker) {
+        if (prepares) prepared(*part->worker);
+        ::_exit(worker(*part->worker));
+      }
       if (afterwards) afterwards();
       ::_exit(part->status);
     }
     int status = 0;
     EXPECT_EQ(::waitpid(pid, &status, 0), pid);
     EXPECT_TRUE(WIFEXITED(status));
-    return {WEXITSTATUS(status), std::filesystem::exists(options.journal_file)};
+    return {WEXITSTATUS(status), has_journal()};
+  }
+
+  bool has_journal() const {
+    return std::ranges::any_of(std::filesystem::directory_iterator(options.journal_directory),
+                               [](const auto& entry) { return entry.path().extension() == ".journal"; });
+  }
+  // What run() does in a namespace without returning from it.
+  static void prepared(const Worker& worker) {
+    require(send_message(worker.parent.get(), {{"do", "prepared"}}).has_value(), "sent");
+    pollfd waiting{worker.parent.get(), POLLIN, 0};
+    require(::poll(&waiting, 1, kAnswerMilliseconds) == 1, "answered");
+    const auto message = receive_message(worker.parent.get());
+    require(message && *message && (*message)->body["do"] == "begin", "told to begin");
+    const auto text = read_file((*message)->fd);
+    require(text && Json::parse(*text)["tun"] == "zks0", "told what was set up");
+  }
+  static void up(const Worker& worker) {
+    require(send_message(worker.parent.get(), {{"do", "up"}, {"lines", {"zks0"}}}).has_value(), "sent");
   }
 
   host::TemporaryDirectory directory;
   SupervisorOptions options;
+  bool prepares = true;  // the worker
 };
 
 TEST_F(SupervisorTest, GivesSocketsThatMayLeave) {
   const auto worker = [](const Worker& it) {
+    up(it);
     const Message ipv4 = ask(it, {{"id", 1}, {"do", "socket"}, {"family", 4}});
     require(option<std::uint32_t>(ipv4.fd, SO_MARK) == host::kMark, "marked");
     require(option<int>(ipv4.fd, SO_DOMAIN) == AF_INET && option<int>(ipv4.fd, SO_TYPE) == SOCK_STREAM,
@@ -109,6 +132,7 @@ TEST_F(SupervisorTest, GivesSocketsThatMayLeave) {
 
 TEST_F(SupervisorTest, SaysWhereTheNamedRelaysAreAndNobodyElse) {
   const auto worker = [](const Worker& it) {
+    up(it);
     const auto look_up = [&](const char* host, int port) {
       return ask(it, {{"id", 7}, {"do", "look_up"}, {"host", host}, {"port", port}}).body;
     };
@@ -125,6 +149,7 @@ TEST_F(SupervisorTest, SaysWhereTheNamedRelaysAreAndNobodyElse) {
 
 TEST_F(SupervisorTest, IsNotUpsetByWhatIsNoQuestion) {
   const auto worker = [](const Worker& it) {
+    up(it);
     for (const char* text : {R"({"do":7})", R"({"do":"undo","id":1})", R"({"id":"x"})",
                              R"({"do":["socket"]})", R"({"do":"up","lines":[7,null,{}]})"}) {
       require(send_message(it.parent.get(), Json::parse(text)).has_value(), "sent");
@@ -151,7 +176,7 @@ TEST_F(SupervisorTest, UndoesWhenTheOperatorEndsIt) {
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
     sigprocmask(SIG_BLOCK, &ends, nullptr);
-    require(send_message(it.parent.get(), {{"do", "up"}, {"lines", {"zks0"}}}).has_value(), "sent");
+    up(it);
     int signal = 0;
     sigwait(&ends, &signal);
     return 0;
@@ -160,11 +185,14 @@ TEST_F(SupervisorTest, UndoesWhenTheOperatorEndsIt) {
 }
 
 TEST_F(SupervisorTest, AWorkerThatWasKilledLeavesItClosedUntilItIsTakenDown) {
-  const auto worker = [](const Worker&) { return ::raise(SIGKILL); };
+  const auto worker = [](const Worker& it) {
+    up(it);
+    return ::raise(SIGKILL);
+  };
   const auto afterwards = [this] {
-    const auto first = take_down(options.journal_file);
+    const auto first = take_down(options.journal_directory, "");
     require(first && *first, "something to take down");
-    const auto second = take_down(options.journal_file);
+    const auto second = take_down(options.journal_directory, "");
     require(second && !*second, "nothing left");
   };
   EXPECT_EQ(run(worker, afterwards), (Ended{1, false}));
@@ -175,16 +203,62 @@ TEST_F(SupervisorTest, WithoutAKillSwitchADeadWorkerLeavesNothing) {
   EXPECT_EQ(run([](const Worker&) { return ::raise(SIGKILL); }), (Ended{1, false}));
 }
 
-TEST_F(SupervisorTest, IsOneAtATime) {
-  const Fd held(::open((options.journal_file + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  ASSERT_EQ(::flock(held.get(), LOCK_EX | LOCK_NB), 0);
-  const auto part = supervise(options);
-  ASSERT_FALSE(part);
-  EXPECT_EQ(part.error().kind, ErrorKind::kUsage);
-  EXPECT_EQ(part.error().text, "another vpn is running; end that one first");
-  const auto down = take_down(options.journal_file);
-  ASSERT_FALSE(down);
-  EXPECT_EQ(down.error().kind, ErrorKind::kUsage);
+TEST_F(SupervisorTest, AnErrorBeforeTheFirstSessionLeavesItAsItWas) {
+  EXPECT_EQ(run([](const Worker&) { return 3; }), (Ended{3, false}));
+  EXPECT_EQ(run([](const Worker&) { return ::raise(SIGKILL); }), (Ended{1, false}));
+  options.stay_closed = true;
+  EXPECT_EQ(run([](const Worker&) { return 3; }), (Ended{3, true}));
+}
+
+TEST_F(SupervisorTest, NothingIsChangedBeforeTheWorkerIsPrepared) {
+  prepares = false;
+  EXPECT_EQ(run([this](const Worker&) { return has_journal() || host::is_set_up() ? 99 : 2; }),
+            (Ended{2, false}));
+  EXPECT_EQ(run([](const Worker&) { return 0; }), (Ended{1, false}));
+  EXPECT_EQ(run([](const Worker&) { return ::raise(SIGSEGV); }), (Ended{1, false}));
+  EXPECT_EQ(run([](const Worker&) {
+              ::kill(::getppid(), SIGTERM);
+              ::pause();
+              return 0;
+            }),
+            (Ended{0, false}));
+}
+
+// What a first vpn left closed is not opened by an error of the second.
+TEST_F(SupervisorTest, WhatWasClosedStaysClosed) {
+  const auto closed = [](const Worker& it) {
+    up(it);
+    return 1;
+  };
+  const auto again = [this] {
+    const auto part = supervise(options);
+    if (part && part->worker) {
+      prepared(*part->worker);
+      ::_exit(3);
+    }
+    require(part && part->status == 3 && host::is_set_up(), "closed as before");
+  };
+  EXPECT_EQ(run(closed, again), (Ended{1, true}));
+}
+
+TEST_F(SupervisorTest, IsOneAtATimeInANetworkNamespace) {
+  const auto instance = host::Instance::take(options.journal_directory, "/some/where");
+  ASSERT_TRUE(instance);
+  for (const char* name : {"vpn", "of a container"}) {
+    options.journal_directory = directory.path() / name;
+    const auto part = supervise(options);
+    ASSERT_FALSE(part);
+    EXPECT_EQ(part.error().kind, ErrorKind::kUsage);
+    EXPECT_NE(part.error().text.find("process " + std::to_string(::getpid())), std::string::npos)
+        << part.error().text;
+    EXPECT_EQ(part.error().text.find("/some/where") != std::string::npos, name == std::string("vpn"));
+    const auto down = take_down(options.journal_directory, "");
+    ASSERT_FALSE(down);
+    EXPECT_EQ(down.error().kind, ErrorKind::kUsage);
+  }
+  // In another namespace the same directory hinders nobody.
+  options.journal_directory = directory.path() / "vpn";
+  EXPECT_EQ(run([](const Worker&) { return 3; }), (Ended{3, false}));
 }
 
 }  // namespace
