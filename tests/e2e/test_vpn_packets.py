@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import socket
+import struct
 import sys
 import time
 
@@ -48,7 +49,8 @@ def world(tmp_path_factory, authority):
 
 @pytest.fixture(scope="module")
 def vpn(world):
-    vpn = world.start_vpn(world.exit.link, "--exclude", "10.9.0.0/24")  # the network of the VPN inside
+    inside, local = ["10.9.0.0/24"], ["192.0.2.0/24", "224.0.0.0/4", "ff02::/16"]  # a VPN's network; discovery
+    vpn = world.start_vpn(world.exit.link, *(word for prefix in inside + local for word in ("--exclude", prefix)))
     yield vpn
     assert world.stop(vpn) == 0
 
@@ -154,6 +156,26 @@ def test_pings_without_an_answer_are_bounded_and_forgotten(world, vpn):
     last = sent()
     assert last == 512 or time.monotonic() - began > 9  # after 10 s the first of them are forgotten
     wait_until(lambda: world.run("client", "ping", "-c", "1", "-W", "5", SITE[4]).returncode == 0, 60, "it sends again")
+
+
+def test_local_discovery_where_it_is_excluded(world, vpn):
+    """As docs/operating.md says: multicast leaves by the uplink, and who hears it can answer."""
+    group = "224.0.0.251"
+    with namespace.entered(world.name("router")):
+        printer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        index = socket.if_nametoindex("client")
+    with namespace.entered(world.name("client")):
+        seeker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with printer, seeker:
+        printer.bind(("", 5353))
+        printer.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + struct.pack("@ii", 0, index))
+        for one in (printer, seeker):
+            one.settimeout(20)
+        seeker.sendto(b"who prints?", (group, 5353))
+        question, peer = printer.recvfrom(99)
+        assert question == b"who prints?"
+        printer.sendto(b"I do", peer)
+        assert seeker.recv(99) == b"I do"
 
 
 OPENVPN = {"udp": ("udp", "udp"), "tcp": ("tcp-server", "tcp-client")}
