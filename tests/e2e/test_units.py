@@ -36,6 +36,11 @@ def test_systemd_finds_no_fault(tmp_path, name):
     assert found.returncode == 0, found.stdout
 
 
+@pytest.mark.parametrize("name", ["zks-exit-peer", "zks-tunnel-relay"])
+def test_what_sighup_reads_again_is_reloaded_by_systemd(name):
+    assert "\nExecReload=/bin/kill -HUP $MAINPID\n" in unit_text(name)
+
+
 def allowed_calls(unit):
     """The names that the unit's SystemCallFilter= lets through, groups resolved by systemd."""
     groups = re.findall(r"^SystemCallFilter=(.*)$", unit, re.M)
