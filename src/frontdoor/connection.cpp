@@ -10,9 +10,9 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <sodium.h>
-#include <sys/socket.h>
 
 #include "base/log.hpp"
+#include "tunnel/user_socket.hpp"
 
 namespace zks::frontdoor {
 namespace {
@@ -51,6 +51,7 @@ Connection::Connection(tunnel::Socket socket)
   error_code ignored;  // a connection that died meanwhile says so when it is read
   socket_.non_blocking(true, ignored);
   socket_.set_option(tcp::no_delay(true), ignored);
+  tunnel::tune_user_socket(socket_.native_handle());
   local_ = tunnel::tcp_endpoint(socket_.local_endpoint(ignored));
   remote_ = tunnel::tcp_endpoint(socket_.remote_endpoint(ignored));
 }
@@ -160,8 +161,8 @@ void Connection::watch_client(tcp::socket::wait_type event) {
   socket_.async_wait(event, [weak = weak_from_this(), event](const error_code& ec) {
     const auto self = weak.lock();
     if (ec || !self || !self->opening_ || self->gone_) return;
-    if (event == tcp::socket::wait_error) {
-      self->client_gone();
+    if (event == tcp::socket::wait_error) {  // or an urgent byte
+      if (tunnel::take_socket_error(self->socket_.native_handle())) self->client_gone();
     } else {
       self->on_client_readable();
     }
@@ -188,10 +189,7 @@ void Connection::watch_for_reset() {
   socket_.async_wait(tcp::socket::wait_error, [weak = weak_from_this()](const error_code& ec) {
     const auto self = weak.lock();
     if (ec || !self || !self->socket_.is_open()) return;
-    int pending = 0;
-    socklen_t size = sizeof(pending);
-    ::getsockopt(self->socket_.native_handle(), SOL_SOCKET, SO_ERROR, &pending, &size);
-    if (pending != 0) self->abort();
+    if (tunnel::take_socket_error(self->socket_.native_handle())) self->abort();
   });
 }
 

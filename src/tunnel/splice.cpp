@@ -8,10 +8,11 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
-#include <sys/socket.h>
+#include <boost/asio/steady_timer.hpp>
 
 #include "base/log.hpp"
 #include "tunnel/stream.hpp"
+#include "tunnel/user_socket.hpp"
 
 namespace zks::tunnel {
 namespace {
@@ -24,9 +25,12 @@ constexpr std::uint64_t kReadBytes = 64 * 1024;
 constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
 // As much is written at once before others have their turn.
 constexpr std::uint64_t kWriteBytes = 256 * 1024;
+// A program that closed its socket reads nothing more. What it wrote has this long to get through, as the
+// kernel has it for TCP (FIN-WAIT-2; an answer after that is met by RST).
+constexpr std::chrono::seconds kAfterHangUp{60};
 
 // Shared by both directions; the last to let go closes the socket.
-struct Joint {
+struct Joint : std::enable_shared_from_this<Joint> {
   Joint(Socket s, StreamPtr st, std::shared_ptr<Meter> m)
       : socket(std::move(s)), stream(std::move(st)), meter(std::move(m)) {}
 
@@ -46,11 +50,45 @@ struct Joint {
     socket.close(ignored);
   }
 
+  // An RST, or the end of keep-alive's patience, goes unnoticed while there is no credit, since nobody reads
+  // the socket then, and once its end was read.
+  void watch() {
+    watching = true;
+    socket.async_wait(tcp::socket::wait_error, [weak = weak_from_this()](const error_code& ec) {
+      if (const auto self = weak.lock(); self && !ec && self->socket.is_open()) self->on_event();
+    });
+  }
+
+  void on_event() {
+    watching = false;
+    const int handle = socket.native_handle();
+    if (const auto failure = take_socket_error(handle)) return abort(reset_code_of_death(failure));
+    hung_up = is_hung_up(handle);
+    if (hung_up && !uploading) wait_no_longer();
+    // Otherwise it was an urgent byte (POLLPRI), which stays one until it is read: watched again after that.
+  }
+
+  void upload_over() {
+    uploading = false;
+    upload_done.notify();
+    if (hung_up) wait_no_longer();
+  }
+
+  void wait_no_longer() {
+    patience.expires_after(kAfterHangUp);
+    patience.async_wait([weak = weak_from_this()](const error_code& ec) {
+      if (const auto self = weak.lock(); self && !ec) self->abort(ResetCode::kConnectionReset);
+    });
+  }
+
   Socket socket;
   StreamPtr stream;
   std::shared_ptr<Meter> meter;  // null at the client
   Wakeup upload_done{socket.get_executor()};
   bool uploading = true;
+  bool watching = false;
+  bool hung_up = false;
+  asio::steady_timer patience{socket.get_executor()};
 };
 
 using JointPtr = std::shared_ptr<Joint>;
@@ -82,21 +120,9 @@ bool read_some(Joint& joint, std::uint64_t most, Meter::Place& place, bool& drai
   if (ec == asio::error::eof) {
     joint.stream->finish();
   } else {
-    joint.abort(ResetCode::kConnectionReset);
+    joint.abort(reset_code_of_death(ec));
   }
   return false;
-}
-
-// While there is no credit nobody reads the socket, so an RST would go unnoticed.
-void watch_for_reset(const JointPtr& joint) {
-  joint->socket.async_wait(tcp::socket::wait_error, [weak = std::weak_ptr(joint)](const error_code& ec) {
-    const auto self = weak.lock();
-    if (ec || !self || !self->socket.is_open()) return;
-    int pending = 0;
-    socklen_t size = sizeof(pending);
-    ::getsockopt(self->socket.native_handle(), SOL_SOCKET, SO_ERROR, &pending, &size);
-    if (pending != 0) self->abort(ResetCode::kConnectionReset);
-  });
 }
 
 asio::awaitable<void> write_early(JointPtr joint, Bytes early) {
@@ -135,6 +161,7 @@ asio::awaitable<void> upload(JointPtr joint, Bytes early) {
       continue;
     }
     if (!read_some(*joint, most, place, drained)) break;
+    if (!joint->watching && !joint->hung_up) joint->watch();
     co_await asio::post(joint->socket.get_executor(), asio::use_awaitable);  // others have their turn
   }
 }
@@ -163,7 +190,7 @@ bool write_some(Joint& joint, const std::array<ByteView, 8>& pieces, std::size_t
     return true;
   }
   if (!ec) return true;
-  joint.abort(ResetCode::kConnectionReset);
+  joint.abort(reset_code_of_death(ec));
   return false;
 }
 
@@ -209,8 +236,9 @@ asio::awaitable<void> splice(Socket socket, StreamPtr stream, Bytes early, std::
   error_code ignored;
   socket.non_blocking(true, ignored);
   socket.set_option(tcp::no_delay(true), ignored);  // a unix socket knows none
+  tune_user_socket(socket.native_handle());
   const auto joint = std::make_shared<Joint>(std::move(socket), std::move(stream), std::move(meter));
-  watch_for_reset(joint);
+  joint->watch();
   // Whatever the two directions are waiting for, also a reader that never reads: closing the socket ends it.
   joint->stream->on_reset([weak = std::weak_ptr(joint)] {
     if (const auto self = weak.lock()) self->abort(*self->stream->reset_code());
@@ -219,8 +247,7 @@ asio::awaitable<void> splice(Socket socket, StreamPtr stream, Bytes early, std::
   asio::co_spawn(joint->socket.get_executor(), upload(joint, std::move(early)),
                  [joint](std::exception_ptr failure) {
                    if (failure) joint->abort(ResetCode::kGeneralFailure);
-                   joint->uploading = false;
-                   joint->upload_done.notify();
+                   joint->upload_over();
                  });
   co_await download(joint);
   while (joint->uploading) co_await joint->upload_done.wait();

@@ -71,6 +71,7 @@ void tune() {
   set_sysctl(std::string("ipv4/conf/") + kDevice + "/rp_filter", "0");
   set_sysctl("ipv4/tcp_syncookies", "0");  // a stray ACK is no connection
   set_sysctl("ipv4/tcp_fin_timeout", "10");
+  set_sysctl("ipv4/tcp_retries2", "8");  // 100 s (RFC 1122, section 4.2.3.5): the program's kernel is near
   set_sysctl("core/somaxconn", "4096");
 }
 
