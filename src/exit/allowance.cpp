@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/log.hpp"
+
 namespace zks::exit {
 namespace {
 
@@ -43,7 +45,7 @@ Allowance::Admission Allowance::admit() {
     return Admission{code, std::move(reason), {}, {}};
   };
   if (used_up()) return refused(ResetCode::kQuotaUsedUp, "this invite's quota is used up");
-  if (max_streams_ != 0 && streams_ >= max_streams_) {
+  if (!has_room()) {
     return refused(ResetCode::kLimit, "this invite's max-streams are in use");
   }
   Duration pause{};
@@ -56,6 +58,22 @@ Allowance::Admission Allowance::admit() {
     }
   }
   return Admission{{}, {}, pause, StreamPlace(shared_from_this())};
+}
+
+// The one that makes room leaves when its coroutine ends, soon after.
+bool Allowance::has_room() {
+  if (max_streams_ == 0) return true;
+  if (limit_notice_.is_due(streams_.size(), max_streams_)) {
+    log::warn(
+        "all {} max-streams of an invite are in use: those that are half-closed and silent longest make "
+        "room, and "
+        "without such more are refused",
+        max_streams_);
+  }
+  if (streams_.size() < max_streams_) return true;
+  const tunnel::StreamPtr longest = tunnel::longest_half_closed(streams_);
+  if (longest) longest->reset(ResetCode::kLimit);
+  return longest != nullptr;
 }
 
 std::uint64_t Allowance::ask(Direction direction, Place& place) {

@@ -4,7 +4,9 @@
 // its limits (link/terms.hpp). exit_peer.cpp asks it for each new stream, splice.cpp for the bytes of
 // streams, and whoever carries datagrams for each datagram.
 //
-//   max-streams   one more is refused
+//   max-streams   for one more, the stream that its user has half-closed and that is silent longest makes
+//   room, or
+//                 it is refused
 //   stream-rate   beyond it a stream waits for its turn, at most kLongestPause, and is refused when that
 //   would
 //                 not do; a second's worth may come at once
@@ -16,16 +18,19 @@
 
 #include <algorithm>
 #include <array>
+#include <list>
 #include <memory>
 #include <string>
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "base/limit_notice.hpp"
 #include "exit/listen_rules.hpp"
 #include "exit/policy.hpp"
 #include "exit/rate_gate.hpp"
 #include "link/terms.hpp"
 #include "session/destination.hpp"
+#include "tunnel/stream.hpp"
 
 namespace zks::exit {
 
@@ -41,15 +46,20 @@ class Allowance final : public tunnel::Meter, public std::enable_shared_from_thi
   class StreamPlace {
    public:
     StreamPlace() = default;
-    explicit StreamPlace(std::shared_ptr<Allowance> owner) : owner_(std::move(owner)) { ++owner_->streams_; }
+    explicit StreamPlace(std::shared_ptr<Allowance> owner)
+        : owner_(std::move(owner)), at_(owner_->streams_.insert(owner_->streams_.end(), nullptr)) {}
     StreamPlace(StreamPlace&&) noexcept = default;
     StreamPlace& operator=(StreamPlace&&) = delete;
     ~StreamPlace() {
-      if (owner_) --owner_->streams_;
+      if (owner_) owner_->streams_.erase(at_);
     }
+
+    // Whose place it is, once that is connected.
+    void give(tunnel::StreamPtr stream) { *at_ = std::move(stream); }
 
    private:
     std::shared_ptr<Allowance> owner_;
+    std::list<tunnel::StreamPtr>::iterator at_;
   };
 
   struct Admission {
@@ -68,7 +78,7 @@ class Allowance final : public tunnel::Meter, public std::enable_shared_from_thi
   const ListenRules& listen_rules() const { return listen_rules_; }  // beside the exit's
 
   Admission admit();
-  std::size_t streams() const { return streams_; }
+  std::size_t streams() const { return streams_.size(); }
 
   // Bytes of streams.
   std::uint64_t ask(Direction direction, Place& place) override;
@@ -91,6 +101,7 @@ class Allowance final : public tunnel::Meter, public std::enable_shared_from_thi
   bool may_log();
 
  private:
+  bool has_room();
   RateGate& gate(Direction direction) { return direction == Direction::kUp ? up_ : down_; }
   void count(std::uint64_t bytes);
   void note_quota();
@@ -104,7 +115,8 @@ class Allowance final : public tunnel::Meter, public std::enable_shared_from_thi
   std::uint64_t quota_bytes_ = 0;
   std::optional<TokenBucket> opens_;
   TokenBucket log_lines_;
-  std::size_t streams_ = 0;
+  std::list<tunnel::StreamPtr> streams_;  // null: not connected yet
+  LimitNotice limit_notice_;
   std::uint64_t saved_bytes_ = 0;
   std::uint64_t unsaved_bytes_ = 0;
   RateGate up_;

@@ -388,6 +388,7 @@ asio::awaitable<void> ExitPeer::serve_stream(std::shared_ptr<ExitPeer> self, Vis
   }
   if (stream->reset_code()) co_return;
   ++self->tally_.connected_streams;
+  admission.place.give(stream);
   stream->accept(outcome.bound);
   Bytes nothing_early;
   co_await tunnel::splice(std::move(*outcome.socket), std::move(stream), std::move(nothing_early),

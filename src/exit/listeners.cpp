@@ -199,6 +199,7 @@ asio::awaitable<void> Listeners::serve(std::shared_ptr<tunnel::Tunnel> tunnel, s
     reset(socket);
     co_return;
   }
+  admission.place.give(outcome.stream);
   Bytes nothing_early;
   co_await tunnel::splice(std::move(socket), std::move(outcome.stream), std::move(nothing_early),
                           std::move(allowance));

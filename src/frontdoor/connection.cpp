@@ -156,6 +156,11 @@ asio::awaitable<void> Connection::splice(std::shared_ptr<Connection> self, tunne
   co_await tunnel::splice(std::move(self->socket_), std::move(stream), std::move(early));
 }
 
+std::optional<session::TimePoint> Connection::half_closed_since() const {
+  const auto stream = stream_.lock();
+  return stream ? stream->half_closed_since() : std::nullopt;
+}
+
 // An RST is noticed also when there is nothing more to read.
 void Connection::watch_client(tcp::socket::wait_type event) {
   socket_.async_wait(event, [weak = weak_from_this(), event](const error_code& ec) {

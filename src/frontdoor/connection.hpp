@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -58,6 +59,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Copies until both directions are over, beginning with input(). It has the socket from then on.
   static asio::awaitable<void> splice(std::shared_ptr<Connection> self, tunnel::StreamPtr stream);
 
+  // tunnel::Stream's, of what it is served with.
+  std::optional<session::TimePoint> half_closed_since() const;
   // `stream` is reset when the connection is aborted.
   void serve_with(const tunnel::StreamPtr& stream) { stream_ = stream; }
   // While nobody reads: an RST of the client aborts the connection. Until stop_waiting().

@@ -9,6 +9,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/limit_notice.hpp"
 #include "frontdoor/connection.hpp"
 
 namespace zks::frontdoor {
@@ -44,6 +45,25 @@ class Crowd {
     return enter(std::move(connection));
   }
 
+  // Whether one more may enter. At the bound a member is ended for it.
+  bool has_room() { return !full() || end_longest_half_closed(); }
+  // The member whose program has half-closed its stream, and that is silent longest; it leaves when its
+  // coroutine ends, soon after. False when there is none.
+  bool end_longest_half_closed() {
+    std::shared_ptr<Connection> longest;
+    std::optional<session::TimePoint> since;
+    for (const auto& member : members_) {
+      const auto silent = member->half_closed_since();
+      if (!silent || (since && *since <= *silent)) continue;
+      since = silent;
+      longest = member;
+    }
+    if (longest) longest->abort();
+    return longest != nullptr;
+  }
+  // For each newcomer: whether the bound is worth a line in the log.
+  bool is_limit_due() { return notice_.is_due(size(), bound_); }
+
   std::size_t size() const { return members_.size(); }
   bool empty() const { return members_.empty(); }
   bool full() const { return size() >= bound_; }
@@ -53,6 +73,7 @@ class Crowd {
 
  private:
   std::size_t bound_;
+  LimitNotice notice_;
   std::list<std::shared_ptr<Connection>> members_;
 };
 

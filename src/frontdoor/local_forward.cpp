@@ -59,7 +59,14 @@ std::string LocalForward::address() const {
 }
 
 void LocalForward::admit(tunnel::Socket socket) {
-  if (connections_.full()) return;  // closed by going out of scope
+  if (connections_.is_limit_due()) {
+    log::warn(
+        "all {} connections of the forward on {} are in use: those that are half-closed and silent longest "
+        "make "
+        "room, and without such more are closed",
+        connections_.size(), address());
+  }
+  if (!connections_.has_room()) return;  // closed by going out of scope
   auto client = std::make_shared<Connection>(std::move(socket));
   auto place = connections_.enter(client);
   asio::co_spawn(opener_->executor(), serve(shared_from_this(), std::move(client), std::move(place)),

@@ -62,7 +62,14 @@ void ProxyServer::start() {
 }
 
 void ProxyServer::admit(tunnel::Socket socket) {
-  if (connections_.full()) return;  // closed by going out of scope
+  if (connections_.is_limit_due()) {
+    log::warn(
+        "all {} connections of the proxy are in use: those that are half-closed and silent longest make "
+        "room, "
+        "and without such more are closed",
+        connections_.size());
+  }
+  if (!connections_.has_room()) return;  // closed by going out of scope
   auto connection = std::make_shared<Connection>(std::move(socket));
   // Counted from here on, not from when the coroutine first runs.
   auto among_handshakes = handshakes_.enter_for_oldest(connection);

@@ -139,13 +139,28 @@ void RemoteForward::on_refused(ResetCode code) {
 }
 
 void RemoteForward::on_connection(tunnel::StreamPtr stream, session::Destination) {
-  if (connections_ >= kMaxConnections) return stream->reset(ResetCode::kLimit);
-  ++connections_;
+  if (limit_notice_.is_due(streams_.size(), kMaxConnections)) {
+    log::warn(
+        "all {} connections of -R {} are in use: those that are half-closed and silent longest make room, "
+        "and "
+        "without such more are refused",
+        kMaxConnections, to_text(spec_.listen));
+  }
+  if (!has_room()) return stream->reset(ResetCode::kLimit);
+  const auto at = streams_.insert(streams_.end(), stream);
   asio::co_spawn(executor_, serve(shared_from_this(), std::move(stream)),
-                 [self = shared_from_this()](std::exception_ptr failure) {
-                   --self->connections_;
+                 [self = shared_from_this(), at](std::exception_ptr failure) {
+                   self->streams_.erase(at);
                    carrier::RethrowFailure{}(failure);
                  });
+}
+
+// The one that makes room leaves when its coroutine ends, soon after.
+bool RemoteForward::has_room() {
+  if (streams_.size() < kMaxConnections) return true;
+  const tunnel::StreamPtr longest = tunnel::longest_half_closed(streams_);
+  if (longest) longest->reset(ResetCode::kLimit);
+  return longest != nullptr;
 }
 
 void RemoteForward::on_flow(tunnel::SessionFlowPtr flow) {

@@ -4,13 +4,16 @@
 // one target at this end. The target is the user's word alone: nothing that the exit says of a connection has
 // a part in where it leads.
 //
-// Bound: kMaxConnections; more are refused. Executor: the client's. Lifetime: shared; the coroutines of its
+// Bound: kMaxConnections; for one more the stream that is half-closed and silent longest makes room, or it is
+// refused. Executor: the client's. Lifetime: shared; the coroutines of its
 // connections hold it.
 #pragma once
 
 #include <functional>
+#include <list>
 #include <memory>
 
+#include "base/limit_notice.hpp"
 #include "frontdoor/forward_spec.hpp"
 #include "frontdoor/udp_targets.hpp"
 #include "tunnel/remote_listener.hpp"
@@ -28,7 +31,7 @@ class RemoteForward final : public tunnel::RemoteListener,
   RemoteForward(asio::any_io_executor executor, ForwardSpec spec,
                 std::function<void(const Result<>&)> on_answer);
 
-  std::size_t connections() const { return targets_ ? targets_->sources() : connections_; }
+  std::size_t connections() const { return targets_ ? targets_->sources() : streams_.size(); }
   const ForwardSpec& spec() const { return spec_; }
   // Where the exit listens; empty while it does not.
   const std::string& address() const { return address_; }
@@ -41,13 +44,15 @@ class RemoteForward final : public tunnel::RemoteListener,
   void on_flow(tunnel::SessionFlowPtr flow) override;
 
  private:
+  bool has_room();
   static asio::awaitable<void> serve(std::shared_ptr<RemoteForward> self, tunnel::StreamPtr stream);
 
   asio::any_io_executor executor_;
   ForwardSpec spec_;
   std::function<void(const Result<>&)> on_answer_;
   std::string address_;
-  std::size_t connections_ = 0;
+  std::list<tunnel::StreamPtr> streams_;  // its connections
+  LimitNotice limit_notice_;
   std::shared_ptr<UdpTargets> targets_;  // UDP, once the exit listens
 };
 

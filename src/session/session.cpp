@@ -31,6 +31,7 @@ StreamState& Session::make_stream(StreamId id, LaneNumber lane, TimePoint now) {
   stream->id = id;
   stream->lane = lane;
   stream->receive.reserve(pool_.grant_first(), now);
+  stream->moved_at = now;
   return *streams_.emplace(id, std::move(stream)).first->second;
 }
 
@@ -134,6 +135,22 @@ std::size_t Session::open_streams() const {
   std::size_t count = 0;
   for (const auto& [id, stream] : streams_) count += stream->over() ? 0 : 1;
   return count;
+}
+
+// Looked for at a limit only.
+std::optional<StreamId> Session::longest_half_closed() const {
+  const StreamState* found = nullptr;
+  for (const auto& [id, stream] : streams_) {
+    if (!stream->half_closed()) continue;
+    if (found == nullptr || stream->moved_at < found->moved_at) found = stream.get();
+  }
+  return found == nullptr ? std::nullopt : std::optional(found->id);
+}
+
+std::optional<TimePoint> Session::half_closed_since(StreamId id) const {
+  const StreamState* stream = find(id);
+  if (stream == nullptr || !stream->half_closed()) return std::nullopt;
+  return stream->moved_at;
 }
 
 std::size_t Session::memory_bytes() const {

@@ -221,6 +221,13 @@ class Session {
 
   std::size_t streams() const { return streams_.size(); }  // tombstones included
   std::size_t open_streams() const;                        // not counting those that are over
+  std::uint64_t stream_limit() const {
+    return std::min(options_.max_streams, peer_max_streams_);
+  }  // for open()
+  // Who has to go when there is no place for another stream: one whose opener has half-closed it and that is
+  // silent since; the one that is it longest. Both for streams that are not over.
+  std::optional<StreamId> longest_half_closed() const;
+  std::optional<TimePoint> half_closed_since(StreamId id) const;  // null: it is not half-closed
   std::uint64_t buffered_to_send() const { return send_buffered_; }
   std::size_t memory_bytes() const;  // of the buffers of all streams, whole blocks counted
   std::uint64_t spare_credit() const { return pool_.spare(); }
@@ -280,6 +287,7 @@ class Session {
   Result<> on(const EchoFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const EchoReplyFrame& frame, LaneState& lane, TimePoint now);
   Result<> check_known_parity(StreamId id) const;
+  bool make_place();
 
   // session_resume.cpp
   void begin_exchange(LaneState& lane);

@@ -99,7 +99,7 @@ Result<> Session::on(const OpenFrame& frame, LaneState& lane, TimePoint now) {
   if (streams_.size() >= most_streams()) return violation("more streams than max-streams allows");
   // A stream that the client has forgotten may still be here: its DONE came on another lane, later.
   const bool full = streams_.size() >= options_.max_streams && open_streams() >= options_.max_streams;
-  const bool refuse = leaving_ || full;
+  const bool refuse = leaving_ || (full && !make_place());
   StreamState& stream = make_stream(frame.stream, lane.options.number, now);
   if (auto credited = stream.send.credit(0, frame.limit); !credited) return credited;
   if (refuse) {
@@ -115,6 +115,15 @@ Result<> Session::on(const OpenFrame& frame, LaneState& lane, TimePoint now) {
         .address = frame.destination,
         .listener = frame.listener});
   return {};
+}
+
+// Ends the stream that can be spared most. False when there is none.
+bool Session::make_place() {
+  const auto spared = longest_half_closed();
+  if (!spared) return false;
+  reset(*spared, ResetCode::kLimit);
+  push({.kind = Event::Kind::kReset, .stream = *spared, .code = ResetCode::kLimit});
+  return true;
 }
 
 // A frame for a stream that we would have opened, but never did, is a lie; for one that was forgotten it is
@@ -164,7 +173,7 @@ Result<> Session::on(const FinFrame& frame, LaneState&, TimePoint) {
   return {};
 }
 
-Result<> Session::on(const CreditFrame& frame, LaneState&, TimePoint) {
+Result<> Session::on(const CreditFrame& frame, LaneState&, TimePoint now) {
   StreamState* stream = find(frame.stream);
   if (stream == nullptr) return check_known_parity(frame.stream);
   if (stream->phase == Phase::kReset) return {};
@@ -172,6 +181,7 @@ Result<> Session::on(const CreditFrame& frame, LaneState&, TimePoint) {
   const std::uint64_t before = stream->send.buffered();
   if (auto taken = stream->send.credit(frame.consumed, frame.limit); !taken) return taken;
   send_buffered_ -= before - stream->send.buffered();
+  if (stream->send.buffered() < before) stream->moved_at = now;
   note_sent_freed();
   offer_room(*stream);
   schedule(*stream);

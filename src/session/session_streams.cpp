@@ -27,7 +27,7 @@ Result<StreamId> Session::open(Destination destination, TimePoint now) {
 
 Result<StreamId> Session::open_stream(Destination address, ListenerId listener, TimePoint now) {
   if (leaving_) return make_error(ErrorKind::kClosed, "the session is ending");
-  if (streams_.size() >= std::min(options_.max_streams, peer_max_streams_)) {
+  if (streams_.size() >= stream_limit()) {
     return make_error(ErrorKind::kLimit, "too many streams in this session");
   }
   const StreamId id = next_id_;
@@ -110,6 +110,7 @@ void Session::consume(StreamId id, std::uint64_t count, TimePoint now) {
   if (stream == nullptr || stream->phase != Phase::kOpen) return;
   auto& receive = stream->receive;
   receive.consume(count);
+  stream->moved_at = now;
   counters_.read_bytes += count;
   const LaneState* lane = lane_of(*stream);
   if (lane != nullptr && receive.wants_larger_window(now, lane->round_trip)) {

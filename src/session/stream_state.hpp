@@ -50,6 +50,14 @@ struct StreamState {
   bool wants_room = false;
   bool wants_bytes = true;
 
+  TimePoint moved_at{};  // when a byte of it last went on, in either direction
+
+  // Whoever opened it has said its end, and is perhaps gone: a program that closed its socket looks like one
+  // that only shut its sending side down.
+  bool half_closed() const {
+    return phase == Phase::kOpen && !over() && (ours ? send.finished() : receive.ended());
+  }
+
   bool over() const { return phase == Phase::kReset || (send.acknowledged() && receive.ended()); }
 };
 

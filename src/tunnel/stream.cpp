@@ -38,6 +38,10 @@ void Stream::note_reset(session::ResetCode code) {
   if (on_reset_) std::exchange(on_reset_, nullptr)();
 }
 
+std::optional<session::TimePoint> Stream::half_closed_since() const {
+  return reset_code_ ? std::nullopt : tunnel_->session().half_closed_since(id_);
+}
+
 std::size_t Stream::prepare(std::uint64_t max_bytes, std::array<MutableBytes, 4>& pieces) {
   return reset_code_ ? 0 : tunnel_->session().prepare(id_, max_bytes, pieces);
 }

@@ -45,6 +45,9 @@ class Stream {
   // than room() and readable().
   void on_reset(std::function<void()> handler) { on_reset_ = std::move(handler); }
 
+  // Since when nothing moves, where its opener has half-closed it (session/session.hpp); null where not.
+  std::optional<session::TimePoint> half_closed_since() const;
+
   // Sending: prepare() gives free space in up to four pieces, 0 when there is no credit: wait on room().
   std::size_t prepare(std::uint64_t max_bytes, std::array<MutableBytes, 4>& pieces);
   void commit(std::size_t count);
@@ -74,6 +77,20 @@ class Stream {
 };
 
 using StreamPtr = std::shared_ptr<Stream>;
+
+// Of a list of streams, the one that can be spared most (session/session.hpp); null when there is none.
+template <class Streams>
+StreamPtr longest_half_closed(const Streams& streams) {
+  StreamPtr longest;
+  std::optional<session::TimePoint> since;
+  for (const StreamPtr& stream : streams) {
+    const auto silent = stream ? stream->half_closed_since() : std::nullopt;
+    if (!silent || (since && *since <= *silent)) continue;
+    since = silent;
+    longest = stream;
+  }
+  return longest;
+}
 
 struct OpenOutcome {
   StreamPtr stream;              // null when it failed

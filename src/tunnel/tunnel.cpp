@@ -10,6 +10,7 @@ using namespace std::chrono_literals;
 using session::Event;
 
 constexpr auto kOpenTimeout = 30s;  // the exit's own limit for a connect is shorter
+constexpr auto kPlaceWithin = 5s;   // a round trip, and a lane that is made anew
 
 // What an application hears when a stream can't even be asked for.
 session::ResetCode reset_code(ErrorKind kind) {
@@ -73,13 +74,78 @@ void Tunnel::attach(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNum
 }
 
 asio::awaitable<OpenOutcome> Tunnel::open(session::Destination destination) {
-  auto id = session_.open(std::move(destination), now());
+  AskForPlace ask = [this, destination = std::move(destination)] {
+    return session_.open(destination, now());
+  };
+  auto id = co_await take_place(std::move(ask));
   co_return co_await await_answer(std::move(id));
 }
 
 asio::awaitable<OpenOutcome> Tunnel::open(session::ListenerId listener, session::Destination from) {
-  auto id = session_.open(listener, std::move(from), now());
+  AskForPlace ask = [this, listener, from = std::move(from)] { return session_.open(listener, from, now()); };
+  auto id = co_await take_place(std::move(ask));
   co_return co_await await_answer(std::move(id));
+}
+
+// Whoever waits may be cancelled at any wait.
+class Tunnel::PlaceWaiter {
+ public:
+  PlaceWaiter(Tunnel& tunnel, asio::steady_timer& timer) : tunnel_(tunnel), timer_(timer) {
+    tunnel_.place_waiters_.push_back(&timer_);
+  }
+  ~PlaceWaiter() { std::erase(tunnel_.place_waiters_, &timer_); }
+  PlaceWaiter(const PlaceWaiter&) = delete;
+  PlaceWaiter& operator=(const PlaceWaiter&) = delete;
+
+ private:
+  Tunnel& tunnel_;
+  asio::steady_timer& timer_;
+};
+
+// A stream that is over keeps its place until both ends know: for each that waits, one is made to end.
+asio::awaitable<Result<session::StreamId>> Tunnel::take_place(AskForPlace ask) {
+  const auto self = shared_from_this();
+  tell_of_limit();
+  auto id = ask();
+  if (id || id.error().kind != ErrorKind::kLimit) co_return id;
+  asio::steady_timer patience(executor_, kPlaceWithin);
+  const PlaceWaiter waiter(*this, patience);
+  while (!id && id.error().kind == ErrorKind::kLimit && patience.expiry() > now()) {
+    const std::size_t ending = session_.streams() - session_.open_streams();
+    if (ending < place_waiters_.size() && !make_place()) break;
+    co_await patience.async_wait(asio::as_tuple(asio::use_awaitable));
+    const auto cancelled = co_await asio::this_coro::cancellation_state;
+    if (cancelled.cancelled() != asio::cancellation_type::none) break;
+    id = ask();
+  }
+  co_return id;
+}
+
+bool Tunnel::make_place() {
+  const auto spared = session_.longest_half_closed();
+  if (!spared) return false;
+  const auto at = streams_.find(*spared);
+  if (at != streams_.end()) {
+    at->second->reset(session::ResetCode::kLimit);
+  } else {
+    session_.reset(*spared, session::ResetCode::kLimit);
+    changed();
+  }
+  return true;
+}
+
+void Tunnel::tell_of_limit() {
+  const std::uint64_t limit = session_.stream_limit();
+  if (!limit_notice_.is_due(session_.streams(), limit)) return;
+  log::warn(
+      "all {} streams of the session are in use: those that are half-closed and silent longest make room, "
+      "and "
+      "without such more are refused; exit-peer --max-streams sets how many there may be",
+      limit);
+}
+
+void Tunnel::wake_place_waiters() {
+  for (asio::steady_timer* waiter : place_waiters_) waiter->cancel();
 }
 
 asio::awaitable<OpenOutcome> Tunnel::await_answer(Result<session::StreamId> id) {
@@ -191,6 +257,7 @@ void Tunnel::end(const Error& why) {
   session_.end();
   requests_.close();
   deliver_events();
+  wake_place_waiters();
   if (handlers_.on_end) std::exchange(handlers_.on_end, nullptr)(why);
 }
 
@@ -308,6 +375,7 @@ void Tunnel::await_orphan_timeout() {
 
 void Tunnel::changed() {
   deliver_events();
+  if (!place_waiters_.empty() && session_.streams() < session_.stream_limit()) wake_place_waiters();
   if (ended_ || lanes_.empty()) return;
   const bool done = leaving_ && session_.open_streams() == 0;
   for (const auto& [number, held] : lanes_) {

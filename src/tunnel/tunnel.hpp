@@ -16,6 +16,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "base/limit_notice.hpp"
 #include "tunnel/lane.hpp"
 #include "tunnel/stream.hpp"
 
@@ -59,7 +60,9 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   const InstanceId& exit_instance() const { return session_.exit_instance(); }
   std::size_t memory_bytes() const { return session_.memory_bytes(); }
 
-  // Opens a stream and waits for the exit's answer, at most 30 s.
+  // Opens a stream and waits for the exit's answer, at most 30 s. Where all places are taken, the stream that
+  // is half-closed and silent longest is reset for it, and its end is waited for at most 5 s; kLimit when
+  // there is none such.
   asio::awaitable<OpenOutcome> open(session::Destination destination);
   // Exit: the same for a connection that came to a listener, from `from`.
   asio::awaitable<OpenOutcome> open(session::ListenerId listener, session::Destination from);
@@ -116,6 +119,13 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   static session::TimePoint now() { return std::chrono::steady_clock::now(); }
   void forget(session::StreamId id) { streams_.erase(id); }
   asio::awaitable<OpenOutcome> await_answer(Result<session::StreamId> id);
+  // A stream's place: how a session is asked for one, and where its answer waits.
+  class PlaceWaiter;
+  using AskForPlace = std::function<Result<session::StreamId>()>;
+  asio::awaitable<Result<session::StreamId>> take_place(AskForPlace ask);
+  bool make_place();
+  void tell_of_limit();
+  void wake_place_waiters();
   void changed();  // after anything that may have made events or frames
   void deliver_events();
   void deliver(session::Event event);
@@ -148,6 +158,8 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer orphan_timer_;
   session::TimePoint timer_at_ = session::TimePoint::max();
+  std::vector<asio::steady_timer*> place_waiters_;
+  LimitNotice limit_notice_;
   bool delivering_ = false;
   bool leaving_ = false;
   bool broken_ = false;  // dismissed: nothing more of the peer is looked at

@@ -69,6 +69,52 @@ TEST(SessionLimits, TheExitRefusesStreamsAboveItsMaximum) {
   EXPECT_EQ(client.session.streams(), 2U);
 }
 
+TEST(SessionLimits, OfTheHalfClosedTheOneThatIsSilentLongestIsSpared) {
+  SessionPair pair;
+  const StreamId whole = pair.connect();
+  const StreamId first = pair.connect();
+  const StreamId second = pair.connect();
+  EXPECT_FALSE(pair.client.longest_half_closed());
+  pair.now += 10s;
+  pair.client.finish(second);
+  pair.client.finish(first);
+  EXPECT_EQ(pair.client.longest_half_closed(), first) << "both silent since they were opened";
+  EXPECT_FALSE(pair.client.half_closed_since(whole));
+  ASSERT_EQ(write(pair.exit, first, 10, 0), 10U);
+  pair.pump();
+  ASSERT_EQ(read(pair.client, first, 10, 0, pair.now), 10U);
+  EXPECT_EQ(pair.client.longest_half_closed(), second);
+  pair.client.reset(second, ResetCode::kLimit);
+  EXPECT_EQ(pair.client.longest_half_closed(), first);
+  pair.exit.finish(whole);
+  pair.pump();
+  pair.client.consume_end(whole);
+  EXPECT_FALSE(pair.client.half_closed_since(whole)) << "the destination's end is not its program's";
+}
+
+TEST(SessionLimits, AtTheExitAHalfClosedStreamMakesRoom) {
+  Peer client(Role::kClient, with_max_streams(Role::kExit, 2));
+  client.greet();
+  const StreamId given_up = client.open(100);
+  const StreamId whole = client.open(100);
+  ASSERT_TRUE(client.send({FinFrame{given_up, 0}}));
+  client.session.consume_end(given_up);
+  client.take_all();
+  client.session.take_events();
+  ASSERT_TRUE(client.send({OpenFrame{whole + 2, kThere, 0}}));
+  const auto events = client.session.take_events();
+  const Event* reset = find_event(events, Event::Kind::kReset);
+  ASSERT_NE(reset, nullptr);
+  EXPECT_EQ(reset->stream, given_up);
+  EXPECT_EQ(count_of(events, Event::Kind::kOpen), 1U);
+  const auto told = client.take().all<ResetFrame>();
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0].stream, given_up);
+  EXPECT_EQ(told[0].code, ResetCode::kLimit);
+  ASSERT_TRUE(client.send({OpenFrame{whole + 4, kThere, 0}}));
+  EXPECT_EQ(count_of(client.session.take_events(), Event::Kind::kOpen), 0U) << "both others are whole";
+}
+
 TEST(SessionLimits, GoawayEndsOpeningOnBothSides) {
   SessionPair pair;
   const StreamId id = pair.connect();

@@ -65,6 +65,7 @@ class Tunnels : public ::testing::Test {
     session::Options options;
     options.role = role;
     options.orphan_seconds = orphan_seconds_;
+    options.max_streams = max_streams_;
     Tunnel::Handlers handlers;
     handlers.on_up = [this](session::LaneNumber, session::HelloMode mode) {
       resumed_ = mode == session::HelloMode::kResume;
@@ -125,6 +126,7 @@ class Tunnels : public ::testing::Test {
   int lanes_lost_ = 0;
   bool resumed_ = false;
   std::uint64_t orphan_seconds_ = 120;
+  std::uint64_t max_streams_ = 2048;
 };
 
 TEST_F(Tunnels, OpenGivesTheExitsAddressAndBytesGoBothWays) {
@@ -263,6 +265,36 @@ TEST_F(Tunnels, DismissTellsThePeerAndEndsBoth) {
   EXPECT_EQ(goaway_, session::GoawayCode::kRevoked);
   EXPECT_EQ(ends_, 2);
   EXPECT_EQ(*opened_->reset_code(), ResetCode::kSessionLost);
+}
+
+TEST_F(Tunnels, AtTheLimitAHalfClosedStreamMakesRoom) {
+  max_streams_ = 2;
+  exit_ = make_tunnel(Role::kExit);
+  client_ = make_tunnel(Role::kClient);
+  new_lane(1, session::HelloMode::kNew);
+  settle();
+  const StreamPtr given_up = open().stream;
+  const StreamPtr far = accepted_;
+  const StreamPtr whole = open().stream;
+  const StreamPtr whole_far = accepted_;
+  ASSERT_TRUE(given_up && whole);
+  given_up->finish();
+  settle();
+  EXPECT_TRUE(open().stream) << "in the place of the first";
+  EXPECT_EQ(given_up->reset_code(), ResetCode::kLimit);
+  EXPECT_EQ(far->reset_code(), ResetCode::kLimit);
+  EXPECT_FALSE(whole->reset_code());
+}
+
+TEST_F(Tunnels, AtTheLimitWholeStreamsStay) {
+  max_streams_ = 1;
+  exit_ = make_tunnel(Role::kExit);
+  client_ = make_tunnel(Role::kClient);
+  new_lane(1, session::HelloMode::kNew);
+  settle();
+  connect();
+  EXPECT_EQ(open().code, ResetCode::kLimit);
+  EXPECT_FALSE(opened_->reset_code());
 }
 
 TEST_F(Tunnels, LeavingWaitsForTheLastStream) {
