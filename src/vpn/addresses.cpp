@@ -48,11 +48,11 @@ std::optional<packet::Unreachable> unreachable_for(ResetCode code) {
     case ResetCode::kNetworkUnreachable:
     case ResetCode::kAddressNotSupported:
       return packet::Unreachable::kNetwork;
-    case ResetCode::kHostUnreachable:
-    case ResetCode::kSessionLost:
-      return packet::Unreachable::kHost;
-    default:
+    case ResetCode::kConnectionRefused:
+    case ResetCode::kConnectionReset:
       return std::nullopt;
+    default:
+      return packet::Unreachable::kHost;
   }
 }
 

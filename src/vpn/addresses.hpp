@@ -22,7 +22,8 @@ struct HashEndpoint {
   std::size_t operator()(const packet::Endpoint& endpoint) const;
 };
 
-// What a router says when the exit said this; nothing where RST is the answer, or none.
+// What a router says when the exit said this, or a code that a newer one invented. Nothing where it was the
+// destination that said it, and RST is the answer.
 std::optional<packet::Unreachable> unreachable_for(session::ResetCode code);
 
 // "Fragmentation needed" and "packet too big". They come without the MTU, and are about the exit's packets,

@@ -38,6 +38,9 @@ Gate::Gate(std::shared_ptr<tunnel::StreamOpener> opener, Devices devices, GateOp
   TcpGate::Ways ways;
   ways.to_kernel = [this](ByteView frame) { kernel_.write(frame); };
   ways.to_host = [this](ByteView packet) { to_host(packet); };
+  ways.answer = [this](const packet::Packet& packet, const packet::IcmpMessage& message) {
+    answer(packet, message);
+  };
   ways.is_served = [this](const packet::Endpoint& target) {
     return is_own(target.address) && target.port == kDnsPort;
   };

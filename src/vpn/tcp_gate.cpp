@@ -56,13 +56,24 @@ void TcpGate::on_stray(const Pair& pair, const packet::Packet& packet, const pac
 
 void TcpGate::hold(ByteView frame, const Pair& pair) {
   if (ways_.is_served(pair.target)) return ways_.to_kernel(frame);
-  if (closed_ || connections() >= options_.max_connections || frame.size() > kMaxSynBytes) {
+  if (closed_ || frame.size() > kMaxSynBytes || !has_room()) {
     ++counters_.dropped;  // asked again by the program's kernel
     return;
   }
   const auto held = std::make_shared<Held>(opener_->executor(), frame);
   held_[pair] = held;
   asio::co_spawn(opener_->executor(), open(shared_from_this(), pair, held), carrier::RethrowFailure{});
+}
+
+bool TcpGate::has_room() {
+  if (limit_notice_.is_due(connections(), options_.max_connections)) {
+    log::warn(
+        "all {} connections of this machine are in use: those that are half-closed and silent longest make "
+        "room, "
+        "and without such programs wait",
+        options_.max_connections);
+  }
+  return connections() < options_.max_connections || connections_.end_longest_half_closed();
 }
 
 void TcpGate::forget(const Pair& pair, const HeldPtr& held) {
@@ -97,20 +108,21 @@ asio::awaitable<void> TcpGate::open(std::shared_ptr<TcpGate> self, Pair pair, He
   self->known_.end(pair, std::chrono::steady_clock::now());
 }
 
+// Only what the destination said is said in its name: RST for a refusal. What the exit, the tunnel or their
+// limits are the cause of comes as from a router on the way. Silence is what a time-out looks like, and a
+// machine that is full: the program's kernel asks again, and finds room perhaps.
 void TcpGate::refuse(const Held& held, ResetCode code) {
   ++counters_.refused;
+  if (code == ResetCode::kTimedOut || code == ResetCode::kLimit) return;
   const auto packet = packet::parse(ByteView(held.frame).subspan(packet::kVirtioHeader));
   if (!packet) return;
   const auto segment = packet::parse_tcp(*packet);
   if (!segment) return;
-  std::array<std::uint8_t, packet::kMinMtuV6> out;
-  std::size_t size = 0;
   if (const auto what = unreachable_for(code)) {
-    const packet::IcmpMessage message = packet::unreachable(packet->is_ipv4(), *what);
-    size = packet::build_icmp_error(*packet, message, packet->target, out);
-  } else if (code != ResetCode::kTimedOut) {  // silence is what a time-out looks like
-    size = packet::build_reset(*packet, *segment, out);
+    return ways_.answer(*packet, packet::unreachable(packet->is_ipv4(), *what));
   }
+  std::array<std::uint8_t, packet::kMinMtuV6> out;
+  const std::size_t size = packet::build_reset(*packet, *segment, out);
   if (size > 0) ways_.to_host(ByteView(out).first(size));
 }
 

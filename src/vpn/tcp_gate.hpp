@@ -7,6 +7,8 @@
 // (known_connections.hpp) are dropped, as a stateful filter does.
 //
 // Memory: `max_connections` connections, the ones whose SYN is held included; a SYN is at most kMaxSynBytes.
+// At the bound the connection that is half-closed and silent longest makes room; without one a SYN is
+// dropped.
 //
 // Executor: the opener's. Lifetime: shared.
 #pragma once
@@ -16,6 +18,7 @@
 #include <unordered_map>
 
 #include "base/bytes.hpp"
+#include "base/limit_notice.hpp"
 #include "frontdoor/crowd.hpp"
 #include "packet/build.hpp"
 #include "packet/transport.hpp"
@@ -37,7 +40,9 @@ class TcpGate : public std::enable_shared_from_this<TcpGate> {
   };
   struct Ways {
     std::function<void(ByteView frame)> to_kernel;  // the second device
-    std::function<void(ByteView packet)> to_host;   // an answer of ours
+    std::function<void(ByteView packet)> to_host;   // RST of the destination
+    // An ICMP error about a packet, from the router that the tunnel is.
+    std::function<void(const packet::Packet&, const packet::IcmpMessage&)> answer;
     // A connection to an address of the tunnel's own; false: nobody serves there.
     std::function<bool(const packet::Endpoint&)> is_served;
     std::function<void(std::shared_ptr<frontdoor::Connection>, packet::Endpoint)> serve;
@@ -61,6 +66,7 @@ class TcpGate : public std::enable_shared_from_this<TcpGate> {
   struct Held;
   using HeldPtr = std::shared_ptr<Held>;
 
+  bool has_room();
   void hold(ByteView frame, const Pair& pair);
   void forget(const Pair& pair, const HeldPtr& held);
   void refuse(const Held& held, session::ResetCode code);
@@ -74,6 +80,7 @@ class TcpGate : public std::enable_shared_from_this<TcpGate> {
   KnownConnections known_;
   frontdoor::Crowd connections_;
   TcpCounters counters_;
+  LimitNotice limit_notice_;
   carrier::Signal ended_;
   bool closed_ = false;
 };

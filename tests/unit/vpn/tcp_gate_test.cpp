@@ -51,6 +51,11 @@ class TcpGateTest : public testing::Test {
     TcpGate::Ways ways;
     ways.to_kernel = [this](ByteView frame) { to_kernel.emplace_back(frame.begin(), frame.end()); };
     ways.to_host = [this](ByteView packet) { to_host.emplace_back(packet.begin(), packet.end()); };
+    ways.answer = [this](const packet::Packet& packet, const packet::IcmpMessage& message) {
+      Bytes out(packet::kMinMtuV6);
+      out.resize(packet::build_icmp_error(packet, message, packet.target, out));
+      to_host.push_back(std::move(out));
+    };
     ways.is_served = [this](const packet::Endpoint& target) { return target.port == served; };
     gate = std::make_shared<TcpGate>(opener, options, std::move(ways));
   }
@@ -115,7 +120,10 @@ TEST_F(TcpGateTest, AnswersAsTheNetworkWould) {
   for (const Case& one :
        {Case{ResetCode::kConnectionRefused, "rst"}, Case{ResetCode::kNotAllowed, "icmp 3 13"},
         Case{ResetCode::kNetworkUnreachable, "icmp 3 0"}, Case{ResetCode::kHostUnreachable, "icmp 3 1"},
-        Case{ResetCode::kTimedOut, "0 packets"}, Case{ResetCode::kLimit, "rst"}}) {
+        Case{ResetCode::kTimedOut, "0 packets"}, Case{ResetCode::kLimit, "0 packets"},
+        Case{ResetCode::kConnectionReset, "rst"}, Case{ResetCode::kGeneralFailure, "icmp 3 1"},
+        Case{ResetCode::kQuotaUsedUp, "icmp 3 13"}, Case{ResetCode::kCancelled, "icmp 3 1"},
+        Case{ResetCode::kSessionLost, "icmp 3 1"}, Case{static_cast<ResetCode>(99), "icmp 3 1"}}) {
     make();
     to_host.clear();
     opener->code = one.code;
