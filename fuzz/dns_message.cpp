@@ -23,10 +23,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (fits) require(fits->size() <= most);
   }
   const auto question = read_dns_query(message);
+  if (const auto refusal = dns_refusal(message))
+    require(refusal->size() == kDnsHeader && !dns_refusal(*refusal));
   if (!question) return 0;
   require(question->end <= size && question->name.size() < 256 && question->udp_bytes >= kDnsPlainUdp);
-  Bytes failure = dns_failure(message, *question, DnsCode::kServFail);
-  require(failure.size() == question->end && !read_dns_query(failure));  // it is an answer
+  Bytes failure = dns_failure(message, *question, DnsCode::kServFail, DnsReason::kOther);
+  require(is_dns_answer(failure, *question) && !read_dns_query(failure));
+  require(failure.size() > question->end == question->edns);
   failure[2] &= 0x7f;
   const auto again = read_dns_query(failure);
   require(again && again->name == question->name && again->type == question->type &&

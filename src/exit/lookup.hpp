@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: MIT
 //
-// One name looked up by c-ares. Below is dns_channel.hpp, above resolver.hpp, which bounds how many of these
-// there are. /etc/hosts is read, which blocks as little as a file does.
+// One name looked up: A and AAAA at once. Below is dns_exchange.hpp, which asks; c-ares makes the queries and
+// reads the answers. Above is resolver.hpp, which bounds how many of these there are. /etc/hosts is read,
+// which blocks as little as a file does.
 //
 // Executor: one. Lifetime: may be destroyed at any time, and nothing is called after that.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include <ares.h>
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
 
 #include "base/ip_address.hpp"
 #include "base/result.hpp"
 #include "carrier/signal.hpp"
-#include "exit/dns_channel.hpp"
+#include "exit/dns_exchange.hpp"
 
 namespace zks::exit {
 
@@ -28,26 +31,29 @@ class Lookup {
     std::vector<IpAddress> addresses;  // empty unless status is ARES_SUCCESS
   };
 
-  Lookup(boost::asio::any_io_executor executor, const LookupOptions& options);
+  Lookup(const boost::asio::any_io_executor& executor, LookupOptions options);
+  ~Lookup();
   Lookup(const Lookup&) = delete;
   Lookup& operator=(const Lookup&) = delete;
 
-  // /etc/hosts first, for both families at once: a name that stands there is not asked for elsewhere. kLimit
-  // or kUsage when c-ares can't be set up.
-  Result<> start(const std::string& name);
+  // /etc/hosts first, for both families at once: a name that stands there is not asked for elsewhere, nor is
+  // localhost (RFC 6761, section 6.3). Nobody is asked after `deadline`. kLimit when c-ares can't be set up.
+  Result<> start(const std::string& name, std::chrono::steady_clock::time_point deadline);
 
-  const Answer& ipv4() const { return ipv4_; }
-  const Answer& ipv6() const { return ipv6_; }
-  carrier::Signal& changed() { return changed_; }
+  const Answer& ipv4() const;
+  const Answer& ipv6() const;
+  carrier::Signal& changed();
 
  private:
-  bool find_in_hosts_file(const std::string& name);
-  void ask(const std::string& name, int family, Answer& answer);
+  struct Query;
+  struct State;
 
-  carrier::Signal changed_;
-  Answer ipv4_;
-  Answer ipv6_;
-  DnsChannel channel_;  // goes first
+  Result<bool> find_in_hosts_file(const std::string& name);
+  void ask(const std::string& name, Query& query, std::chrono::steady_clock::time_point deadline);
+  static boost::asio::awaitable<void> await(std::shared_ptr<State> state, Query* query, std::string name,
+                                            std::chrono::steady_clock::time_point deadline);
+
+  std::shared_ptr<State> state_;  // what asks holds it
 };
 
 }  // namespace zks::exit

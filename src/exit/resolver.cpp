@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "base/dns_message.hpp"
-#include "base/relay_url.hpp"
 #include "exit/address_order.hpp"
+#include "exit/lookup.hpp"
 
 namespace zks::exit {
 namespace {
@@ -18,7 +18,6 @@ constexpr std::size_t kMaxNameBytes = 253;
 constexpr std::size_t kMaxLabelBytes = 63;
 // RFC 8305, section 8: "Resolution Delay".
 constexpr std::chrono::milliseconds kResolutionDelay{50};
-constexpr std::uint16_t kDnsPort = 53;
 
 bool is_name_byte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
@@ -64,25 +63,6 @@ struct Slot {
   std::size_t& count;
 };
 
-// What came for one message; c-ares calls on_message() once, also when its channel is destroyed.
-struct Message {
-  explicit Message(const boost::asio::any_io_executor& executor) : changed(executor) {}
-
-  bool done = false;
-  int status = ARES_SUCCESS;
-  Bytes bytes;
-  carrier::Signal changed;
-};
-
-void on_message(void* argument, int status, int, unsigned char* bytes, int size) {
-  const std::unique_ptr<std::shared_ptr<Message>> message(static_cast<std::shared_ptr<Message>*>(argument));
-  Message& to = **message;
-  to.done = true;
-  to.status = status;
-  if (status == ARES_SUCCESS && bytes != nullptr && size > 0) to.bytes.assign(bytes, bytes + size);
-  to.changed.notify();
-}
-
 // Queries that a server on the internet may be asked by strangers: not the transfer of a zone.
 std::optional<DnsCode> refusal_of(const DnsQuestion& question) {
   constexpr std::uint16_t kInternet = 1;
@@ -91,12 +71,6 @@ std::optional<DnsCode> refusal_of(const DnsQuestion& question) {
   if (!question.is_query || question.klass != kInternet) return DnsCode::kNotImp;
   if (question.type == kIxfr || question.type == kAxfr) return DnsCode::kRefused;
   return std::nullopt;
-}
-
-DnsCode code_of(int status) {
-  return status == ARES_ENOTIMP    ? DnsCode::kNotImp
-         : status == ARES_EREFUSED ? DnsCode::kRefused
-                                   : DnsCode::kServFail;
 }
 
 }  // namespace
@@ -114,17 +88,7 @@ bool is_resolvable_name(std::string_view name) {
 }
 
 Result<std::shared_ptr<Resolver>> Resolver::create(boost::asio::any_io_executor executor, Options options) {
-  std::string_view rest = options.lookup.servers;
-  while (!rest.empty()) {
-    const std::size_t comma = std::min(rest.find(','), rest.size());
-    const std::string_view text = rest.substr(0, comma);
-    const auto server = parse_host_port(text, kDnsPort);
-    const bool bare_address = parse_ip_address(text).has_value();  // IPv6 without brackets too
-    if (!bare_address && (!server || !parse_ip_address(server->host) || server->port == 0)) {
-      return make_error(ErrorKind::kUsage, "not a DNS server's address: " + std::string(text));
-    }
-    rest.remove_prefix(std::min(comma + 1, rest.size()));
-  }
+  if (auto servers = parse_dns_servers(options.lookup.servers); !servers) return servers.error();
   return std::make_shared<Resolver>(executor, std::move(options));
 }
 
@@ -139,7 +103,7 @@ boost::asio::awaitable<Resolution> Resolver::resolve(std::string name, TimePoint
 
   const Slot slot(outstanding_);
   Lookup lookup(executor_, options_.lookup);
-  const auto started = lookup.start(name);
+  const auto started = lookup.start(name, deadline);
   if (!started) co_return Resolution{ResetCode::kGeneralFailure, {}};
   TimePoint wait_until = deadline;
   while (!is_settled(lookup, wait_until) && steady_clock::now() < wait_until) {
@@ -155,26 +119,20 @@ boost::asio::awaitable<Result<Bytes>> Resolver::answer(Bytes query, TimePoint de
   const auto self = shared_from_this();
   const auto question = read_dns_query(query);
   if (!question) co_return make_error(ErrorKind::kProtocol, "not a DNS query with one question");
-  if (const auto code = refusal_of(*question)) co_return dns_failure(query, *question, *code);
-  if (outstanding_ >= options_.max_lookups) co_return dns_failure(query, *question, DnsCode::kServFail);
-
-  const Slot slot(outstanding_);
-  const auto message = std::make_shared<Message>(executor_);
-  DnsChannel channel(executor_, options_.lookup);
-  const auto opened = channel.open();
-  if (!opened) co_return dns_failure(query, *question, DnsCode::kServFail);
-  // The client's id is perhaps easy to guess (RFC 5452, section 9.1).
-  Bytes sent = query;
-  fill_random(MutableBytes(sent).first(2));
-  ares_send(channel.get(), sent.data(), static_cast<int>(sent.size()), &on_message,
-            new std::shared_ptr<Message>(message));
-  channel.arm_timer();
-  while (!message->done && steady_clock::now() < deadline) co_await message->changed.wait_until(deadline);
-  if (!message->done || message->bytes.size() < kDnsHeader) {
-    co_return dns_failure(query, *question, message->done ? code_of(message->status) : DnsCode::kServFail);
+  if (const auto code = refusal_of(*question)) {
+    const bool transfer = *code == DnsCode::kRefused;
+    co_return dns_failure(query, *question, *code,
+                          transfer ? DnsReason::kProhibited : DnsReason::kNotSupported);
   }
-  std::copy_n(query.begin(), 2, message->bytes.begin());
-  co_return std::move(message->bytes);
+  if (outstanding_ >= options_.max_lookups) {
+    co_return dns_failure(query, *question, DnsCode::kServFail, DnsReason::kOther);
+  }
+  const Slot slot(outstanding_);
+  auto answer = co_await ask_dns(executor_, options_.lookup, query, deadline);
+  if (answer) co_return answer;
+  const bool silent = answer.error().kind == ErrorKind::kTimeout;
+  co_return dns_failure(query, *question, DnsCode::kServFail,
+                        silent ? DnsReason::kNoReachableAuthority : DnsReason::kNetworkError);
 }
 
 }  // namespace zks::exit

@@ -16,7 +16,7 @@
 #include "base/bytes.hpp"
 #include "base/ip_address.hpp"
 #include "base/result.hpp"
-#include "exit/lookup.hpp"
+#include "exit/dns_exchange.hpp"
 #include "session/destination.hpp"
 
 namespace zks::exit {
@@ -39,7 +39,7 @@ class Resolver : public std::enable_shared_from_this<Resolver> {
   using TimePoint = std::chrono::steady_clock::time_point;
 
   struct Options {
-    LookupOptions lookup;  // lookup.servers: "ADDR[:PORT]" or "[ADDR]:PORT", several divided by commas
+    LookupOptions lookup;
     std::size_t max_lookups = 1024;  // outstanding; one more fails at once with kLimit
   };
 
@@ -53,10 +53,11 @@ class Resolver : public std::enable_shared_from_this<Resolver> {
   // any server. kHostUnreachable: the servers could not say.
   boost::asio::awaitable<Resolution> resolve(std::string name, TimePoint deadline);
 
-  // The answer of the DNS servers to a whole DNS message, under the query's own id; /etc/hosts is not asked.
-  // An answer that was cut is asked for again over TCP. kProtocol: it is no query with one question. Failures
-  // are answers, too: SERVFAIL without an answer by `deadline` or from any server, and with too many lookups
-  // outstanding; NOTIMP for another opcode or class; REFUSED for a zone transfer.
+  // The answer of the DNS servers to a whole DNS message, under the query's own id and as it is, whatever its
+  // code (dns_exchange.hpp); /etc/hosts is not asked. kProtocol: it is no query with one question. The exit's
+  // own word, with the reason where the query speaks EDNS (RFC 8914): SERVFAIL without an answer by
+  // `deadline` or from any server, and with too many lookups outstanding; NOTIMP for another opcode or class;
+  // REFUSED for a zone transfer.
   boost::asio::awaitable<Result<Bytes>> answer(Bytes query, TimePoint deadline);
 
   std::size_t outstanding() const { return outstanding_; }

@@ -82,12 +82,16 @@ void SessionRequests::on_event(session::Event& event) {
 void SessionRequests::resolve(session::RequestId request, Bytes query) {
   const auto tunnel = tunnel_.lock();
   const auto question = read_dns_query(query);
-  if (!tunnel || !question) return;
+  if (!tunnel) return;
+  if (!question) {
+    if (const auto refusal = dns_refusal(query)) tunnel->resolved(request, *refusal);
+    return;
+  }
   if (allowance_->policy()->denied_by_name(question->name, 0)) {
-    return tunnel->resolved(request, dns_failure(query, *question, DnsCode::kRefused));
+    return tunnel->resolved(request, dns_failure(query, *question, DnsCode::kRefused, DnsReason::kBlocked));
   }
   if (queries_ >= kMaxQueries) {
-    return tunnel->resolved(request, dns_failure(query, *question, DnsCode::kServFail));
+    return tunnel->resolved(request, dns_failure(query, *question, DnsCode::kServFail, DnsReason::kOther));
   }
   ++queries_;
   asio::co_spawn(tunnel->executor(), answer(shared_from_this(), request, std::move(query)),

@@ -75,8 +75,8 @@ std::string why_not_written(const std::string& path) {
 // systemd-resolved is told by itself, and resolv.conf stays.
 bool asks_resolved(const std::string& path) {
   const auto text = read_small_file(path);
-  const auto servers = parse_nameservers(text ? *text : "");
-  return std::ranges::any_of(servers, is_resolved_stub);
+  const auto servers = parse_name_servers(text ? *text : "");
+  return std::ranges::any_of(servers, is_resolved_stub, &NameServer::address);
 }
 
 Result<> check_resolv_conf(const Plan& plan) {

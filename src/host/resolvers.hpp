@@ -5,17 +5,12 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "base/ip_address.hpp"
+#include "base/name_server.hpp"
 
 namespace zks::host {
 
-inline constexpr std::size_t kMaxNameservers = 3;  // as many as glibc reads (resolv.conf(5), MAXNS)
-
-// The first `most` `nameserver` lines of a resolv.conf. Addresses with a zone are left out.
-std::vector<IpAddress> parse_nameservers(std::string_view text, std::size_t most = kMaxNameservers);
 // True for 127.0.0.53 and 127.0.0.54, where systemd-resolved answers.
 bool is_resolved_stub(const IpAddress& address);
 
@@ -29,7 +24,7 @@ inline const std::vector<std::string> kUplinkFiles = {"/run/systemd/resolve/reso
 // The servers that `resolv_conf` names but for `ours`, the tunnel's own. Where there is a forwarder among
 // them, the ones that the first of `uplinks` names, if any does; otherwise what there is, but for
 // systemd-resolved's stub. Empty when nothing can be read.
-std::vector<IpAddress> outside_resolvers(const std::string& resolv_conf, const std::vector<IpAddress>& ours,
-                                         const std::vector<std::string>& uplinks = kUplinkFiles);
+std::vector<NameServer> outside_resolvers(const std::string& resolv_conf, const std::vector<IpAddress>& ours,
+                                          const std::vector<std::string>& uplinks = kUplinkFiles);
 
 }  // namespace zks::host

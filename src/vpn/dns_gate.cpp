@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "vpn/dns_gate.hpp"
 
+#include <deque>
+
 #include <boost/asio/co_spawn.hpp>
 
 #include "base/dns_message.hpp"
+#include "carrier/signal.hpp"
 #include "carrier/spawn.hpp"
 #include "session/frames.hpp"
 
@@ -13,24 +16,45 @@ using frontdoor::Connection;
 
 constexpr std::chrono::seconds kIdle{30};  // of a TCP connection
 
+// Over TCP. Answers leave one after the other, in the order in which they came.
+struct DnsGate::Conversation {
+  explicit Conversation(std::shared_ptr<Connection> c)
+      : connection(std::move(c)), changed(connection->executor()) {}
+
+  std::shared_ptr<Connection> connection;
+  carrier::Signal changed;    // of `under_way`
+  std::size_t under_way = 0;  // queries whose answers are not written yet
+  std::deque<Bytes> answers;  // to be written, with their lengths
+  bool writing = false;
+};
+
 DnsGate::DnsGate(std::shared_ptr<tunnel::StreamOpener> opener, Send send)
     : opener_(std::move(opener)), send_(std::move(send)) {}
 
 void DnsGate::take(const packet::Endpoint& client, const packet::Endpoint& server, ByteView query) {
-  const bool room = !stopped_ && asking_ < kMaxQueries && query.size() <= session::kMaxDnsQuery;
-  if (!room || !read_dns_query(query)) return (void)++counters_.dropped;
+  if (stopped_) return;
+  if (query.size() > session::kMaxDnsQuery || !read_dns_query(query)) {
+    ++counters_.dropped;
+    if (const auto refusal = dns_refusal(query)) send_(server, client, *refusal);
+    return;
+  }
   asio::co_spawn(opener_->executor(),
                  answer(shared_from_this(), client, server, Bytes(query.begin(), query.end())),
                  carrier::RethrowFailure{});
 }
 
+// `query` has read as one.
 asio::awaitable<Bytes> DnsGate::ask(Bytes query) {
+  if (asking_ >= kMaxQueries) {
+    ++counters_.dropped;
+    co_return dns_failure(query, *read_dns_query(query), DnsCode::kServFail, DnsReason::kOther);
+  }
   ++asking_;
   ++counters_.asked;
   auto answer = co_await opener_->resolve(query);
   --asking_;
   if (answer) co_return std::move(*answer);
-  co_return dns_failure(query, *read_dns_query(query), DnsCode::kServFail);
+  co_return dns_failure(query, *read_dns_query(query), DnsCode::kServFail, DnsReason::kNetworkError);
 }
 
 asio::awaitable<void> DnsGate::answer(std::shared_ptr<DnsGate> self, packet::Endpoint client,
@@ -43,38 +67,83 @@ asio::awaitable<void> DnsGate::answer(std::shared_ptr<DnsGate> self, packet::End
 void DnsGate::serve(std::shared_ptr<Connection> connection) {
   if (stopped_ || connections_.full()) return connection->reset();
   auto place = connections_.enter(connection);
-  asio::co_spawn(opener_->executor(), converse(shared_from_this(), std::move(connection)),
+  asio::co_spawn(opener_->executor(),
+                 converse(shared_from_this(), std::make_shared<Conversation>(std::move(connection))),
                  [self = shared_from_this(), place = std::move(place)](std::exception_ptr failure) mutable {
                    place.reset();
                    carrier::RethrowFailure{}(failure);
                  });
 }
 
-asio::awaitable<void> DnsGate::converse(std::shared_ptr<DnsGate> self,
-                                        std::shared_ptr<Connection> connection) {
-  while (!self->stopped_) {
-    connection->limit_time(kIdle);
-    const auto whole = [&]() -> std::optional<std::size_t> {
-      const ByteView input = connection->input();
-      if (input.size() < 2) return std::nullopt;
-      const std::size_t size = static_cast<std::size_t>(input[0] << 8 | input[1]);
-      return size > session::kMaxDnsQuery || input.size() >= 2 + size ? std::optional(size) : std::nullopt;
-    };
-    std::optional<std::size_t> size;
-    while (!(size = whole())) {
-      if (!co_await Connection::read(connection)) co_return;
+// Until a whole one stands in input(). False at the end, and for one that is too long.
+asio::awaitable<bool> DnsGate::read_query(std::shared_ptr<Conversation> with) {
+  Connection& connection = *with->connection;
+  for (;;) {
+    const ByteView input = connection.input();
+    if (input.size() >= 2) {
+      const std::size_t size = load_be<std::uint16_t>(input.data());
+      if (size > session::kMaxDnsQuery) {
+        connection.reset();
+        co_return false;
+      }
+      if (input.size() >= 2 + size) co_return true;
     }
-    if (*size > session::kMaxDnsQuery) co_return connection->reset();
-    const ByteView query = connection->input().subspan(2, *size);
-    if (!read_dns_query(query)) co_return connection->reset();
-    Bytes copy(query.begin(), query.end());
-    connection->take(2 + *size);
-    Bytes answer = co_await self->ask(std::move(copy));
-    const std::array<std::uint8_t, 2> length{static_cast<std::uint8_t>(answer.size() >> 8),
-                                             static_cast<std::uint8_t>(answer.size())};
-    answer.insert(answer.begin(), length.begin(), length.end());
-    if (!co_await Connection::write(connection, std::move(answer))) co_return;
+    const bool more = co_await Connection::read(with->connection);
+    if (!more) co_return false;
   }
+}
+
+asio::awaitable<void> DnsGate::converse(std::shared_ptr<DnsGate> self, std::shared_ptr<Conversation> with) {
+  Connection& connection = *with->connection;
+  while (!self->stopped_ && !connection.gone()) {
+    connection.limit_time(kIdle);
+    const bool whole = co_await read_query(with);
+    if (!whole) break;
+    const ByteView input = connection.input();
+    const ByteView message = input.subspan(2, load_be<std::uint16_t>(input.data()));
+    Bytes query(message.begin(), message.end());
+    connection.take(2 + message.size());
+    // An answer, or less than a header: the two have lost each other.
+    if (!read_dns_query(query) && !dns_refusal(query)) {
+      connection.reset();
+      break;
+    }
+    ++with->under_way;
+    asio::co_spawn(self->opener_->executor(), answer_in(self, with, std::move(query)),
+                   carrier::RethrowFailure{});
+    while (with->under_way >= kMaxPipelined) co_await with->changed.wait();
+  }
+  // A client may have said all that it has to say. Its place is taken as long as anything is held for it.
+  while (with->under_way > 0) co_await with->changed.wait();
+}
+
+asio::awaitable<void> DnsGate::answer_in(std::shared_ptr<DnsGate> self, std::shared_ptr<Conversation> with,
+                                         Bytes query) {
+  Bytes answer;
+  if (read_dns_query(query)) {
+    answer = co_await self->ask(std::move(query));
+  } else {
+    answer = dns_refusal(query).value_or(Bytes());
+  }
+  const std::array<std::uint8_t, 2> length{static_cast<std::uint8_t>(answer.size() >> 8),
+                                           static_cast<std::uint8_t>(answer.size())};
+  answer.insert(answer.begin(), length.begin(), length.end());
+  with->answers.push_back(std::move(answer));
+  if (with->writing) co_return;
+  with->writing = true;
+  while (!with->answers.empty()) {
+    Bytes next = std::move(with->answers.front());
+    with->answers.pop_front();
+    const bool sent = co_await Connection::write(with->connection, std::move(next));
+    if (sent) {
+      with->connection->limit_time(kIdle);
+    } else {
+      with->connection->abort();
+    }
+    --with->under_way;
+    with->changed.notify();
+  }
+  with->writing = false;
 }
 
 void DnsGate::stop() {

@@ -87,7 +87,8 @@ class Parent {
   asio::steady_timer patience_{loop_};
   asio::steady_timer next_look_{loop_};
   std::shared_ptr<exit::Resolver> resolver_;
-  std::vector<IpAddress> asked_;  // by resolver_
+  std::vector<NameServer> asked_;  // by resolver_
+  std::size_t lookups_ = 0;        // under way
   std::map<Place, std::deque<IpAddress>> addresses_;
   bool stopping_ = false;  // the operator said so
   bool up_ = false;
@@ -123,9 +124,9 @@ void Parent::make_resolver() {
   if (resolver_ && asked_ == host_.outside_resolvers()) return;
   asked_ = host_.outside_resolvers();
   exit::Resolver::Options options;
-  for (const IpAddress& server : asked_) {
+  for (const NameServer& server : asked_) {
     options.lookup.servers += (options.lookup.servers.empty() ? "" : ",") + server.text();
-    if (!has_names() || !host::is_forwarder(server)) continue;
+    if (!has_names() || !host::is_forwarder(server.address)) continue;
     log::warn(
         "the relay's name is asked of {}, a forwarder of this machine whose own queries go into the tunnel: "
         "while that is down it has no answer; --exclude the servers that it asks",
@@ -271,10 +272,17 @@ asio::awaitable<void> Parent::look_up(Parent* self, std::uint64_t id, Place plac
   if (!parse_ip_address(place.host)) {
     self->host_.look_for_resolvers();
     self->make_resolver();
-    if (const auto allowed = self->allow(); !allowed) co_return say("error", allowed.error().text);
-    const auto found =
-        co_await self->resolver_->resolve(place.host, std::chrono::steady_clock::now() + kLookupPatience);
+    ++self->lookups_;
+    const auto allowed = self->allow();
+    exit::Resolution found;
+    if (allowed) {
+      found =
+          co_await self->resolver_->resolve(place.host, std::chrono::steady_clock::now() + kLookupPatience);
+    }
+    --self->lookups_;
+    if (!allowed) co_return say("error", allowed.error().text);
     if (found.addresses.empty()) {
+      (void)self->allow();  // TCP to the resolvers is over; who is told of a failure is told of this one
       co_return say("error", "can't look up " + place.host + ": " + session::describe(found.code));
     }
     self->remember(place, found.addresses);
@@ -299,7 +307,12 @@ void Parent::remember(const Place& place, const std::vector<IpAddress>& addresse
 Result<> Parent::allow() {
   std::vector<host::RelayEndpoint> out;
   if (has_names()) {
-    for (const IpAddress& server : host_.outside_resolvers()) out.push_back({server, kDnsPort, true});
+    for (const NameServer& server : host_.outside_resolvers()) {
+      out.push_back({server.address, kDnsPort, true});
+      // For an answer that does not fit into a datagram (RFC 7766), and no longer: the worker's sockets are
+      // TCP.
+      if (lookups_ > 0) out.push_back({server.address, kDnsPort, false});
+    }
   }
   for (const auto& [place, addresses] : addresses_) {
     for (const IpAddress& address : addresses) {

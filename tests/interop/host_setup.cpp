@@ -60,7 +60,7 @@ class Driver {
     if (command != "resolvers") throw std::invalid_argument(command);
     host_->look_for_resolvers();
     json out = json::array();
-    for (const IpAddress& address : host_->outside_resolvers()) out.push_back(address.text());
+    for (const NameServer& server : host_->outside_resolvers()) out.push_back(server.text());
     return out;
   }
 

@@ -103,17 +103,102 @@ TEST(DnsMessage, EveryPrefixAndEveryByte) {
       const auto question = read_dns_query(changed);
       if (!question) continue;
       ASSERT_LE(question->end, changed.size());
-      EXPECT_EQ(dns_failure(changed, *question, DnsCode::kServFail).size(), question->end);
+      const std::size_t opt = question->edns ? 17 : 0;
+      EXPECT_EQ(dns_failure(changed, *question, DnsCode::kServFail, DnsReason::kOther).size(),
+                question->end + opt);
     }
   }
 }
 
 TEST(DnsMessage, AFailureHasTheQuestionAndTheCode) {
   const auto question = read_dns_query(kQuery);
-  EXPECT_EQ(dns_failure(kQuery, *question, DnsCode::kServFail), hex("123481820001000000000000"
-                                                                    "03575757076578616d706c6500"
-                                                                    "00010001"));
-  EXPECT_EQ(dns_failure(kQuery, *question, DnsCode::kRefused)[3], 0x85);
+  const std::string said =
+      "123481820001000000000001"
+      "03575757076578616d706c6500"
+      "00010001";
+  // OPT of 1232 bytes with INFO-CODE 23 (RFC 8914), as the query has one.
+  EXPECT_EQ(dns_failure(kQuery, *question, DnsCode::kServFail, DnsReason::kNetworkError),
+            hex(said + "00002904d000000000" + "0006" + "000f00020017"));
+  EXPECT_EQ(dns_failure(kQuery, *question, DnsCode::kRefused, DnsReason::kBlocked)[3], 0x85);
+  Bytes plain(kQuery.begin(), kQuery.begin() + kQuestionEnd);
+  plain[11] = 0;
+  const auto old = read_dns_query(plain);
+  EXPECT_EQ(dns_failure(plain, *old, DnsCode::kServFail, DnsReason::kOther).size(), kQuestionEnd);
+}
+
+TEST(DnsMessage, AFailureHasTheQuerysBitsThatGoBack) {
+  Bytes query = kQuery;
+  query[3] = 0x10;                 // CD
+  query[kQuestionEnd + 7] = 0x80;  // DO
+  const auto question = read_dns_query(query);
+  ASSERT_TRUE(question && question->dnssec_ok);
+  const Bytes failure = dns_failure(query, *question, DnsCode::kServFail, DnsReason::kOther);
+  EXPECT_EQ(failure[3], 0x92);
+  EXPECT_EQ(failure[kQuestionEnd + 7], 0x80);
+}
+
+TEST(DnsMessage, WhatIsNoQueryIsRefusedByItsOpcode) {
+  Bytes two = kQuery;
+  two[5] = 2;
+  EXPECT_EQ(dns_refusal(two), hex("123481810000000000000000")) << "RFC 9619";
+  Bytes none = kQuery;
+  none[5] = 0;
+  EXPECT_EQ(dns_refusal(none), hex("123481810000000000000000"));
+  Bytes dso = hex("123430000000000000000000");  // opcode 6, RFC 8490
+  EXPECT_EQ(dns_refusal(dso), hex("1234b0840000000000000000"));
+  EXPECT_FALSE(dns_refusal(hex("123481000001000000000000"))) << "an answer";
+  EXPECT_FALSE(dns_refusal(Bytes(11)));
+}
+
+TEST(DnsMessage, AnIncrementalTransferHasAnAuthoritySection) {
+  Bytes query = kQuery;
+  query[9] = 1;
+  EXPECT_FALSE(read_dns_query(query));
+  query[kQuestionEnd - 3] = 251;
+  EXPECT_TRUE(read_dns_query(query));
+}
+
+TEST(DnsMessage, AnAnswerHasTheIdAndTheQuestion) {
+  const auto question = read_dns_query(kQuery);
+  Bytes answer = answer_of(kQuery.size());
+  EXPECT_TRUE(is_dns_answer(answer, *question));
+  answer[13] = 'w';
+  EXPECT_TRUE(is_dns_answer(answer, *question)) << "case means nothing";
+  answer[13] = 'v';
+  EXPECT_FALSE(is_dns_answer(answer, *question));
+  EXPECT_FALSE(is_dns_answer(kQuery, *question)) << "a query";
+  answer = answer_of(kQuery.size());
+  answer[0] ^= 1;
+  EXPECT_FALSE(is_dns_answer(answer, *question));
+  EXPECT_TRUE(is_dns_answer(hex("123481050000000000000000"), *question)) << "REFUSED without its question";
+  EXPECT_FALSE(is_dns_answer(hex("123481000000000000000000"), *question));
+}
+
+TEST(DnsMessage, ACutAnswerKeepsItsOpt) {
+  // One record, whose name is a pointer, and an OPT with extended RCODE 1, DO and a cookie.
+  const std::string opt =
+      "0000290200"
+      "01008000"
+      "000c"
+      "000a00080102030405060708";
+  Bytes answer =
+      hex("123481800001000100000001"
+          "03575757076578616d706c6500"
+          "00010001"
+          "c00c001000010000003c0258");
+  answer.insert(answer.end(), 600, 't');
+  const Bytes tail = hex(opt);
+  answer.insert(answer.end(), tail.begin(), tail.end());
+  const std::string cut =
+      "123483800001000000000001"
+      "03575757076578616d706c6500"
+      "00010001";
+  EXPECT_EQ(fit_dns_answer(answer, 512), hex(cut + opt));
+  EXPECT_EQ(fit_dns_answer(answer, kQuestionEnd + 11), hex(cut + "0000290200"
+                                                                 "01008000"
+                                                                 "0000"))
+      << "no options";
+  EXPECT_EQ(fit_dns_answer(answer, kQuestionEnd + 10)->size(), kQuestionEnd);
 }
 
 TEST(DnsMessage, AnAnswerThatIsTooLongIsCutToItsQuestion) {
@@ -121,9 +206,11 @@ TEST(DnsMessage, AnAnswerThatIsTooLongIsCutToItsQuestion) {
   EXPECT_EQ(fit_dns_answer(answer, 700), answer);
   const auto cut = fit_dns_answer(answer, 512);
   ASSERT_TRUE(cut);
-  EXPECT_EQ(*cut, hex("123483800001000000000000"
+  EXPECT_EQ(*cut, hex("123483800001000000000001"
                       "03575757076578616d706c6500"
-                      "00010001"));
+                      "00010001"
+                      "00002904d000000000"
+                      "0000"));
   EXPECT_FALSE(fit_dns_answer(answer, kQuestionEnd - 1));
   EXPECT_FALSE(fit_dns_answer(Bytes(600, 0), 512));
 }

@@ -121,6 +121,7 @@ void DnsServer::serve_tcp(DnsServer* self, std::shared_ptr<tcp::socket> socket) 
 Bytes DnsServer::answer(ByteView query, bool over_tcp) {
   constexpr std::uint8_t kNxDomainCode = 3;
   constexpr std::uint8_t kServFailCode = 2;
+  constexpr std::uint8_t kRefusedCode = 5;
   const Question question = parse_question(query);
   const auto known = names.find(question.name);
   if (known == names.end()) return message(query, question, {}, kNxDomainCode, false);
@@ -134,6 +135,22 @@ Bytes DnsServer::answer(ByteView query, bool over_tcp) {
       return message(query, question, {}, kNxDomainCode, false);
     case Behaviour::kServFail:
       return message(query, question, {}, kServFailCode, false);
+    case Behaviour::kRefused:
+      out = message(query, question, {}, kRefusedCode, false);
+      out[11] = 1;
+      out.insert(out.end(), {0, 0, 41, 2, 0, 0, 0, 0, 0, 0, 6, 0, 15, 0, 2, 0, 18});
+      return out;
+    case Behaviour::kRefusedBare:
+      out = message(query, question, {}, kRefusedCode, false);
+      out.resize(kHeaderBytes);
+      out[5] = 0;
+      return out;
+    case Behaviour::kOldServer:
+      return query[11] == 0 ? out : message(query, question, {}, 1, false);
+    case Behaviour::kLong:
+      if (over_tcp) return {};
+      out.insert(out.end(), 700, 0);
+      return out;
     case Behaviour::kSilent:
       return {};
     case Behaviour::kGarbage:

@@ -19,14 +19,18 @@ namespace zks::exit {
 class DnsServer {
  public:
   enum class Behaviour {
-    kAnswer,     // the records; NODATA without any of the type
-    kNxDomain,   // no such name
-    kServFail,   // SERVFAIL
-    kSilent,     // nothing
-    kGarbage,    // bytes that are no DNS message
-    kWrongId,    // an answer to a question with another id, then nothing
-    kTruncated,  // over UDP the TC bit and no records; the records over TCP
-    kCutAnswer,  // the answer without its last bytes
+    kAnswer,       // the records; NODATA without any of the type
+    kNxDomain,     // no such name
+    kServFail,     // SERVFAIL
+    kRefused,      // REFUSED with an OPT of INFO-CODE 18 (RFC 8914)
+    kRefusedBare,  // REFUSED without the question
+    kOldServer,    // FORMERR to a query with EDNS, else the records
+    kLong,         // the records, and 700 bytes that nobody reads, over UDP only
+    kSilent,       // nothing
+    kGarbage,      // bytes that are no DNS message
+    kWrongId,      // an answer to a question with another id, then nothing
+    kTruncated,    // over UDP the TC bit and no records; the records over TCP
+    kCutAnswer,    // the answer without its last bytes
   };
   struct Name {
     std::vector<std::string> ipv4 = {};

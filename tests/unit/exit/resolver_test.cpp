@@ -200,6 +200,31 @@ TEST_F(ResolverTest, NamesWithDigitsAreNames) {
   }
 }
 
+TEST_F(ResolverTest, AServerFromBeforeEdnsIsAskedWithout) {
+  server.names["old.test"] = {
+      .ipv4 = {"127.0.0.1"}, .on_a = Behaviour::kOldServer, .on_aaaa = Behaviour::kOldServer};
+  EXPECT_THAT(texts(resolve("old.test")), ElementsAre("127.0.0.1"));
+}
+
+TEST_F(ResolverTest, AnotherServerIsAskedWhereOneRefuses) {
+  DnsServer second(context);
+  second.names["two.test"] = {.ipv4 = {"127.0.0.1"}};
+  for (const Behaviour behaviour : {Behaviour::kServFail, Behaviour::kRefused, Behaviour::kRefusedBare}) {
+    server.names["two.test"] = {.on_a = behaviour, .on_aaaa = behaviour};
+    Resolver::Options options;
+    options.lookup.servers = server.address() + "," + second.address();
+    const auto both = Resolver::create(context.get_executor(), options).value();
+    const auto deadline = steady_clock::now() + std::chrono::seconds(30);
+    EXPECT_THAT(texts(run(context, both->resolve("two.test", deadline))), ElementsAre("127.0.0.1"));
+  }
+}
+
+TEST_F(ResolverTest, NamesBelowLocalhostAndOnionAreNotAskedFor) {
+  EXPECT_THAT(texts(resolve("a.LOCALHOST")), ElementsAre("::1", "127.0.0.1"));
+  EXPECT_EQ(resolve("a.onion").code, ResetCode::kNameNotFound);
+  EXPECT_EQ(server.queries(), 0u);
+}
+
 TEST_F(ResolverTest, LookupsAreBounded) {
   server.names["silent.test"] = {.on_a = Behaviour::kSilent, .on_aaaa = Behaviour::kSilent};
   server.names["four.test"] = {.ipv4 = {"127.0.0.1"}};
@@ -223,12 +248,14 @@ TEST_F(ResolverTest, LookupsAreBounded) {
 }
 
 TEST_F(ResolverTest, ServersAreAddresses) {
-  for (const char* servers : {"127.0.0.1", "127.0.0.1:5353", "[::1]:5353", "::1", "127.0.0.1,127.0.0.2:54"}) {
+  for (const char* servers : {"127.0.0.1", "127.0.0.1:5353", "[::1]:5353", "::1", "127.0.0.1,127.0.0.2:54",
+                              "fe80::1%eth0", "[fe80::1%3]:5353"}) {
     Resolver::Options options;
     options.lookup.servers = servers;
     EXPECT_TRUE(Resolver::create(context.get_executor(), options).has_value()) << servers;
   }
-  for (const char* servers : {"dns.example", "127.0.0.1:0", "127.0.0.1:x", "127.1", "[::1", "127.0.0.1,,"}) {
+  for (const char* servers : {"dns.example", "127.0.0.1:0", "127.0.0.1:x", "127.1", "[::1", "127.0.0.1,,",
+                              "[]", "[::1]5", "::1%eth0", "127.0.0.1:70000"}) {
     Resolver::Options options;
     options.lookup.servers = servers;
     const auto created = Resolver::create(context.get_executor(), options);

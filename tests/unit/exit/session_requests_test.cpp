@@ -145,6 +145,44 @@ TEST_F(SessionRequestsTest, NoAnswerIsServFail) {
   EXPECT_EQ(code_of(resolve(query("broken.test"))), 2);
 }
 
+TEST_F(SessionRequestsTest, ARefusalIsTheServersWithItsReason) {
+  dns_.names["refused.test"] = {.on_a = Behaviour::kRefused};
+  const auto answer = resolve(query("refused.test"));
+  EXPECT_EQ(code_of(answer), 5);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(Bytes(answer->end() - 6, answer->end()), (Bytes{0, 15, 0, 2, 0, 18})) << "RFC 8914";
+  EXPECT_EQ(dns_.queries(), 1U) << "it was an answer";
+  dns_.names["bare.test"] = {.on_a = Behaviour::kRefusedBare};
+  EXPECT_EQ(code_of(resolve(query("bare.test"))), 5);
+}
+
+TEST_F(SessionRequestsTest, WhatIsWholeOverUdpIsNotAskedForAgain) {
+  dns_.names["long.test"] = {.ipv4 = {"192.0.2.1"}, .on_a = Behaviour::kLong};
+  const auto answer = resolve(query("long.test"));
+  ASSERT_TRUE(answer);
+  EXPECT_GT(answer->size(), 700U);
+  EXPECT_EQ(dns_.tcp_queries(), 0U);
+}
+
+TEST_F(SessionRequestsTest, TheExitsOwnWordSaysWhy) {
+  dns_.names["silent.test"] = {.on_a = Behaviour::kSilent};
+  Bytes message = query("silent.test");
+  message[11] = 1;
+  message.insert(message.end(), {0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0});
+  const auto answer = resolve(message);
+  EXPECT_EQ(code_of(answer), 2);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(Bytes(answer->end() - 6, answer->end()), (Bytes{0, 15, 0, 2, 0, 22}))
+      << "no server said anything";
+}
+
+TEST_F(SessionRequestsTest, WhatIsNoQueryIsRefused) {
+  Bytes two = query("a.test");
+  two[5] = 2;
+  EXPECT_EQ(code_of(resolve(two)), 1) << "RFC 9619";
+  EXPECT_EQ(dns_.queries(), 0U);
+}
+
 TEST_F(SessionRequestsTest, SomeQueriesReachNoServer) {
   dns_.names["bad.test"] = {.ipv4 = {"192.0.2.1"}};
   EXPECT_EQ(code_of(resolve(query("bad.test"))), 5) << "a deny rule";

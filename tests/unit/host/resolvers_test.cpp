@@ -14,14 +14,14 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-std::vector<std::string> texts(const std::vector<IpAddress>& addresses) {
+std::vector<std::string> texts(const std::vector<NameServer>& servers) {
   std::vector<std::string> out;
-  for (const IpAddress& address : addresses) out.push_back(address.text());
+  for (const NameServer& server : servers) out.push_back(server.text());
   return out;
 }
 
 std::vector<std::string> parsed(std::string_view text) {
-  return texts(parse_nameservers(text));
+  return texts(parse_name_servers(text));
 }
 
 TEST(Nameservers, AreReadAsGlibcDoes) {
@@ -33,8 +33,17 @@ TEST(Nameservers, AreReadAsGlibcDoes) {
   EXPECT_THAT(
       parsed(" nameserver 192.0.2.1\nnameserver192.0.2.1\nnameserver\nnameserver \n;nameserver 1.1.1.1\n"),
       IsEmpty());
-  EXPECT_THAT(parsed("nameserver fe80::1%eth0\nnameserver one.example\nnameserver 127.1\n"), IsEmpty());
+  EXPECT_THAT(parsed("nameserver one.example\nnameserver 127.1\n"), IsEmpty());
   EXPECT_THAT(parsed(""), IsEmpty());
+}
+
+TEST(Nameservers, MayBeLinkLocalWithAZone) {
+  EXPECT_THAT(parsed("nameserver fe80::1%eth0\nnameserver febf::2%br-0.7@x # b\nnameserver fe80::1%3\n"),
+              ElementsAre("fe80::1%eth0", "febf::2%br-0.7@x", "fe80::1%3"));
+  EXPECT_THAT(
+      parsed("nameserver fe80::1%\nnameserver fe80::1%a/b\nnameserver fe80::1%a%b\n"
+             "nameserver 192.0.2.1%eth0\nnameserver 2001:db8::1%eth0\nnameserver fe80::1%0123456789abcdef\n"),
+      IsEmpty());
 }
 
 TEST(Nameservers, AreThreeAtMost) {
