@@ -15,6 +15,7 @@
 #include "base/bytes.hpp"
 #include "base/log.hpp"
 #include "host/mounts.hpp"
+#include "host/resolv_settings.hpp"
 #include "host/small_file.hpp"
 
 namespace zks::host {
@@ -86,10 +87,17 @@ Result<ResolvConfChange> plan_resolv_conf(const Plan& plan) {
   auto out = look_at(plan.resolv_conf);
   if (!out) return out;
   out->mounted_from = mounted_at(plan.resolv_conf);
+  std::string settings;
+  if (out->before == Form::kFile) settings = resolver_settings(out->content);
+  if (out->before == Form::kLink) {
+    // One that leads nowhere has none.
+    const auto target = read_small_file(plan.resolv_conf);
+    if (target) settings = resolver_settings(*target);
+  }
   out->ours = fmt::format(
       "# Written by zks-tunnel-client while its tunnel is up; what was here comes back afterwards.\n"
-      "nameserver {}\nnameserver {}\n",
-      plan.dns_ipv4.text(), plan.dns_ipv6.text());
+      "{}nameserver {}\nnameserver {}\n",
+      settings, plan.dns_ipv4.text(), plan.dns_ipv6.text());
   return out;
 }
 

@@ -12,7 +12,8 @@
 
 namespace zks::host {
 
-// How `path` is now, and what is to be there: the tunnel's servers. kIo for what is neither file nor symbolic
+// How `path` is now, and what is to be there: the tunnel's servers, and what it says beside its own
+// (resolv_settings.hpp). kIo for what is neither file nor symbolic
 // link, or more than a resolv.conf.
 Result<ResolvConfChange> plan_resolv_conf(const Plan& plan);
 

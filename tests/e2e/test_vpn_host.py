@@ -655,7 +655,7 @@ def test_a_resolv_conf_that_another_program_writes_is_put_back(machine):
         program.do("up", machine.plan())
         ours = machine.resolv_conf.read_text()
         assert DNS[4] in ours and program.do("keep") is False
-        for content in (f"nameserver 192.0.2.1{number}7\n", f"nameserver 192.0.2.1{number}8\n"):
+        for content in (f"nameserver 192.0.2.1{number}7\nsearch lan\n", f"nameserver 192.0.2.1{number}8\nsearch lan\n"):
             machine.resolv_conf.unlink()
             machine.resolv_conf.write_text("")  # at first
             assert program.do("keep") is False

@@ -63,6 +63,20 @@ TEST_F(ResolvConf, FileWithItsBytesAndMode) {
   expect_nothing_else_there(1);
 }
 
+TEST_F(ResolvConf, OursKeepsWhatTheirsSaysBesideServers) {
+  const auto expect_settings = [&] {
+    const ResolvConfChange change = replace();
+    EXPECT_THAT(read(path_), HasSubstr("\nsearch lan\noptions ndots:2\nnameserver 198.18.0.2\n"));
+    EXPECT_EQ(plan_resolv_conf(plan_)->ours, change.ours) << "of our own, ours is the same";
+  };
+  write(path_, "search lan\nnameserver 192.0.2.1\noptions ndots:2 trust-ad\n");
+  expect_settings();
+  std::filesystem::remove(path_);
+  write(directory_.path() / "managed", "nameserver 192.0.2.1\nsearch lan\noptions ndots:2\n");
+  std::filesystem::create_symlink("managed", path_);
+  expect_settings();
+}
+
 TEST_F(ResolvConf, FileOfSomebodyElse) {
   if (::geteuid() != 0) GTEST_SKIP() << "takes root, to give a file away";
   write(path_, "nameserver 192.0.2.1\n");
