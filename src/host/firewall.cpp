@@ -53,6 +53,16 @@ constexpr std::string_view kJudgeOwn = R"(ip daddr . meta l4proto . th dport @al
 constexpr std::string_view kExcluded = R"(ip daddr @excluded4 accept
 		ip6 daddr @excluded6 accept)";
 
+// With a name server outside the tunnel systemd-resolved would tell it which names are looked up, whatever
+// domains it has been told of (name_service.hpp). Multicast, which is for the LAN, and answers to clients are
+// none of this.
+constexpr std::string_view kResolvedIsOurs = R"(
+		meta skuid {} ct direction original meta l4proto {{ tcp, udp }} th dport != {{ 5353, 5355 }} reject with icmpx admin-prohibited)";
+
+std::string resolved_is_ours(const Plan& plan) {
+  return plan.resolved_uid ? fmt::format(kResolvedIsOurs, *plan.resolved_uid) : std::string();
+}
+
 // Programs hear of it at once; the ICMP error goes over lo to the packet's own sender.
 constexpr std::string_view kTaken = R"(
 	chain taken {
@@ -131,7 +141,9 @@ std::string kill_switch(const Plan& plan, const std::vector<RelayEndpoint>& allo
   out += kTaken;
   // Packets without a socket, such as the answer to an echo request, are nobody's.
   const char* whose = plan.uids.empty() ? "goto taken" : "meta skuid @uids goto taken";
-  out += always(plan, kJudgeOwn, fmt::format("{}{}\n\t\t{}", kExcluded, fmt::format(kUplinkKeeping), whose));
+  out += always(plan, kJudgeOwn,
+                fmt::format("{}\n\t\t{}{}\n\t\t{}", resolved_is_ours(plan), kExcluded,
+                            fmt::format(kUplinkKeeping), whose));
   if (plan.uids.empty()) {
     out += fmt::format(kForward, fmt::arg("tun", plan.tun), fmt::arg("excluded", kExcluded));
   }
@@ -146,7 +158,8 @@ struct FreeContext {
 
 std::string firewall_commands(const Plan& plan, const std::vector<RelayEndpoint>& allowed,
                               const char* table) {
-  const std::string body = plan.kill_switch ? kill_switch(plan, allowed) : always(plan, "accept", "");
+  const std::string body =
+      plan.kill_switch ? kill_switch(plan, allowed) : always(plan, "accept", resolved_is_ours(plan));
   // "delete" fails where there is no table, so one is added first.
   return fmt::format("table inet {0}\ndelete table inet {0}\ntable inet {0} {{\n{1}}}\n", table, body);
 }

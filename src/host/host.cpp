@@ -66,6 +66,7 @@ struct Undo {
     return write_sysctl(kMarkCheck, change.before);
   }
   Result<> operator()(const ResolvConfChange& change) const { return restore_resolv_conf(change); }
+  Result<> operator()(const ResolvedDomainsChange& change) const { return restore_resolved_domains(change); }
 
   static Result<> without_value(const Result<bool>& result) {
     if (!result) return result.error();
@@ -113,6 +114,7 @@ Result<Host> Host::set_up(const Plan& plan, const std::string& journal_file) {
   auto journal = Journal::open(journal_file);
   if (!journal) return journal.error();
   Host out(std::move(here), std::move(*journal));
+  out.plan_.resolved_uid = find_resolved_to_bind(out.plan_);
   if (auto made = out.make_changes(); !made) {
     if (auto undone = out.undo(); !undone) log::error("{}", undone.error().text);
     return made.error();
@@ -172,6 +174,13 @@ void Host::look_for_resolvers() {
 }
 
 Result<bool> Host::keep_name_service() {
+  const auto left = take_resolved_domains(plan_, journal_);
+  if (!left) return left.error();
+  if (*left && name_service_ == kNameServiceResolved) {
+    auto around = set_up_name_service(plan_, journal_);
+    if (!around) return around.error();
+    name_service_ = *around;
+  }
   if (name_service_ != plan_.resolv_conf) return false;
   std::vector<Change> changes = journal_.changes();
   const auto ours = std::find_if(changes.rbegin(), changes.rend(), [](const Change& change) {

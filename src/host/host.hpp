@@ -42,10 +42,11 @@ class Host {
 
   // Those of resolvers.hpp, when they were last looked for: by set_up(), and by this, as they are others
   // after a move to another network. Where none can be found any more the known ones stay.
-  const std::vector<IpAddress>& outside_resolvers() const { return outside_resolvers_; }
+  const std::vector<NameServer>& outside_resolvers() const { return outside_resolvers_; }
   void look_for_resolvers();
 
-  // To be called now and then: puts the tunnel's resolv.conf back where another program (a DHCP client) has
+  // To be called now and then: takes domains away that systemd-resolved has been told of meanwhile
+  // (name_service.hpp), and puts the tunnel's resolv.conf back where another program (a DHCP client) has
   // replaced it. What that wrote is what undo() brings back. Only when it is the same at two calls, as it may
   // be being written. True when it was put back.
   Result<bool> keep_name_service();
@@ -65,7 +66,7 @@ class Host {
   Journal journal_;
   bool found_closed_ = false;
   std::vector<RelayEndpoint> allowed_;
-  std::vector<IpAddress> outside_resolvers_;
+  std::vector<NameServer> outside_resolvers_;
   std::string name_service_ = "unchanged";
   std::optional<ResolvConfChange> foreign_;  // what keep_name_service() found last
 };

@@ -43,6 +43,13 @@ json entry_of(const Change& change) {
   if (const auto* check = std::get_if<MarkCheckChange>(&change)) {
     return {{"change", "src_valid_mark"}, {"before", check->before}};
   }
+  if (const auto* domains = std::get_if<ResolvedDomainsChange>(&change)) {
+    json before = json::array();
+    for (const ResolvedDomain& domain : domains->before) {
+      before.push_back({{"name", domain.name}, {"routing_only", domain.routing_only}});
+    }
+    return {{"change", "resolved_domains"}, {"device", domains->device}, {"before", before}};
+  }
   const auto& file = std::get<ResolvConfChange>(change);
   return {{"change", "resolv_conf"},      {"path", file.path},      {"before", file.before},
           {"content", hex(file.content)}, {"mode", file.mode},      {"owner", file.owner},
@@ -73,11 +80,20 @@ RoutingChange routing_of(const json& entry) {
   return out;
 }
 
+ResolvedDomainsChange resolved_domains_of(const json& entry) {
+  ResolvedDomainsChange out{.device = entry.at("device").get<std::string>()};
+  for (const json& domain : entry.at("before")) {
+    out.before.push_back({domain.at("name").get<std::string>(), domain.at("routing_only").get<bool>()});
+  }
+  return out;
+}
+
 Change change_of(const json& entry) {
   const auto kind = entry.at("change").get<std::string>();
   if (kind == "firewall") return FirewallChange{};
   if (kind == "routing") return routing_of(entry);
   if (kind == "src_valid_mark") return MarkCheckChange{.before = entry.at("before").get<std::string>()};
+  if (kind == "resolved_domains") return resolved_domains_of(entry);
   if (kind != "resolv_conf") throw std::invalid_argument("change");
   // What is not in the table becomes its first.
   if (json(entry.at("before").get<Form>()) != entry.at("before")) throw std::invalid_argument("before");

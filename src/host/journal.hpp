@@ -46,7 +46,21 @@ struct ResolvConfChange {
 
   friend bool operator==(const ResolvConfChange&, const ResolvConfChange&) = default;
 };
-using Change = std::variant<FirewallChange, RoutingChange, MarkCheckChange, ResolvConfChange>;
+// The domains that systemd-resolved had for another device, whose names went there.
+struct ResolvedDomain {
+  std::string name;
+  bool routing_only = false;  // no search domain
+
+  friend bool operator==(const ResolvedDomain&, const ResolvedDomain&) = default;
+};
+struct ResolvedDomainsChange {
+  std::string device;
+  std::vector<ResolvedDomain> before = {};
+
+  friend bool operator==(const ResolvedDomainsChange&, const ResolvedDomainsChange&) = default;
+};
+using Change =
+    std::variant<FirewallChange, RoutingChange, MarkCheckChange, ResolvConfChange, ResolvedDomainsChange>;
 
 class Journal {
  public:

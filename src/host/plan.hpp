@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,9 @@ struct Plan {
   std::vector<UidRange> uids = {};    // whose traffic; empty: everybody's, and what this machine forwards
   bool kill_switch = true;
   bool dns = true;
+  // systemd-resolved's, where it runs here and all names are the tunnel's: its queries leave by the tunnel
+  // alone.
+  std::optional<std::uint32_t> resolved_uid = {};
   std::string resolv_conf = "/etc/resolv.conf";
 };
 
@@ -59,7 +63,7 @@ struct Plan {
 struct RelayEndpoint {
   IpAddress address;
   std::uint16_t port = 0;
-  bool udp = false;  // a DNS server outside, which the relay's name is asked of
+  bool udp = false;  // a DNS server outside, which the relay's name is asked of; else TCP
 
   friend bool operator==(const RelayEndpoint&, const RelayEndpoint&) = default;
 };

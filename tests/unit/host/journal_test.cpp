@@ -39,8 +39,12 @@ class JournalFile : public testing::Test {
 };
 
 TEST(JournalText, IsTheSameAfterDecoding) {
-  const std::vector<Change> changes{FirewallChange{}, kMarkChange, kRouting, kResolvConf,
-                                    ResolvConfChange{.path = "x", .before = ResolvConfChange::Form::kLink}};
+  const std::vector<Change> changes{FirewallChange{},
+                                    kMarkChange,
+                                    kRouting,
+                                    kResolvConf,
+                                    ResolvConfChange{.path = "x", .before = ResolvConfChange::Form::kLink},
+                                    ResolvedDomainsChange{"eth0", {{"lan", false}, {".", true}}}};
   const std::string text = encode(changes);
   const auto decoded = decode(text);
   ASSERT_TRUE(decoded.has_value());

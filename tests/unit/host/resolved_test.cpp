@@ -83,8 +83,10 @@ class ResolvedDouble {
     if (signature == "ia(sb)") {
       const char* text = nullptr;
       int flag = 0;
-      sd_bus_message_read(message, "a(sb)", 1, &text, &flag);
-      return out + (flag != 0 ? " ~" : " ") + text;
+      sd_bus_message_enter_container(message, 'a', "(sb)");
+      while (sd_bus_message_read(message, "(sb)", &text, &flag) > 0)
+        out += (flag != 0 ? " ~" : " ") + std::string(text);
+      return out;
     }
     if (signature != "ia(iay)") return out;
     sd_bus_message_enter_container(message, 'a', "(iay)");
@@ -116,6 +118,13 @@ TEST(Resolved, IsToldOfServersForAllNames) {
       resolved.calls(),
       ElementsAre("SetLinkDNS 7 198.18.0.2 2001:2::2", "SetLinkDomains 7 ~.", "SetLinkDefaultRoute 7 yes",
                   "SetLinkLLMNR 7 no", "SetLinkMulticastDNS 7 no", "SetLinkDNSOverTLS 7 no", "FlushCaches"));
+}
+
+TEST(Resolved, IsToldOfNoDomains) {
+  ResolvedDouble resolved;
+  ASSERT_TRUE(set_resolved_domains(resolved.bus(), 3, {}));
+  ASSERT_TRUE(set_resolved_domains(resolved.bus(), 3, {{"lan", false}}));
+  EXPECT_THAT(resolved.calls(), ElementsAre("SetLinkDomains 3", "SetLinkDomains 3 lan"));
 }
 
 TEST(Resolved, ForgetsADevice) {
