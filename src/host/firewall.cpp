@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "host/firewall.hpp"
 
-#include <memory>
+#include <algorithm>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <nftables/libnftables.h>
 
+#include "base/log.hpp"
+
 namespace zks::host {
 namespace {
 
-// Stands in while the table is replaced.
 constexpr char kGuardTable[] = "zks-vpn-guard";
 
 // Link-local traffic that is not the user's: without it the uplink loses its address, or its router.
@@ -150,38 +152,19 @@ std::string kill_switch(const Plan& plan, const std::vector<RelayEndpoint>& allo
   return out;
 }
 
-struct FreeContext {
-  void operator()(nft_ctx* context) const { nft_ctx_free(context); }
-};
+using Context = std::unique_ptr<nft_ctx, void (*)(nft_ctx*)>;
 
-}  // namespace
-
-std::string firewall_commands(const Plan& plan, const std::vector<RelayEndpoint>& allowed,
-                              const char* table) {
-  const std::string body =
-      plan.kill_switch ? kill_switch(plan, allowed) : always(plan, "accept", resolved_is_ours(plan));
-  // "delete" fails where there is no table, so one is added first.
-  return fmt::format("table inet {0}\ndelete table inet {0}\ntable inet {0} {{\n{1}}}\n", table, body);
-}
-
-std::string allow_commands(const std::vector<RelayEndpoint>& allowed) {
-  std::string out;
-  for (const bool ipv4 : {true, false}) {
-    const std::string set = fmt::format("inet {} allowed{}", kFirewallTable, ipv4 ? 4 : 6);
-    out += fmt::format("flush set {}\n", set);
-    const auto texts = endpoint_texts(allowed, ipv4);
-    if (!texts.empty()) out += fmt::format("add element {} {{ {} }}\n", set, fmt::join(texts, ", "));
-  }
+Context make_context() {
+  Context out(nft_ctx_new(NFT_CTX_DEFAULT), nft_ctx_free);
+  if (out && (nft_ctx_buffer_output(out.get()) != 0 || nft_ctx_buffer_error(out.get()) != 0)) out.reset();
   return out;
 }
 
-Result<> run_nft(const std::string& commands, const std::string& action) {
-  const std::unique_ptr<nft_ctx, FreeContext> context(nft_ctx_new(NFT_CTX_DEFAULT));
-  if (!context || nft_ctx_buffer_output(context.get()) != 0 || nft_ctx_buffer_error(context.get()) != 0) {
-    return make_error(ErrorKind::kIo, "can't " + action + ": no memory for nftables");
-  }
-  if (nft_run_cmd_from_buffer(context.get(), commands.c_str()) == 0) return {};
-  const std::string said = nft_ctx_get_error_buffer(context.get());
+// What the commands print.
+Result<std::string> run_in(nft_ctx* context, const std::string& commands, const std::string& action) {
+  if (context == nullptr) return make_error(ErrorKind::kIo, "can't " + action + ": no memory for nftables");
+  if (nft_run_cmd_from_buffer(context, commands.c_str()) == 0) return nft_ctx_get_output_buffer(context);
+  const std::string said = nft_ctx_get_error_buffer(context);
   return make_error(
       ErrorKind::kIo,
       fmt::format("can't {}: nftables says \"{}\"; it takes root or CAP_NET_ADMIN, and a kernel with "
@@ -189,12 +172,102 @@ Result<> run_nft(const std::string& commands, const std::string& action) {
                   action, said.substr(0, said.find('\n'))));
 }
 
-Result<> install_firewall(const Plan& plan, const std::vector<RelayEndpoint>& allowed) {
-  const std::string action = "set up the firewall table";
-  for (const char* table : {kGuardTable, kFirewallTable}) {
-    if (auto set = run_nft(firewall_commands(plan, allowed, table), action); !set) return set;
+Result<> run_nft(const std::string& commands, const std::string& action) {
+  const auto said = run_in(make_context().get(), commands, action);
+  if (!said) return said.error();
+  return {};
+}
+
+constexpr char kSetUp[] = "set up the firewall table";
+
+// The chains and sets of a table as nft(8) prints them, without its name and owner. Empty: there is none.
+std::string listed(nft_ctx* context, const char* table) {
+  const auto text = run_in(context, fmt::format("list table inet {}\n", table), "look at the firewall");
+  if (!text) return "";
+  std::string out = text->substr(std::min(text->find('\n'), text->size()));
+  constexpr std::string_view kOwner = "\n\tflags owner\n";
+  if (out.starts_with(kOwner)) out.erase(0, kOwner.size());
+  return out;
+}
+
+std::string deletion(const char* table) {
+  return fmt::format("table inet {0}\ndelete table inet {0}\n", table);
+}
+
+}  // namespace
+
+std::string firewall_commands(const Plan& plan, const std::vector<RelayEndpoint>& allowed, const char* table,
+                              bool owned) {
+  const std::string body =
+      plan.kill_switch ? kill_switch(plan, allowed) : always(plan, "accept", resolved_is_ours(plan));
+  // "delete" fails where there is no table, so one is added first.
+  return fmt::format("{}table inet {} {{\n{}{}}}\n", deletion(table), table, owned ? "\tflags owner\n" : "",
+                     body);
+}
+
+std::string allow_commands(const std::vector<RelayEndpoint>& allowed, const char* table) {
+  std::string out;
+  for (const bool ipv4 : {true, false}) {
+    const std::string set = fmt::format("inet {} allowed{}", table, ipv4 ? 4 : 6);
+    out += fmt::format("flush set {}\n", set);
+    const auto texts = endpoint_texts(allowed, ipv4);
+    if (!texts.empty()) out += fmt::format("add element {} {{ {} }}\n", set, fmt::join(texts, ", "));
   }
-  return run_nft(fmt::format("delete table inet {}\n", kGuardTable), action);
+  return out;
+}
+
+void Firewall::Close::operator()(nft_ctx* context) const {
+  nft_ctx_free(context);
+}
+
+Result<Firewall> Firewall::install(const Plan& plan, const std::vector<RelayEndpoint>& allowed) {
+  Firewall out(plan, allowed);
+  out.owner_.reset(make_context().release());
+  const auto owned =
+      run_in(out.owner_.get(), firewall_commands(plan, allowed, kGuardTable, /*owned=*/true), kSetUp);
+  if (!owned) {
+    log::debug("no table of its own for the firewall: {}", owned.error().text);
+    out.owner_.reset();
+  }
+  if (auto set = out.replace_table(); !set) return set.error();
+  return out;
+}
+
+Result<> Firewall::replace_table() {
+  if (!owner_) {
+    if (auto set = run_nft(firewall_commands(plan_, allowed_, kGuardTable), kSetUp); !set) return set;
+  }
+  if (auto set = run_nft(firewall_commands(plan_, allowed_), kSetUp); !set) return set;
+  if (owner_) return {};
+  listed_ = listed(make_context().get(), kFirewallTable);
+  return run_nft(deletion(kGuardTable), kSetUp);
+}
+
+Result<> Firewall::allow(const std::vector<RelayEndpoint>& allowed) {
+  const std::string action = "open the kill switch for the relay";
+  allowed_ = allowed;
+  if (owner_) {
+    const auto set = run_in(owner_.get(), allow_commands(allowed, kGuardTable), action);
+    if (!set) return set.error();
+  }
+  if (!run_nft(allow_commands(allowed), action)) return replace_table();
+  if (!owner_) listed_ = listed(make_context().get(), kFirewallTable);
+  return {};
+}
+
+Result<std::string> Firewall::wanted() const {
+  if (!owner_) return listed_;
+  std::string out = listed(owner_.get(), kGuardTable);
+  if (out.empty()) return make_error(ErrorKind::kIo, "can't look at the firewall's own table");
+  return out;
+}
+
+Result<bool> Firewall::restore() {
+  const auto should_be = wanted();
+  if (!should_be) return should_be.error();
+  if (listed(make_context().get(), kFirewallTable) == *should_be) return false;
+  if (auto set = replace_table(); !set) return set.error();
+  return true;
 }
 
 bool has_firewall() {
@@ -211,8 +284,7 @@ Result<bool> remove_firewall() {
   for (const char* name : {kGuardTable, kFirewallTable}) {
     const std::string table = fmt::format("table inet {}\n", name);
     if (!run_nft("list " + table, "look at the firewall")) continue;
-    if (auto gone = run_nft(table + "delete " + table, "remove the firewall table"); !gone)
-      return gone.error();
+    if (auto gone = run_nft(deletion(name), "remove the firewall table"); !gone) return gone.error();
     any = true;
   }
   return any;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <net/if.h>
 
 #include "base/log.hpp"
 #include "host/connections.hpp"
@@ -127,16 +128,19 @@ Result<> Host::make_changes() {
   // A crash's kill switch is in force until ours is; the rest of what it left goes afterwards.
   std::vector<Change> left = journal_.changes();
   if (auto written = journal_.append(FirewallChange{}); !written) return written;
-  if (auto set = install_firewall(plan_, allowed_); !set) return set;
+  auto firewall = Firewall::install(plan_, allowed_);
+  if (!firewall) return firewall.error();
+  firewall_ = std::move(*firewall);
   std::erase_if(left, [](const Change& change) { return std::holds_alternative<FirewallChange>(change); });
   left.push_back(RoutingChange{});  // also without a journal
   if (auto undone = undo_changes(journal_, std::move(left), {FirewallChange{}}); !undone) return undone;
 
   if (auto checked = check_marks(journal_); !checked) return checked;
   if (auto up = set_up_tun(plan_); !up) return up;
+  tun_index_ = ::if_nametoindex(plan_.tun.c_str());
   if (auto written = journal_.append(RoutingChange{{plan_.tun_ipv4, plan_.tun_ipv6}}); !written)
     return written;
-  if (auto installed = install_routing(plan_); !installed) return installed;
+  if (auto installed = install_routing(plan_); !installed) return installed.error();
   look_for_resolvers();
   if (!plan_.dns) return {};
   auto name_service = set_up_name_service(plan_, journal_);
@@ -151,10 +155,7 @@ Result<> Host::allow(const std::vector<RelayEndpoint>& endpoints) {
     return make_error(ErrorKind::kLimit, "the relays have more than " + std::to_string(kMaxAllowed) +
                                              " addresses; name fewer of them");
   }
-  if (!run_nft(allow_commands(endpoints), "open the kill switch for the relay")) {
-    if (auto set = install_firewall(plan_, endpoints); !set) return set;
-    log::warn("another program had removed the kill switch; it is back");
-  }
+  if (auto set = firewall_->allow(endpoints); !set) return set;
   allowed_ = endpoints;
   return {};
 }
@@ -202,7 +203,26 @@ Result<bool> Host::keep_name_service() {
   return true;
 }
 
+Result<std::vector<std::string>> Host::restore() {
+  std::vector<std::string> out;
+  const auto note = [&](const Result<bool>& restored, const char* what) {
+    if (restored && *restored) out.emplace_back(what);
+    return restored.has_value();
+  };
+  auto restored = firewall_->restore();
+  if (!note(restored, plan_.kill_switch ? "the kill switch" : "the firewall table")) return restored.error();
+  restored = restore_tun(plan_, tun_index_);
+  if (!note(restored, "the TUN device's state")) return restored.error();
+  restored = install_routing(plan_);
+  if (!note(restored, "routing rules or routes")) return restored.error();
+  const auto marks = read_sysctl(kMarkCheck);
+  if (marks && *marks != "1" && write_sysctl(kMarkCheck, "1"))
+    out.emplace_back("net.ipv4.conf.all.src_valid_mark");
+  return out;
+}
+
 Result<> Host::undo() {
+  firewall_.reset();  // its guard goes; the table stays until it is removed
   Result<> first = take_down_name_service(plan_.tun, name_service_);
   name_service_ = kNameServiceUnchanged;
   // Before the kill switch: with their address gone, connections of the tunnel send nothing by other ways.

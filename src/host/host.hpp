@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/result.hpp"
+#include "host/firewall.hpp"
 #include "host/journal.hpp"
 #include "host/plan.hpp"
 #include "host/resolvers.hpp"
@@ -33,7 +34,7 @@ class Host {
   static Result<Host> set_up(const Plan& plan, const std::string& journal_file);
 
   // Replaces, at once, the set of endpoints that marked sockets may reach; before the first call it is empty.
-  // Puts the kill switch back if somebody removed it ("flush ruleset"). kLimit beyond kMaxAllowed. Does
+  // Puts the kill switch back if somebody removed it. kLimit beyond kMaxAllowed. Does
   // nothing without a kill switch.
   Result<> allow(const std::vector<RelayEndpoint>& endpoints);
 
@@ -54,6 +55,11 @@ class Host {
   // A kill switch of a vpn before was in force when set_up() began.
   bool found_closed() const { return found_closed_; }
 
+  // To be called when a change was seen (change_watch.hpp), and now and then besides: puts back what another
+  // program removed or changed of firewall, TUN device, rules, routes and settings, and says what that was.
+  // An error: it can't be put back, and whoever calls should end, which leaves the machine closed.
+  Result<std::vector<std::string>> restore();
+
   // What was set up, for `status`.
   nlohmann::json summary() const;
 
@@ -65,6 +71,8 @@ class Host {
   Plan plan_;
   Journal journal_;
   bool found_closed_ = false;
+  std::optional<Firewall> firewall_;
+  unsigned tun_index_ = 0;
   std::vector<RelayEndpoint> allowed_;
   std::vector<NameServer> outside_resolvers_;
   std::string name_service_ = "unchanged";

@@ -18,6 +18,7 @@ struct Rule {
   enum class Action : std::uint8_t {
     kPass,    // goes on behind our last rule ("goto")
     kLookup,  // kTable decides
+    kRefuse,  // an error at once ("prohibit")
     kEnd,     // where kPass leads ("nop")
   };
 
@@ -26,6 +27,7 @@ struct Rule {
   std::uint32_t step = 0;  // its priority is kRulePriority + step
   bool marked = false;     // only our sockets'
   bool dhcp = false;       // only a DHCP client's
+  bool local = false;      // only what this machine sends itself ("iif lo")
   std::optional<Prefix> from = {};
   std::optional<Prefix> to = {};
   std::optional<UidRange> uids = {};
@@ -46,8 +48,9 @@ std::vector<Rule> rules_of(const Plan& plan);
 // Without `ipv6` all of IPv6 is unreachable.
 std::vector<Route> routes_of(const Plan& plan, bool ipv6);
 
-// Routes first: no traffic gets to an empty table, from which it would go on to the others.
-Result<> install_routing(const Plan& plan);
+// Adds what is missing of them, routes first: no traffic gets to an empty table, from which it would go on to
+// the others. True if there was anything to add.
+Result<bool> install_routing(const Plan& plan);
 
 // True if there is a rule or route of ours. Takes no rights.
 Result<bool> has_routing();

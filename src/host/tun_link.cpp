@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "host/tun_link.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <vector>
 
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
@@ -63,6 +66,67 @@ Result<> remove_addresses(Netlink& netlink, unsigned index) {
   return {};
 }
 
+struct LinkState {
+  bool up = false;
+  unsigned mtu = 0;
+};
+
+int read_mtu(const nlattr* attribute, void* mtu) {
+  if (mnl_attr_get_type(attribute) == IFLA_MTU && mnl_attr_get_payload_len(attribute) >= 4) {
+    *static_cast<unsigned*>(mtu) = mnl_attr_get_u32(attribute);
+  }
+  return MNL_CB_OK;
+}
+
+Result<LinkState> link_state(Netlink& netlink, unsigned index) {
+  LinkState out;
+  NetlinkMessage question(RTM_GETLINK, 0);
+  question.body<ifinfomsg>();
+  auto asked = netlink.dump(question, "look at the TUN device", [&](const nlmsghdr& shown) {
+    if (shown.nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(&shown) < sizeof(ifinfomsg)) return;
+    const auto& link = *static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(&shown));
+    if (static_cast<unsigned>(link.ifi_index) != index) return;
+    out.up = (link.ifi_flags & IFF_UP) != 0;
+    mnl_attr_parse(&shown, sizeof(ifinfomsg), read_mtu, &out.mtu);
+  });
+  if (!asked) return asked.error();
+  return out;
+}
+
+Result<> take_up(Netlink& netlink, const Plan& plan, unsigned index) {
+  NetlinkMessage up = link_message(index, true);
+  up.put(IFLA_MTU, plan.mtu);
+  up.put(IFLA_TXQLEN, plan.tx_queue_length);
+  return netlink.request(up, "take the TUN device " + plan.tun + " up");
+}
+
+int read_address(const nlattr* attribute, void* out) {
+  const std::uint16_t type = mnl_attr_get_type(attribute);
+  auto& address = *static_cast<IpAddress*>(out);
+  const bool is_it = type == (address.is_ipv4() ? IFA_LOCAL : IFA_ADDRESS);
+  if (is_it && mnl_attr_get_payload_len(attribute) == address.bits() / 8) {
+    std::memcpy(address.bytes.data(), mnl_attr_get_payload(attribute), address.bits() / 8);
+  }
+  return MNL_CB_OK;
+}
+
+Result<std::vector<IpAddress>> addresses_of(Netlink& netlink, unsigned index) {
+  std::vector<IpAddress> out;
+  NetlinkMessage question(RTM_GETADDR, 0);
+  question.body<ifaddrmsg>().ifa_index = index;
+  auto asked = netlink.dump(question, "list addresses", [&](const nlmsghdr& shown) {
+    if (shown.nlmsg_type != RTM_NEWADDR || mnl_nlmsg_get_payload_len(&shown) < sizeof(ifaddrmsg)) return;
+    const auto& head = *static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(&shown));
+    if (head.ifa_index != index) return;
+    IpAddress address{.family =
+                          head.ifa_family == AF_INET ? IpAddress::Family::kIpv4 : IpAddress::Family::kIpv6};
+    mnl_attr_parse(&shown, sizeof(ifaddrmsg), read_address, &address);
+    out.push_back(address);
+  });
+  if (!asked) return asked.error();
+  return out;
+}
+
 }  // namespace
 
 bool has_ipv6(const std::string& tun) {
@@ -83,10 +147,7 @@ Result<> set_up_tun(const Plan& plan) {
     if (auto set = netlink->request(quiet, "switch off link-local addresses of " + plan.tun); !set)
       return set;
   }
-  NetlinkMessage up = link_message(index, true);
-  up.put(IFLA_MTU, plan.mtu);
-  up.put(IFLA_TXQLEN, plan.tx_queue_length);
-  if (auto set = netlink->request(up, "take the TUN device " + plan.tun + " up"); !set) return set;
+  if (auto set = take_up(*netlink, plan, index); !set) return set;
   if (auto added = add_address(*netlink, index, plan.tun_ipv4); !added) return added;
   if (ipv6) {
     if (auto added = add_address(*netlink, index, plan.tun_ipv6); !added) return added;
@@ -98,6 +159,31 @@ Result<> set_up_tun(const Plan& plan) {
               plan.tun);
   }
   return {};
+}
+
+Result<bool> restore_tun(const Plan& plan, unsigned index) {
+  if (::if_nametoindex(plan.tun.c_str()) != index) {
+    return make_error(ErrorKind::kClosed,
+                      "another program has deleted or renamed the TUN device " + plan.tun);
+  }
+  auto netlink = Netlink::open();
+  if (!netlink) return netlink.error();
+  const auto state = link_state(*netlink, index);
+  if (!state) return state.error();
+  bool any = false;
+  if (!state->up || state->mtu != plan.mtu) {
+    if (auto set = take_up(*netlink, plan, index); !set) return set.error();
+    any = true;
+  }
+  const auto there = addresses_of(*netlink, index);
+  if (!there) return there.error();
+  for (const IpAddress& address : {plan.tun_ipv4, plan.tun_ipv6}) {
+    if (!address.is_ipv4() && !has_ipv6(plan.tun)) continue;
+    if (std::ranges::find(*there, address) != there->end()) continue;
+    if (auto added = add_address(*netlink, index, address); !added) return added.error();
+    any = true;
+  }
+  return any;
 }
 
 Result<> take_down_tun(const std::string& tun) {

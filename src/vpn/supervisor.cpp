@@ -22,6 +22,7 @@
 #include "base/log.hpp"
 #include "carrier/spawn.hpp"
 #include "exit/resolver.hpp"
+#include "host/change_watch.hpp"
 #include "host/preflight.hpp"
 #include "vpn/supervisor_wire.hpp"
 #include "vpn/worker_start.hpp"
@@ -39,6 +40,8 @@ constexpr std::chrono::seconds kStopPatience{10};  // streams have 5 s
 constexpr std::chrono::seconds kDevicePatience{3};
 constexpr std::chrono::seconds kNameServiceEvery{2};
 constexpr std::chrono::milliseconds kDevicePause{50};
+constexpr std::chrono::milliseconds kRestorePause{100};  // between two looks at what is set up
+constexpr std::chrono::seconds kTellAgainAfter{10};      // what was put back
 
 Error failed(const std::string& what) {
   return make_error(ErrorKind::kIo, what + ": " + std::strerror(errno), errno);
@@ -67,6 +70,10 @@ class Parent {
   void give_socket(std::uint64_t id, int family);
   static asio::awaitable<void> look_up(Parent* self, std::uint64_t id, Place place);
   void keep_name_service();
+  void watch_changes();
+  void wait_for_change(stream_descriptor* socket);
+  void restore_soon();
+  void restore();
   void make_resolver();
   bool has_names() const;
   void remember(const Place& place, const std::vector<IpAddress>& addresses);
@@ -86,6 +93,10 @@ class Parent {
   asio::signal_set signals_{loop_};
   asio::steady_timer patience_{loop_};
   asio::steady_timer next_look_{loop_};
+  std::vector<stream_descriptor> changes_;  // change_watch.hpp
+  asio::steady_timer next_restore_{loop_};
+  bool restore_waits_ = false;
+  std::chrono::steady_clock::time_point told_;
   std::shared_ptr<exit::Resolver> resolver_;
   std::vector<NameServer> asked_;  // by resolver_
   std::size_t lookups_ = 0;        // under way
@@ -113,11 +124,59 @@ void Parent::keep_name_service() {
   next_look_.expires_after(kNameServiceEvery);
   next_look_.async_wait([this](const boost::system::error_code& ec) {
     if (ec) return;
+    restore_soon();  // also what no message tells of
     const auto kept = host_.keep_name_service();
     if (!kept) log::warn("{}", kept.error().text);
     if (kept && *kept) log::warn("another program had changed resolv.conf; it is the tunnel's again");
     keep_name_service();
   });
+}
+
+void Parent::watch_changes() {
+  auto sockets = host::watch_changes();
+  if (!sockets) {
+    log::error("{}", sockets.error().text);
+    return stop_worker();
+  }
+  for (Fd& socket : *sockets) changes_.emplace_back(loop_, socket.release());
+  for (stream_descriptor& socket : changes_) wait_for_change(&socket);
+  restore_soon();  // what was changed before
+}
+
+void Parent::wait_for_change(stream_descriptor* socket) {
+  socket->async_wait(stream_descriptor::wait_read, [this, socket](const boost::system::error_code& ec) {
+    if (ec) return;
+    host::drain_changes(socket->native_handle());
+    restore_soon();
+    wait_for_change(socket);
+  });
+}
+
+// At once, and then not again before kRestorePause: another program may change much.
+void Parent::restore_soon() {
+  if (std::exchange(restore_waits_, true)) return;
+  next_restore_.async_wait([this](const boost::system::error_code& ec) {
+    if (ec) return;
+    restore_waits_ = false;
+    restore();
+    next_restore_.expires_after(kRestorePause);
+  });
+}
+
+void Parent::restore() {
+  if (stopping_ || ended_) return;
+  const auto restored = host_.restore();
+  if (!restored) {
+    log::error("{}; vpn ends", restored.error().text);
+    restore_waits_ = true;  // for ever: there is no other try
+    return stop_worker();
+  }
+  const auto now = std::chrono::steady_clock::now();
+  if (restored->empty() || now - told_ < kTellAgainAfter) return;
+  told_ = now;
+  std::string what;
+  for (const std::string& part : *restored) what += (what.empty() ? "" : ", ") + part;
+  log::warn("another program changed {}; it is as it was again", what);
 }
 
 void Parent::make_resolver() {
@@ -148,6 +207,7 @@ int Parent::run() {
   }
   wait_for_worker();
   wait_for_questions();
+  watch_changes();
   keep_name_service();
   const auto wait = [this](auto& again) -> void {
     signals_.async_wait([this, &again](const boost::system::error_code& ec, int signal) {

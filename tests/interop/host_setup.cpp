@@ -7,6 +7,7 @@
 //       "kill_switch": BOOL, "dns": BOOL, "resolv_conf": FILE}
 //   allow [[ADDRESS, PORT, UDP]...]
 //   summary null | resolvers null | undo null
+//   restore null                   what was put back
 //   leftovers FILE                 true if there were any
 #include <iostream>
 #include <optional>
@@ -56,6 +57,7 @@ class Driver {
     if (command == "allow") return allow(argument);
     if (command == "summary") return host_->summary();
     if (command == "keep") return host_->keep_name_service().value();
+    if (command == "restore") return host_->restore().value();
     if (command == "undo") return checked(host_->undo());
     if (command != "resolvers") throw std::invalid_argument(command);
     host_->look_for_resolvers();

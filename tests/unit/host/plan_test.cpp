@@ -35,12 +35,14 @@ std::vector<std::string> texts(const std::vector<Rule>& rules, IpAddress::Family
     std::string text = std::to_string(rule.step) + ":";
     if (rule.marked) text += " marked";
     if (rule.dhcp) text += " dhcp";
+    if (rule.local) text += " local";
     if (rule.from) text += " from " + rule.from->text();
     if (rule.to) text += " to " + rule.to->text();
     if (rule.uids)
       text += " uids " + std::to_string(rule.uids->first) + "-" + std::to_string(rule.uids->last);
     out.push_back(text + (rule.action == Rule::Action::kPass     ? " pass"
                           : rule.action == Rule::Action::kLookup ? " lookup"
+                          : rule.action == Rule::Action::kRefuse ? " refuse"
                                                                  : " end"));
   }
   return out;
@@ -60,19 +62,38 @@ TEST(Rules, OfEverybody) {
   const Plan plan{.tun = "zks0", .excludes = {prefix("10.0.0.0/8"), prefix("fd00::/8")}};
   EXPECT_THAT(
       texts(rules_of(plan), kIpv4),
-      ElementsAre("5: end", "0: marked pass", "1: from 198.18.0.1/32 lookup", "1: to 198.18.0.2/32 lookup",
+      ElementsAre("6: end", "0: marked pass", "1: from 198.18.0.1/32 lookup", "1: to 198.18.0.2/32 lookup",
                   "2: dhcp pass", "3: to 10.0.0.0/8 pass", "4: lookup"));
   EXPECT_THAT(
       texts(rules_of(plan), kIpv6),
-      ElementsAre("5: end", "0: marked pass", "1: from 2001:2::1/128 lookup", "1: to 2001:2::2/128 lookup",
-                  "2: dhcp pass", "3: to fe80::/10 pass", "3: to fd00::/8 pass", "4: lookup"));
+      ElementsAre("6: end", "0: marked pass", "1: from 2001:2::1/128 lookup", "1: to 2001:2::2/128 lookup",
+                  "2: dhcp pass", "3: to fe80::/10 pass", "3: to fd00::/8 pass", "4: local lookup",
+                  "4: from ::/1 lookup", "4: from 8000::/1 lookup", "5: local to ::/0 refuse"));
 }
 
 TEST(Rules, OfSomeUsersWithoutDns) {
   const Plan plan{.tun = "zks0", .uids = {{1000, 1000}, {2000, 3000}}, .dns = false};
   EXPECT_THAT(texts(rules_of(plan), kIpv4),
-              ElementsAre("5: end", "0: marked pass", "1: from 198.18.0.1/32 lookup", "2: dhcp pass",
+              ElementsAre("6: end", "0: marked pass", "1: from 198.18.0.1/32 lookup", "2: dhcp pass",
                           "4: uids 1000-1000 lookup", "4: uids 2000-3000 lookup"));
+}
+
+TEST(Rules, RefuseWhatIsBoundToTheUplinkOverIpv6) {
+  Plan plan{
+      .tun = "zks0", .routes = {prefix("203.0.113.0/24"), prefix("2001:db8::/32")}, .uids = {{5, 5}, {7, 9}}};
+  const auto refusals = [&] {
+    std::vector<std::string> out;
+    for (const std::string& text : texts(rules_of(plan), kIpv6)) {
+      if (text.ends_with("refuse")) out.push_back(text);
+    }
+    return out;
+  };
+  EXPECT_THAT(refusals(), ElementsAre("5: local to 2001:db8::/32 uids 5-5 refuse",
+                                      "5: local to 2001:db8::/32 uids 7-9 refuse"));
+  plan.routes.insert(plan.routes.end(), 200, prefix("2001:db8::/32"));  // more than the kernel should ask
+  EXPECT_THAT(refusals(), ElementsAre());
+  plan = {.tun = "zks0", .kill_switch = false};
+  EXPECT_THAT(refusals(), ElementsAre());
 }
 
 TEST(Routes, HaveUnreachableTwins) {
@@ -94,6 +115,11 @@ TEST(Routes, LeadToTheTunnelsDns) {
 TEST(FirewallCommands, ReplaceTheWholeTable) {
   EXPECT_THAT(firewall_commands({.tun = "zks0"}, {}),
               StartsWith("table inet zks-vpn\ndelete table inet zks-vpn\ntable inet zks-vpn {\n"));
+}
+
+TEST(FirewallCommands, OfTheGuardHaveAnOwner) {
+  EXPECT_THAT(firewall_commands({.tun = "zks0"}, {}, "guard", true),
+              StartsWith("table inet guard\ndelete table inet guard\ntable inet guard {\n\tflags owner\n"));
 }
 
 TEST(FirewallCommands, HaveTheSetsOfThePlan) {
