@@ -129,7 +129,9 @@ void RelayFlags::add_limits(CLI::App& app) {
   ops::add_count(app, "--max-headers", relay.max_header_bytes, 1024, 64 * 1024,
                  "bytes of a request's header");
   ops::add_count(app, "--max-handshakes", relay.max_handshakes, 1, kMaxCount,
-                 "connections that are not in a room yet");
+                 "connections that are not in a room yet; the source with most of them gives way");
+  ops::add_count(app, "--max-handshakes-per-source", relay.max_handshakes_per_source, 1, kMaxCount,
+                 "of these of one address, or one IPv6 /64; the oldest of them gives way");
   ops::add_parsed<std::chrono::milliseconds>(app, "--upgrade-timeout", relay.upgrade_timeout, parse_timeout,
                                              "how long a connection may take to get there [10s]", "DURATION");
   ops::add_parsed<std::chrono::milliseconds>(

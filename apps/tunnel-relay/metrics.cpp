@@ -19,6 +19,8 @@ const char* reason_of(std::size_t place) {
       return "room_not_allowed";
     case 404:
       return "not_found";
+    case 410:
+      return "pair_gone";
     case 414:
       return "target_too_long";
     case 421:
@@ -58,6 +60,8 @@ void add_arrivals(ops::Families& out, const relay::Status& status) {
   out.counter("zks_relay_connections_total", "Connections that were accepted.", number(status.connections));
   out.counter("zks_relay_handshake_timeouts_total", "Connections that did not get into a room in time.",
               number(status.handshake_timeouts));
+  out.counter("zks_relay_handshakes_evicted_total", "Connections that gave their place to a newer one.",
+              number(status.handshakes_evicted));
   out.counter("zks_relay_tls_failures_total", "TLS handshakes that failed, other than by time.",
               number(status.tls_failures));
   out.counter("zks_relay_request_failures_total", "Connections without a whole HTTP request.",

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "relay/admission.hpp"
 
-#include <vector>
-
 namespace zks::relay {
 namespace {
 
@@ -16,16 +14,6 @@ Verdict health(const Relay& relay) {
   return {.status = 200,
           .body = R"({"version":")" ZKS_VERSION R"(","uptime":)" + std::to_string(uptime.count()) + "}\n",
           .slot = {}};
-}
-
-bool may_join(Relay& relay, const carrier::UpgradeRequest& request, const asio::ip::address& peer) {
-  std::vector<std::string_view> forwarded;
-  if (!relay.options.trusted_proxies.empty()) {
-    const auto [first, last] = request.equal_range("X-Forwarded-For");
-    for (auto field = first; field != last; ++field) forwarded.emplace_back(field->value());
-  }
-  const auto source = client_address(peer, relay.options.trusted_proxies, forwarded);
-  return relay.joins.admit(source, std::chrono::steady_clock::now());
 }
 
 const RoomId* room_of(const Route& route) {
@@ -44,8 +32,10 @@ Verdict admit(Relay& relay, const carrier::UpgradeRequest& request, const Route&
   const RoomId* room = room_of(route);
   if (room == nullptr || !carrier::is_upgrade(request)) return refuse(404);
   if (!relay.allowed.allows(*room)) return refuse(403);
-  if (std::holds_alternative<PairRoute>(route)) return {};
-  if (!may_join(relay, request, ends.peer)) return refuse(429);
+  const auto* pair = std::get_if<PairRoute>(&route);
+  if (pair != nullptr && relay.rooms.waiting(pair->room, pair->pair)) return {};
+  if (!relay.joins.admit(ends.source, std::chrono::steady_clock::now())) return refuse(429);
+  if (pair != nullptr) return refuse(410);
   if (std::holds_alternative<ExitRoute>(route)) {
     const auto host = request[boost::beast::http::field::host];
     if (!is_own_name({host.data(), host.size()}, relay.options.names, ends.local, ends.certificate))

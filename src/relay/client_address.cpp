@@ -83,15 +83,16 @@ bool Network::contains(const ip::address& address) const {
   return rest == 0 || ((bytes[whole] ^ prefix_[whole]) >> (8 - rest)) == 0;
 }
 
+bool is_trusted(const ip::address& address, const std::vector<Network>& trusted) {
+  return std::any_of(trusted.begin(), trusted.end(),
+                     [&address](const Network& net) { return net.contains(address); });
+}
+
 ip::address client_address(const ip::address& peer, const std::vector<Network>& trusted,
                            const std::vector<std::string_view>& forwarded) {
-  const auto is_trusted = [&trusted](const ip::address& address) {
-    return std::any_of(trusted.begin(), trusted.end(),
-                       [&](const Network& net) { return net.contains(address); });
-  };
   ip::address client = peer;
   const auto entries = entries_of(forwarded);
-  for (auto entry = entries.rbegin(); entry != entries.rend() && is_trusted(client); ++entry) {
+  for (auto entry = entries.rbegin(); entry != entries.rend() && is_trusted(client, trusted); ++entry) {
     const auto address = parse_entry(*entry);
     if (!address) break;
     client = *address;

@@ -25,6 +25,9 @@ class Network {
   int length_ = 0;                                    // bits of the IPv6 form
 };
 
+// Whether one of `trusted` has this address.
+bool is_trusted(const boost::asio::ip::address& address, const std::vector<Network>& trusted);
+
 // `forwarded` are the values of the X-Forwarded-For fields in their order. Entries left of an untrusted or
 // unreadable one may be made up by the sender, so they never count.
 boost::asio::ip::address client_address(const boost::asio::ip::address& peer,

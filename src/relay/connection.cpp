@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "relay/connection.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/http.hpp>
 
@@ -49,6 +52,12 @@ class Connection final : public LiveSocket, public std::enable_shared_from_this<
   // On the loop's thread.
   static void start(const std::shared_ptr<Connection>& self, asio::awaitable<void> work) {
     self->loop_->add(self);
+    const auto evict = [weak = self->weak_from_this(), executor = self->loop_->executor()] {
+      asio::post(executor, [weak] {
+        if (const auto evicted = weak.lock()) evicted->abort();
+      });
+    };
+    if (!self->slot_->on_evict(evict)) self->abort();
     asio::co_spawn(self->loop_->executor(), std::move(work),
                    [self](std::exception_ptr failure) { self->over(failure); });
   }
@@ -60,7 +69,9 @@ class Connection final : public LiveSocket, public std::enable_shared_from_this<
  private:
   TcpStream& tcp() { return boost::beast::get_lowest_layer(*stream_); }
 
+  asio::awaitable<bool> first_byte();
   asio::awaitable<bool> handshake();
+  Source source() const;
   asio::awaitable<bool> read_request();
   void move_to(const std::shared_ptr<Loop>& loop, Route route);
   asio::awaitable<void> refuse(unsigned status, std::string body);
@@ -68,7 +79,7 @@ class Connection final : public LiveSocket, public std::enable_shared_from_this<
   asio::awaitable<void> take_place(const ExitRoute& route);
   asio::awaitable<void> take_place(const PairRoute& route);
   asio::awaitable<bool> prove_ownership(ExitRoute route);
-  void arm_deadline();
+  void arm_deadline(std::chrono::milliseconds timeout);
   void count_failure(const boost::system::error_code& ec, Count& otherwise);
 
   RelayPtr relay_;
@@ -91,16 +102,18 @@ void Connection<Stream>::abort() {
 
 template <class Stream>
 asio::awaitable<void> Connection<Stream>::run(std::shared_ptr<Connection> self) {
+  if (!co_await self->first_byte()) co_return;
   self->tcp().expires_after(self->relay_->options.upgrade_timeout);
   if (!co_await self->handshake()) co_return;
   if (!co_await self->read_request()) co_return;
   const auto target = self->request_.target();
   const Route route = parse_route({target.data(), target.size()});
   boost::system::error_code ignored;
-  Ends ends{self->peer_, self->tcp().socket().local_endpoint(ignored).address()};
+  Ends ends{self->source(), self->tcp().socket().local_endpoint(ignored).address()};
   if constexpr (std::is_same_v<Stream, TlsStream>) {
     ends.certificate = SSL_get_certificate(self->stream_->native_handle());
   }
+  self->slot_->belongs_to(ends.source);
   Verdict verdict = admit(*self->relay_, self->request_, route, ends);
   // Nothing may follow an upgrade request before its answer (RFC 6455, section 4.1).
   if (verdict.status == 101 && self->early_bytes_) verdict.status = 400;
@@ -137,6 +150,17 @@ void Connection<Stream>::over(const std::exception_ptr& failure) {
   deadline_.cancel();
   abort();
   loop_->remove(this->shared_from_this());
+}
+
+// A connection that says nothing costs as much as one in a handshake, and nobody needs one.
+template <class Stream>
+asio::awaitable<bool> Connection<Stream>::first_byte() {
+  const Options& options = relay_->options;
+  arm_deadline(std::min(options.first_byte_timeout, options.upgrade_timeout));
+  auto [ec] = co_await tcp().socket().async_wait(asio::ip::tcp::socket::wait_read, kTuple);
+  deadline_.cancel();
+  if (!ec) slot_->spoke();
+  co_return !ec;
 }
 
 template <class Stream>
@@ -187,6 +211,17 @@ asio::awaitable<bool> Connection<Stream>::read_request() {
   if (malformed && ec != http::error::end_of_stream && ec != http::error::partial_message)
     co_await refuse(400, {});
   co_return false;
+}
+
+// Whose request it is; known with its header alone where a proxy is in front.
+template <class Stream>
+Source Connection<Stream>::source() const {
+  const auto& trusted = relay_->options.trusted_proxies;
+  if (!is_trusted(peer_, trusted)) return Source(peer_);
+  std::vector<std::string_view> forwarded;
+  const auto [first, last] = request_.equal_range("X-Forwarded-For");
+  for (auto field = first; field != last; ++field) forwarded.emplace_back(field->value());
+  return Source(client_address(peer_, trusted, forwarded));
 }
 
 // ---- refusing
@@ -250,7 +285,7 @@ asio::awaitable<void> Connection<Stream>::take_place(const PairRoute& route) {
 
 template <class Stream>
 asio::awaitable<void> Connection<Stream>::take_place(const ExitRoute& route) {
-  arm_deadline();
+  arm_deadline(relay_->options.upgrade_timeout);
   const bool owner = co_await prove_ownership(route);
   deadline_.cancel();
   if (!owner) {
@@ -279,10 +314,10 @@ asio::awaitable<bool> Connection<Stream>::prove_ownership(ExitRoute route) {
   co_return answer != nullptr&& owns_room(*answer, nonce, authority_, route.room, route.instance);
 }
 
-// For the exit's answer; everything before has the stream's own deadline.
+// For the first byte and the exit's answer; what is between has the stream's own deadline.
 template <class Stream>
-void Connection<Stream>::arm_deadline() {
-  deadline_.expires_after(relay_->options.upgrade_timeout);
+void Connection<Stream>::arm_deadline(std::chrono::milliseconds timeout) {
+  deadline_.expires_after(timeout);
   deadline_.async_wait([weak = this->weak_from_this()](const boost::system::error_code& ec) {
     if (ec) return;
     const auto self = weak.lock();
@@ -308,21 +343,18 @@ void serve(RelayPtr relay, std::shared_ptr<Loop> loop, Stream stream, const asio
 }  // namespace
 
 void serve_connection(RelayPtr relay, std::shared_ptr<Loop> loop, asio::ip::tcp::socket socket,
-                      HandshakeSlot slot) {
-  boost::system::error_code ec;
-  const auto peer = socket.remote_endpoint(ec);
-  if (ec) return;  // gone already
+                      const asio::ip::address& peer, HandshakeSlot slot) {
   loop->counters().connections.add();
   carrier::tune_socket(socket);
   TcpStream tcp(std::move(socket));
   if (!relay->tls) {
-    serve(std::move(relay), std::move(loop), std::move(tcp), peer.address(), std::move(slot));
+    serve(std::move(relay), std::move(loop), std::move(tcp), peer, std::move(slot));
     return;
   }
   const auto context = relay->tls->context();  // the SSL object keeps what it needs of it
   serve(relay, std::move(loop),
-        TlsStream(std::move(tcp), context->native_handle(), carrier::TlsEngine::Role::kServer),
-        peer.address(), std::move(slot));
+        TlsStream(std::move(tcp), context->native_handle(), carrier::TlsEngine::Role::kServer), peer,
+        std::move(slot));
 }
 
 }  // namespace zks::relay

@@ -16,19 +16,17 @@ namespace zks::relay {
 // A place among Options::max_handshakes, for as long as a connection has none in a room.
 class HandshakeSlot {
  public:
-  explicit HandshakeSlot(RelayPtr relay) : relay_(std::move(relay)) { ++relay_->handshakes; }
-  HandshakeSlot(HandshakeSlot&&) = default;
-  HandshakeSlot& operator=(HandshakeSlot&&) = delete;
-  ~HandshakeSlot() {
-    if (relay_) --relay_->handshakes;
-  }
+  HandshakeSlot(RelayPtr relay, const Source& source, bool shared)
+      : relay_(std::move(relay)), place_(relay_->handshakes.take(source, shared)) {}
+  Handshakes::Place* operator->() { return &place_; }
 
  private:
-  RelayPtr relay_;
+  RelayPtr relay_;  // outlives the place
+  Handshakes::Place place_;
 };
 
 // Serves `socket`, whose executor is the loop's, from the loop's thread.
 void serve_connection(RelayPtr relay, std::shared_ptr<Loop> loop, asio::ip::tcp::socket socket,
-                      HandshakeSlot slot);
+                      const asio::ip::address& peer, HandshakeSlot slot);
 
 }  // namespace zks::relay

@@ -26,7 +26,8 @@ class Count {
 inline constexpr std::array<std::uint16_t, 15> kCountedCodes = {
     0, 1000, 1001, 1002, 1006, 1007, 1008, 1009, 1012, 4000, 4403, 4404, 4409, 4410, 4413};
 // The statuses of answers that are no upgrade.
-inline constexpr std::array<unsigned, 9> kCountedStatuses = {200, 400, 403, 404, 414, 421, 429, 431, 503};
+inline constexpr std::array<unsigned, 10> kCountedStatuses = {200, 400, 403, 404, 410,
+                                                              414, 421, 429, 431, 503};
 
 struct Counters {
   enum Direction : std::size_t { kToExit = 0, kToClient = 1 };

@@ -2,15 +2,9 @@
 #include "relay/join_limiter.hpp"
 
 #include <algorithm>
-#include <functional>
 #include <iterator>
-#include <string_view>
 
 namespace zks::relay {
-
-std::size_t JoinLimiter::Hash::operator()(const Source& source) const {
-  return std::hash<std::string_view>()({reinterpret_cast<const char*>(source.data()), source.size()});
-}
 
 JoinLimiter::JoinLimiter(double rate, TokenBucket::TimePoint now)
     : rate_(rate),
@@ -18,24 +12,10 @@ JoinLimiter::JoinLimiter(double rate, TokenBucket::TimePoint now)
       overflow_(std::max(rate, 1.0), burst_, now),
       swept_(now) {}
 
-JoinLimiter::Source JoinLimiter::source_of(const boost::asio::ip::address& address) {
-  namespace ip = boost::asio::ip;
-  Source out{};
-  if (address.is_v4()) {
-    const auto bytes = ip::make_address_v6(ip::v4_mapped, address.to_v4()).to_bytes();
-    std::copy(bytes.begin(), bytes.end(), out.begin());
-  } else {
-    const ip::address_v6 v6 = address.to_v6();
-    const auto bytes = v6.to_bytes();
-    std::copy_n(bytes.begin(), v6.is_v4_mapped() ? 16 : 8, out.begin());
-  }
-  return out;
-}
-
-bool JoinLimiter::admit(const boost::asio::ip::address& source, TokenBucket::TimePoint now) {
+bool JoinLimiter::admit(const Source& source, TokenBucket::TimePoint now) {
   if (rate_ <= 0) return true;
   const std::lock_guard lock(mutex_);
-  return bucket_of(source_of(source), now).try_take(1, now);
+  return bucket_of(source, now).try_take(1, now);
 }
 
 TokenBucket& JoinLimiter::bucket_of(const Source& source, TokenBucket::TimePoint now) {

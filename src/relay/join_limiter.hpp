@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// How often one source may join: a token bucket for each IPv4 address and each IPv6 /64 (what one customer
-// gets), in a table of bounded size. Asked by admission.cpp before the upgrade.
+// How often one source may join: a token bucket for each, in a table of bounded size. Asked by admission.cpp
+// before the upgrade.
 #pragma once
 
-#include <array>
-#include <cstdint>
 #include <mutex>
 #include <unordered_map>
 
-#include <boost/asio/ip/address.hpp>
-
 #include "base/token_bucket.hpp"
+#include "relay/source.hpp"
 
 namespace zks::relay {
 
@@ -25,22 +22,17 @@ class JoinLimiter {
   // `rate`: joins a second of one source; 0 means no limit.
   JoinLimiter(double rate, TokenBucket::TimePoint now);
 
-  bool admit(const boost::asio::ip::address& source, TokenBucket::TimePoint now);
+  bool admit(const Source& source, TokenBucket::TimePoint now);
   std::size_t sources() const;
 
  private:
-  using Source = std::array<std::uint8_t, 16>;
-  struct Hash {
-    std::size_t operator()(const Source& source) const;
-  };
-  static Source source_of(const boost::asio::ip::address& address);
   TokenBucket& bucket_of(const Source& source, TokenBucket::TimePoint now);
   void sweep(TokenBucket::TimePoint now);
 
   const double rate_;
   const double burst_;
   mutable std::mutex mutex_;
-  std::unordered_map<Source, TokenBucket, Hash> buckets_;
+  std::unordered_map<Source, TokenBucket, Source::Hash> buckets_;
   TokenBucket overflow_;  // shared by all sources that the full table has no place for
   TokenBucket::TimePoint swept_;
 };

@@ -15,7 +15,7 @@ namespace {
 
 using asio::ip::tcp;
 
-// While there are no descriptors, or all handshake places are taken, connections wait in the kernel's queue.
+// While there are no descriptors or no memory, connections wait in the kernel's queue.
 constexpr std::chrono::milliseconds kPause{50};
 
 }  // namespace
@@ -51,11 +51,13 @@ void Listener::stop() {
 
 asio::awaitable<void> Listener::accept_connections(std::shared_ptr<Listener> self) {
   while (!self->stopping_) {
-    if (self->relay_->handshakes >= self->relay_->options.max_handshakes) {
-      co_await self->pause();
-    } else {
+    bool exhausted = false;
+    try {
       co_await self->accept_one();
+    } catch (const std::bad_alloc&) {
+      exhausted = true;  // costs this connection, not the relay
     }
+    if (exhausted) co_await self->pause();
   }
 }
 
@@ -63,12 +65,7 @@ asio::awaitable<void> Listener::accept_one() {
   const std::shared_ptr<Loop> loop = relay_->loops[next_loop_++ % relay_->loops.size()];
   auto [ec, socket] = co_await acceptor_.async_accept(loop->executor(), asio::as_tuple(asio::use_awaitable));
   if (!ec) {
-    // Counted here and not on its loop: the next accept has to know of it.
-    HandshakeSlot slot(relay_);
-    asio::dispatch(loop->executor(),
-                   [relay = relay_, loop, socket = std::move(socket), slot = std::move(slot)]() mutable {
-                     serve_connection(relay, loop, std::move(socket), std::move(slot));
-                   });
+    admit(loop, std::move(socket));
     co_return;
   }
   const bool scarce = ec == boost::system::errc::too_many_files_open ||
@@ -79,6 +76,19 @@ asio::awaitable<void> Listener::accept_one() {
     co_return;  // this one connection failed (accept(2), "Error handling"), or the listener was closed
   log::warn("can't accept connections: {}", ec.message());
   co_await pause();
+}
+
+void Listener::admit(const std::shared_ptr<Loop>& loop, tcp::socket socket) {
+  boost::system::error_code gone;
+  const auto peer = socket.remote_endpoint(gone);
+  if (gone) return;
+  const bool proxy = is_trusted(peer.address(), relay_->options.trusted_proxies);
+  // Counted here and not on its loop: the next accept has to know of it.
+  HandshakeSlot slot(relay_, Source(peer.address()), proxy);
+  asio::dispatch(loop->executor(), [relay = relay_, loop, socket = std::move(socket), peer = peer.address(),
+                                    slot = std::move(slot)]() mutable {
+    serve_connection(relay, loop, std::move(socket), peer, std::move(slot));
+  });
 }
 
 asio::awaitable<void> Listener::pause() {

@@ -27,6 +27,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
  private:
   static asio::awaitable<void> accept_connections(std::shared_ptr<Listener> self);
   asio::awaitable<void> accept_one();
+  void admit(const std::shared_ptr<Loop>& loop, asio::ip::tcp::socket socket);
   asio::awaitable<void> pause();
 
   RelayPtr relay_;

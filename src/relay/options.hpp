@@ -33,9 +33,9 @@ struct Options {
   std::size_t max_message_bytes = 1 << 20;
   std::size_t max_url_bytes = 512;
   std::size_t max_header_bytes = 8 * 1024;
-  // Connections between accept and their place in a room. More wait in the listen queue, where they cost no
-  // descriptor, until one of these is through or has used up its upgrade_timeout.
+  // Connections between accept and their place in a room (handshakes.hpp says who gives way).
   std::size_t max_handshakes = 1'024;
+  std::size_t max_handshakes_per_source = 256;
   double join_rate = 20;        // a second and source; 0: no limit
   std::uint64_t pair_rate = 0;  // bytes a second, both directions together; 0: no limit
   std::uint64_t window_bytes = 16 << 20;
@@ -43,6 +43,7 @@ struct Options {
   std::uint64_t rotate_bytes = std::uint64_t{1} << 30;
   std::chrono::seconds rotate_after{600};
 
+  std::chrono::milliseconds first_byte_timeout{3'000};
   std::chrono::milliseconds upgrade_timeout{10'000};
   std::chrono::milliseconds idle_timeout{75'000};
   std::chrono::milliseconds pair_timeout{10'000};  // how long a client waits for an exit

@@ -3,12 +3,12 @@
 // What all connections of one relay share. Every member is thread-safe or constant after the start.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <memory>
 #include <vector>
 
 #include "relay/allow_list.hpp"
+#include "relay/handshakes.hpp"
 #include "relay/join_limiter.hpp"
 #include "relay/loop.hpp"
 #include "relay/options.hpp"
@@ -22,6 +22,7 @@ struct Relay {
       : options(std::move(from)),
         rooms(options.max_pairs, options.max_pairs_per_room),
         joins(options.join_rate, std::chrono::steady_clock::now()),
+        handshakes(options.max_handshakes, options.max_handshakes_per_source),
         allowed(options.allow_rooms_file) {
     if (options.tls) tls = std::make_unique<TlsServer>(*options.tls);
   }
@@ -29,10 +30,10 @@ struct Relay {
   const Options options;
   Rooms rooms;
   JoinLimiter joins;
+  Handshakes handshakes;
   AllowList allowed;
   std::unique_ptr<TlsServer> tls;  // null: plaintext
   std::vector<std::shared_ptr<Loop>> loops;
-  std::atomic<std::size_t> handshakes{0};
   const std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 };
 

@@ -43,7 +43,8 @@ Status Server::status() const {
   out.rooms = relay_->rooms.rooms();
   out.exits = relay_->rooms.registered_exits();
   out.pairs = relay_->rooms.pairs();
-  out.handshakes = relay_->handshakes.load();
+  out.handshakes = relay_->handshakes.size();
+  out.handshakes_evicted = relay_->handshakes.evicted();
   out.max_pairs = relay_->options.max_pairs;
   out.uptime = std::chrono::steady_clock::now() - relay_->started;
   for (const auto& loop : relay_->loops) out.add(loop->counters());

@@ -15,7 +15,8 @@ struct Status {
   std::size_t exits = 0;
   std::size_t pairs = 0;  // clients that still wait for an exit included
   std::size_t max_pairs = 0;
-  std::size_t handshakes = 0;  // connections that are not in a room yet
+  std::size_t handshakes = 0;            // connections that are not in a room yet
+  std::uint64_t handshakes_evicted = 0;  // gave way to newer ones
   std::chrono::steady_clock::duration uptime{};
 
   struct Forwarded {

@@ -26,6 +26,9 @@ class Profile:
     early_bytes: tuple = FRONT_END          # bytes behind the request before its answer
     other_version: tuple = FRONT_END
     other_host: tuple = FRONT_END
+    # A pair id that nobody waits under: an HTTP status, or the close code after the upgrade.
+    no_such_pair: tuple = (410, 4410)
+    counts_made_up_pairs: bool = False      # as joins of their source
     broken_frame: tuple = (1002, 1006)
     not_utf8: tuple = (1007, 1006)
     lenient_masks: bool = True              # whether a client's frame without a mask may pass
@@ -37,7 +40,8 @@ class Profile:
 
 NATIVE = Profile(
     "native", window=16 * MIB, not_http=(0, 400), long_target=(414,), long_header=(431,), no_key=(400,),
-    early_bytes=(400,), other_version=(426,), other_host=(400, 421), broken_frame=(1002,), not_utf8=(1007,),
+    early_bytes=(400,), other_version=(426,), other_host=(400, 421),
+    no_such_pair=(410,), counts_made_up_pairs=True, broken_frame=(1002,), not_utf8=(1007,),
     lenient_masks=False, stalled_sender=("held back",), hangs_up_seconds=8, registration_seconds=12,
     flags=frozenset({"--allow-rooms", "--idle-timeout", "--join-rate", "--max-pairs", "--max-pairs-per-room",
                      "--rotate-bytes", "--rotate-seconds", "--upgrade-timeout"}))

@@ -6,7 +6,9 @@ import json
 import os
 import resource
 import signal
+import socket
 import time
+from collections import deque
 from contextlib import suppress
 
 import pytest
@@ -163,15 +165,110 @@ def test_a_slow_registration_is_closed(own_relay):
     scenario(wait())
 
 
-def test_handshakes_are_bounded(own_relay):
-    relay = own_relay("--max-handshakes", "4", "--upgrade-timeout", "2s")
-    silent = [relay.raw() for _ in range(4)]
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def connect_from(relay, source, greeting=b""):
+    connection = socket.create_connection((relay.host, relay.port), PATIENCE, source_address=(source, 0))
+    connection.sendall(greeting)
+    return connection
+
+
+def ended(connection):
+    """Whether the relay closed it; waits for that."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_a_full_house_costs_its_heaviest_source_its_oldest_silent_connection(own_relay):
+    relay = own_relay("--max-handshakes", "8", "--upgrade-timeout", "60s")
+    honest = connect_from(relay, "127.0.0.2", HEALTH[:9])
+    spoke = connect_from(relay, "127.0.0.3", HEALTH[:9])
+    silent = [connect_from(relay, "127.0.0.3") for _ in range(6)]
     began = time.monotonic()
-    status, _ = relay.http(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert status == 200
-    assert time.monotonic() - began > 1  # it had to wait for the silent ones to be given up
+    assert relay.http(HEALTH)[0] == 200, "a ninth is served at once"
+    assert time.monotonic() - began < 2
+    assert ended(silent[0])
+    for kept in (honest, spoke):
+        kept.sendall(HEALTH[9:])
+        assert kept.recv(100).startswith(b"HTTP/1.1 200")
+    for connection in (honest, spoke, *silent):
+        connection.close()
+
+
+def test_a_source_has_its_share_of_handshakes(own_relay):
+    relay = own_relay("--max-handshakes-per-source", "2", "--upgrade-timeout", "60s")
+    other = connect_from(relay, "127.0.0.2", HEALTH[:9])
+    unfinished = [connect_from(relay, "127.0.0.3", HEALTH[:9]) for _ in range(3)]
+    assert ended(unfinished[0])
+    for kept in (other, *unfinished[1:]):
+        kept.sendall(HEALTH[9:])
+        assert kept.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_who_says_nothing_is_closed_after_three_seconds(own_relay):
+    relay = own_relay()
+    began = time.monotonic()
+    with relay.raw() as silent, relay.raw() as slow:
+        slow.sendall(HEALTH[:9])
+        assert ended(silent)
+        assert 2.5 < time.monotonic() - began < 8
+        slow.sendall(HEALTH[9:])
+        assert slow.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_silent_connections_of_one_address_hold_up_nobody(own_relay):
+    """2,600 connections that say nothing and are renewed as they are closed; beside them joins from another address."""
+    relay = own_relay("--join-rate", "0")
+
+    def join_seconds():
+        began = time.monotonic()
+        with connect_from(relay, "127.0.0.2", relay.upgrade(client_path(Room()))) as connection:
+            assert connection.recv(100).startswith(b"HTTP/1.1 101")
+        return time.monotonic() - began
+
+    alone = sorted(join_seconds() for _ in range(20))[10]
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    silent = deque(maxlen=min(2_600, descriptors // 2))
+    beside = []
+    for number in range(2 * silent.maxlen):
+        if len(silent) == silent.maxlen:
+            silent.popleft().close()
+        silent.append(connect_from(relay, "127.0.0.3"))
+        if number % 100 == 99:
+            beside.append(join_seconds())
     for connection in silent:
         connection.close()
+    assert sorted(beside)[len(beside) // 2] < 20 * alone + 0.1, f"alone {alone} s"
+    assert max(beside) < 20 * alone + 2
+
+
+def test_made_up_pairs_cost_joins_of_their_source_only(own_relay):
+    relay = own_relay("--join-rate", "1/s")
+
+    def status(source, path):
+        with connect_from(relay, source, relay.upgrade(path)) as connection:
+            return int(connection.recv(100).split()[1])
+
+    room = Room()
+    made_up = [status("127.0.0.3", pair_path(room, base64url(os.urandom(16)))) for _ in range(50)]
+    assert made_up[:5] == [410] * 5
+    assert made_up.count(410) < 15 and made_up.count(410) + made_up.count(429) == 50
+    assert status("127.0.0.2", client_path(room)) == 101, "another address joins"
+
+    async def pair():
+        # An exit whose address has no join left gets the half of a pair that waits for it.
+        control = await relay.register(room)
+        client = await relay.client(room)
+        knock = await control.receive()
+        while await relay.status_of(pair_path(Room(), base64url(os.urandom(16)))) != 429:
+            pass
+        await relay.take(room, knock)
+        await client.expect_paired()
+
+    scenario(pair())
 
 
 def test_pair_rate_holds_a_pair_back(own_relay):

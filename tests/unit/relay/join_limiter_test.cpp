@@ -11,8 +11,8 @@ using TimePoint = TokenBucket::TimePoint;
 
 const TimePoint kStart{1000s};
 
-boost::asio::ip::address address(const char* text) {
-  return boost::asio::ip::make_address(text);
+Source address(const char* text) {
+  return Source(boost::asio::ip::make_address(text));
 }
 
 TEST(JoinLimiter, CountsEachSourceByItself) {
@@ -42,7 +42,7 @@ TEST(JoinLimiter, ZeroIsNoLimit) {
 TEST(JoinLimiter, TheTableIsBounded) {
   JoinLimiter limiter(1, kStart);
   const auto source = [](std::size_t i) {
-    return boost::asio::ip::address(boost::asio::ip::address_v4(static_cast<std::uint32_t>(i)));
+    return Source(boost::asio::ip::address_v4(static_cast<std::uint32_t>(i)));
   };
   for (std::size_t i = 0; i < JoinLimiter::kMaxSources; ++i) ASSERT_TRUE(limiter.admit(source(i), kStart));
   EXPECT_EQ(limiter.sources(), JoinLimiter::kMaxSources);
