@@ -137,6 +137,9 @@ void RelayFlags::add_limits(CLI::App& app) {
   ops::add_parsed<std::chrono::milliseconds>(
       app, "--idle-timeout", relay.idle_timeout, parse_timeout,
       "close a connection after this long without a message or ping [75s]", "DURATION");
+  ops::add_parsed<std::chrono::milliseconds>(
+      app, "--write-timeout", relay.write_timeout, parse_timeout,
+      "close a connection whose peer has taken nothing of what waits for it for this long [60s]", "DURATION");
 }
 
 void RelayFlags::add_rotation(CLI::App& app) {

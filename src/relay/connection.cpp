@@ -35,6 +35,8 @@ constexpr std::chrono::seconds kLinger{1};
 constexpr std::size_t kMaxLingerBytes = 64 * 1024;
 // Writing the answer to an upgrade can't wait for anything: the send buffer is empty.
 constexpr std::chrono::seconds kAnswerTimeout{2};
+// An exit's control socket carries control messages alone, which are shorter than this.
+constexpr std::size_t kMaxControlMessageBytes = 4 * 1024;
 
 template <class Stream>
 class Connection final : public LiveSocket, public std::enable_shared_from_this<Connection<Stream>> {
@@ -255,7 +257,9 @@ asio::awaitable<void> Connection<Stream>::refuse(unsigned status, std::string bo
 template <class Stream>
 asio::awaitable<void> Connection<Stream>::upgrade(Route route, std::optional<PairSlot> slot) {
   authority_ = std::string(request_[http::field::host]);
-  const carrier::AcceptOptions options{relay_->options.max_message_bytes, kAnswerTimeout};
+  const bool control = std::holds_alternative<ExitRoute>(route);
+  const carrier::AcceptOptions options{control ? kMaxControlMessageBytes : relay_->options.max_message_bytes,
+                                       kAnswerTimeout};
   Stream stream = std::move(*stream_);
   stream_.reset();
   auto accepted = co_await carrier::accept_upgrade(std::move(stream), std::move(request_), options);

@@ -11,7 +11,7 @@ namespace close_code = carrier::close_code;
 
 ExitSocket::ExitSocket(RelayPtr relay, std::shared_ptr<Loop> loop, carrier::CarrierPtr carrier,
                        const RoomId& room, const InstanceId& instance)
-    : Socket(std::move(loop), std::move(carrier), relay->options.idle_timeout),
+    : Socket(std::move(loop), std::move(carrier), relay->options.idle_timeout, relay->options.write_timeout),
       relay_(std::move(relay)),
       room_(room),
       instance_(instance) {}

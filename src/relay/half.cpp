@@ -30,7 +30,7 @@ std::uint16_t code_for_other(std::uint16_t code, bool ours) {
 }  // namespace
 
 Half::Half(RelayPtr relay, std::shared_ptr<Loop> loop, carrier::CarrierPtr carrier)
-    : Socket(std::move(loop), std::move(carrier), relay->options.idle_timeout),
+    : Socket(std::move(loop), std::move(carrier), relay->options.idle_timeout, relay->options.write_timeout),
       relay_(std::move(relay)),
       claimed_(executor()),
       ledger_(relay_->options.window_bytes) {}

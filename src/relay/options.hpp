@@ -46,8 +46,9 @@ struct Options {
   std::chrono::milliseconds first_byte_timeout{3'000};
   std::chrono::milliseconds upgrade_timeout{10'000};
   std::chrono::milliseconds idle_timeout{75'000};
-  std::chrono::milliseconds pair_timeout{10'000};  // how long a client waits for an exit
-  std::chrono::milliseconds knock_timeout{3'000};  // how long one instance may take
+  std::chrono::milliseconds write_timeout{60'000};  // without a byte that the peer takes
+  std::chrono::milliseconds pair_timeout{10'000};   // how long a client waits for an exit
+  std::chrono::milliseconds knock_timeout{3'000};   // how long one instance may take
 };
 
 }  // namespace zks::relay

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "relay/socket.hpp"
 
+#include <algorithm>
+
 #include <boost/asio/co_spawn.hpp>
 #include <sodium.h>
 
@@ -9,19 +11,27 @@ namespace zks::relay {
 namespace close_code = carrier::close_code;
 using Clock = std::chrono::steady_clock;
 
+namespace {
+
+// How often within the time-out of a write it is looked at whether it moves.
+constexpr int kLooksAtWrites = 4;
+
+}  // namespace
+
 Socket::Socket(std::shared_ptr<Loop> loop, carrier::CarrierPtr carrier,
-               std::chrono::milliseconds idle_timeout)
+               std::chrono::milliseconds idle_timeout, std::chrono::milliseconds write_timeout)
     : loop_(std::move(loop)),
       carrier_(std::move(carrier)),
       idle_timeout_(idle_timeout),
+      write_timeout_(write_timeout),
       writer_signal_(loop_->executor()),
       reader_signal_(loop_->executor()),
       timer_(loop_->executor()) {}
 
 void Socket::start() {
   const auto self = shared_from_this();
-  last_read_ = Clock::now();
-  arm_timer(last_read_ + idle_timeout_);
+  last_read_ = moved_ = Clock::now();
+  arm_timer(last_read_ + std::min(idle_timeout_, write_timeout_ / kLooksAtWrites));
   loop_->add(self);
   running_ = 2;
   const auto over = [self](std::exception_ptr failure) { self->coroutine_over(failure); };
@@ -107,6 +117,7 @@ asio::awaitable<void> Socket::write_queued() {
   try {
     for (auto left = texts_.size() + order_.size(); left > 0 && has_queued() && !lost_; --left) {
       const Result<> written = co_await write_next();
+      ++writes_;
       if (written) continue;
       lost(written.error());
       abort();
@@ -201,7 +212,7 @@ void Socket::coroutine_over(const std::exception_ptr& failure) {
   loop_->remove(shared_from_this());
 }
 
-// ---- silence
+// ---- silence, and writes that stand still
 
 void Socket::arm_timer(Clock::time_point at) {
   timer_.expires_at(at);
@@ -218,12 +229,28 @@ void Socket::on_timer() {
     abort();
     return;
   }
+  if (write_stalled(now)) {
+    end(close_code::kBehind);
+    return;
+  }
   if (!reading_) last_read_ = now;  // held back by us: that is not silence
   if (now >= last_read_ + idle_timeout_) {
     end(close_code::kGoingAway);
   } else {
-    arm_timer(last_read_ + idle_timeout_);
+    arm_timer(std::min(last_read_ + idle_timeout_, now + write_timeout_ / kLooksAtWrites));
   }
+}
+
+// A peer that takes nothing keeps a message here, and another one in the kernel, for as long as it likes:
+// pings of its own would keep it from being silent.
+bool Socket::write_stalled(Clock::time_point now) {
+  const std::size_t unsent = carrier_->unsent_bytes();
+  if (!writing_ || writes_ != moved_writes_ || unsent != moved_unsent_) {
+    moved_ = now;
+    moved_writes_ = writes_;
+    moved_unsent_ = unsent;
+  }
+  return now - moved_ >= write_timeout_;
 }
 
 }  // namespace zks::relay

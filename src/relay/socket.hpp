@@ -24,7 +24,8 @@ namespace zks::relay {
 
 class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
  public:
-  Socket(std::shared_ptr<Loop> loop, carrier::CarrierPtr carrier, std::chrono::milliseconds idle_timeout);
+  Socket(std::shared_ptr<Loop> loop, carrier::CarrierPtr carrier, std::chrono::milliseconds idle_timeout,
+         std::chrono::milliseconds write_timeout);
 
   void start();
   const std::shared_ptr<Loop>& loop() const { return loop_; }
@@ -88,10 +89,12 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
   void coroutine_over(const std::exception_ptr& failure);
   void arm_timer(std::chrono::steady_clock::time_point at);
   void on_timer();
+  bool write_stalled(std::chrono::steady_clock::time_point now);
 
   std::shared_ptr<Loop> loop_;
   carrier::CarrierPtr carrier_;
   const std::chrono::milliseconds idle_timeout_;
+  const std::chrono::milliseconds write_timeout_;
 
   std::deque<std::string> texts_;  // sent before anything in order_
   std::deque<InOrder> order_;      // the other half keeps this at 1 message; 1 key until it is answered
@@ -100,6 +103,11 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
 
   asio::steady_timer timer_;  // first for silence, then for the end
   std::chrono::steady_clock::time_point last_read_;
+  // How far writing was when it was last seen to move: writes that were over, bytes that the peer's kernel
+  // has not acknowledged.
+  std::chrono::steady_clock::time_point moved_;
+  std::uint64_t writes_ = 0, moved_writes_ = 0;
+  std::size_t moved_unsent_ = 0;
   bool reading_ = false;
   bool writing_ = false;
   bool ending_ = false;

@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import time
@@ -182,28 +183,28 @@ def ended(connection):
         return True
 
 
-def test_a_full_house_costs_its_heaviest_source_its_oldest_silent_connection(own_relay):
+def one_ended(connections):
+    """Waits until one of them was closed; the others."""
+    closed = select.select(connections, [], [], PATIENCE)[0]
+    assert len(closed) == 1 and ended(closed[0])
+    return [connection for connection in connections if connection not in closed]
+
+
+def test_a_full_house_costs_its_heaviest_source_a_connection(own_relay):
     relay = own_relay("--max-handshakes", "8", "--upgrade-timeout", "60s")
     honest = connect_from(relay, "127.0.0.2", HEALTH[:9])
-    spoke = connect_from(relay, "127.0.0.3", HEALTH[:9])
-    silent = [connect_from(relay, "127.0.0.3") for _ in range(6)]
-    began = time.monotonic()
-    assert relay.http(HEALTH)[0] == 200, "a ninth is served at once"
-    assert time.monotonic() - began < 2
-    assert ended(silent[0])
-    for kept in (honest, spoke):
+    crowd = [connect_from(relay, "127.0.0.3", HEALTH[:9]) for _ in range(7)]
+    assert relay.http(HEALTH)[0] == 200, "a ninth is served"
+    for kept in (honest, *one_ended(crowd)):
         kept.sendall(HEALTH[9:])
         assert kept.recv(100).startswith(b"HTTP/1.1 200")
-    for connection in (honest, spoke, *silent):
-        connection.close()
 
 
 def test_a_source_has_its_share_of_handshakes(own_relay):
     relay = own_relay("--max-handshakes-per-source", "2", "--upgrade-timeout", "60s")
     other = connect_from(relay, "127.0.0.2", HEALTH[:9])
     unfinished = [connect_from(relay, "127.0.0.3", HEALTH[:9]) for _ in range(3)]
-    assert ended(unfinished[0])
-    for kept in (other, *unfinished[1:]):
+    for kept in (other, *one_ended(unfinished)):
         kept.sendall(HEALTH[9:])
         assert kept.recv(100).startswith(b"HTTP/1.1 200")
 
@@ -243,6 +244,47 @@ def test_silent_connections_of_one_address_hold_up_nobody(own_relay):
         connection.close()
     assert sorted(beside)[len(beside) // 2] < 20 * alone + 0.1, f"alone {alone} s"
     assert max(beside) < 20 * alone + 2
+
+
+def test_who_takes_nothing_is_ended_and_others_are_not(own_relay):
+    """A half that reads nothing and pings on is ended after --write-timeout; one that reads slowly, and a pair beside
+    it, go on."""
+    relay = own_relay("--write-timeout", "2s")
+
+    async def flood(sender):
+        with suppress(Closed):
+            while True:
+                await sender.send(bytes(MIB))
+
+    async def slowly(peer, until):
+        received = 0
+        while not until.done():
+            received += len(await peer.receive())
+            await asyncio.sleep(0.2)
+        return received
+
+    async def flow():
+        async with relay.pair() as (deaf, sender), relay.pair() as (slow, slow_sender), relay.pair() as (client, exit_half):
+            began = time.monotonic()
+            flooding = asyncio.ensure_future(flood(sender))
+            beside = asyncio.ensure_future(flood(slow_sender))
+            ended = asyncio.ensure_future(sender.close_code())
+            reading = asyncio.ensure_future(slowly(slow, ended))
+            while not ended.done():
+                await client.send(b"keystroke")
+                assert await exit_half.receive() == b"keystroke"
+                deaf.say("ping")
+                await asyncio.sleep(0.1)
+            assert ended.result() == 4413
+            assert 1.5 < time.monotonic() - began < PATIENCE
+            assert await reading > 0
+            await slow.send("ping")
+            while await slow.receive() != "pong":
+                pass
+            for task in (flooding, beside):
+                task.cancel()
+
+    scenario(flow())
 
 
 def test_made_up_pairs_cost_joins_of_their_source_only(own_relay):

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "relay/handshakes.hpp"
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,17 +17,22 @@ Source source(const std::string& address) {
 // Places with names; the names of those that were taken away are in `evicted`, in that order.
 class HandshakesTest : public testing::Test {
  protected:
+  Handshakes& make_table(std::size_t most, std::size_t of_source) {
+    table_ = std::make_unique<Handshakes>(most, of_source);
+    return *table_;
+  }
   void take(Handshakes& table, const std::string& name, const std::string& from, bool shared = false) {
     places_.push_back(std::make_unique<Handshakes::Place>(table.take(source(from), shared)));
     ASSERT_TRUE(places_.back()->on_evict([this, name] { evicted_.push_back(name); }));
   }
   using Names = std::vector<std::string>;
+  std::unique_ptr<Handshakes> table_;  // outlives the places
   std::vector<std::unique_ptr<Handshakes::Place>> places_;
   Names evicted_;
 };
 
 TEST_F(HandshakesTest, TheHeaviestSourceGivesWayAndNobodyElse) {
-  Handshakes table(8, 100);
+  Handshakes& table = make_table(8, 100);
   take(table, "honest", "192.0.2.1");
   for (int i = 0; i < 1000; ++i) take(table, std::to_string(i), "198.51.100.7");
   take(table, "newcomer", "192.0.2.2");
@@ -39,7 +45,7 @@ TEST_F(HandshakesTest, TheHeaviestSourceGivesWayAndNobodyElse) {
 }
 
 TEST_F(HandshakesTest, ASourceHasItsShare) {
-  Handshakes table(100, 2);
+  Handshakes& table = make_table(100, 2);
   take(table, "a1", "192.0.2.1");
   take(table, "b1", "192.0.2.2");
   take(table, "a2", "192.0.2.1");
@@ -53,7 +59,7 @@ TEST_F(HandshakesTest, ASourceHasItsShare) {
 }
 
 TEST_F(HandshakesTest, TheOldestSilentOneGoesFirst) {
-  Handshakes table(100, 2);
+  Handshakes& table = make_table(100, 2);
   take(table, "spoke", "192.0.2.1");
   places_.back()->spoke();
   take(table, "silent", "192.0.2.1");
@@ -66,13 +72,13 @@ TEST_F(HandshakesTest, TheOldestSilentOneGoesFirst) {
 
 // Many sources with a place each: the one that waits longest, and never the newcomer.
 TEST_F(HandshakesTest, OfEqualSourcesTheOldestGivesWay) {
-  Handshakes table(3, 3);
+  Handshakes& table = make_table(3, 3);
   for (int i = 1; i <= 5; ++i) take(table, std::to_string(i), "192.0.2." + std::to_string(i));
   EXPECT_EQ(evicted_, (Names{"1", "2"}));
 }
 
 TEST_F(HandshakesTest, AProxysConnectionsCountForWhomTheyAreOnceThatIsKnown) {
-  Handshakes table(10, 2);
+  Handshakes& table = make_table(10, 2);
   for (int i = 0; i < 4; ++i) take(table, std::to_string(i), "127.0.0.1", /*shared=*/true);
   EXPECT_TRUE(evicted_.empty()) << "a proxy has no share";
   for (int i = 0; i < 3; ++i) places_[static_cast<std::size_t>(i)]->belongs_to(source("192.0.2.1"));
@@ -81,7 +87,7 @@ TEST_F(HandshakesTest, AProxysConnectionsCountForWhomTheyAreOnceThatIsKnown) {
 }
 
 TEST_F(HandshakesTest, PlacesAreGivenBack) {
-  Handshakes table(2, 2);
+  Handshakes& table = make_table(2, 2);
   take(table, "a", "192.0.2.1");
   take(table, "b", "192.0.2.1");
   take(table, "c", "192.0.2.1");
