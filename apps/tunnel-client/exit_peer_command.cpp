@@ -35,9 +35,10 @@ Result<std::string> parse_resolver(std::string_view text) {
 }
 
 void add_options(CLI::App& app, ExitPeerOptions& options) {
-  ops::add_parsed_list<RelayUrl>(
-      app, "--relay", options.relays, parse_relay_url,
-      "relay to register with; repeatable; kept in the state directory for later starts", "URL");
+  ops::add_parsed_list<RelayUrl>(app, "--relay", options.relays, parse_relay_url,
+                                 "relay to register with; repeatable; kept in the state directory for later "
+                                 "starts once one took the room",
+                                 "URL");
   ops::add_parsed<Digest>(
       app, "--relay-pin", options.relay_pin, parse_pin,
       "SHA-256 of the relay certificate's public key (SPKI), base64url, for a relay without a "

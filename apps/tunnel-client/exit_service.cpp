@@ -9,7 +9,6 @@ namespace {
 
 constexpr const char* kDefaultInvite = "default";
 
-// The relays given on the command line are kept for later starts and for `invite`.
 Result<link::RelayList> choose_relays(link::StateDirectory& state, const ExitPeerOptions& options) {
   if (options.relays.empty()) {
     auto kept = state.load_relays();
@@ -19,7 +18,7 @@ Result<link::RelayList> choose_relays(link::StateDirectory& state, const ExitPee
     return kept;
   }
   link::RelayList relays{options.relays, options.relay_pin};
-  if (auto saved = state.save_relays(relays); !saved) return saved.error();
+  if (auto checked = link::StateDirectory::check_relays(relays); !checked) return checked.error();
   return relays;
 }
 
@@ -55,6 +54,9 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
   auto relays = choose_relays(*state, options);
   if (!relays) return relays.error();
   std::unique_ptr<ExitService> service(new ExitService);
+  service->state_dir_ = options.common.state_dir;
+  service->relays_ = *relays;
+  service->first_start_ = !state->load_relays();
   if (auto issued = service->issue_default_link(*state, *identity, *relays); !issued) return issued.error();
 
   service->policy_ = std::make_shared<exit::Policy>(exit::Rules{options.allow, options.deny});
@@ -88,6 +90,12 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
   return service;
 }
 
+Result<> ExitService::remember_relays() {
+  auto state = link::StateDirectory::open(state_dir_);
+  if (!state) return state.error();
+  return state->save_relays(relays_);
+}
+
 void ExitService::reload(const ExitPeerOptions& options) {
   policy_->set_rules(exit::Rules{options.allow, options.deny});
   peer_->set_limits(limits_of(options));
@@ -95,8 +103,7 @@ void ExitService::reload(const ExitPeerOptions& options) {
 
 Result<> ExitService::issue_default_link(link::StateDirectory& state, const link::ExitIdentity& identity,
                                          const link::RelayList& relays) {
-  first_start_ = state.invites_version() == 0;
-  if (first_start_) {
+  if (state.invites_version() == 0) {
     auto made = state.add_invite(kDefaultInvite, std::nullopt, link::kDefaultDevices);
     if (!made) return made.error();
   }

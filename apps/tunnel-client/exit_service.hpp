@@ -4,6 +4,7 @@
 // follows the machine's interfaces, resolver. Used by exit-peer and by demo.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -29,7 +30,11 @@ class ExitService {
   void reload(const ExitPeerOptions& options);
   // The link of the invite named `default`; nothing when that was revoked.
   const std::optional<std::string>& default_link() const { return default_link_; }
+  // No start before this one got as far as a relay.
   bool first_start() const { return first_start_; }
+  // Keeps the relays for later starts and for `invite`. Once one of them took the room: a URL with a mistake
+  // must not replace those that worked.
+  Result<> remember_relays();
 
  private:
   ExitService() = default;
@@ -40,6 +45,8 @@ class ExitService {
   std::unique_ptr<exit::InterfaceWatch> interfaces_;
   std::unique_ptr<tunnel::WakeWatch> sleep_;
   std::shared_ptr<exit::ExitPeer> peer_;
+  std::filesystem::path state_dir_;
+  link::RelayList relays_;
   std::optional<std::string> default_link_;
   bool first_start_ = false;
 };

@@ -24,6 +24,7 @@ using carrier::Task;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kStepTimeout = std::chrono::seconds(15);
+constexpr auto kGoodbyeTimeout = std::chrono::seconds(3);
 
 // One line a step: name, outcome, time.
 class Report {
@@ -100,6 +101,7 @@ Task<> try_session(carrier::CarrierPtr carrier, tunnel::LaneKeys keys, const Rel
   options.id = random_array<16>();
   tunnel::Wakeup changed(executor);
   bool up = false;
+  bool over = false;
   std::optional<Error> ended;
   tunnel::Tunnel::Handlers handlers;
   handlers.on_up = [&](session::LaneNumber, session::HelloMode) {
@@ -111,6 +113,7 @@ Task<> try_session(carrier::CarrierPtr carrier, tunnel::LaneKeys keys, const Rel
     changed.notify();
   };
   handlers.on_end = [&](const Error& why) {
+    over = true;
     ended = why;
     changed.notify();
   };
@@ -125,7 +128,16 @@ Task<> try_session(carrier::CarrierPtr carrier, tunnel::LaneKeys keys, const Rel
   destination.port = relay.port;
   const auto outcome = co_await tunnel->open(std::move(destination));
   const bool refused_by_policy = outcome.code == session::ResetCode::kNotAllowed;
-  tunnel->end(make_error(ErrorKind::kClosed, "done"));
+  // GOAWAY, or the exit would keep the session's place for a client that may come back.
+  if (outcome.stream) outcome.stream->reset(session::ResetCode::kCancelled);
+  tunnel->leave(session::GoawayCode::kShutdown, "");
+  asio::steady_timer patience(executor, kGoodbyeTimeout);
+  patience.async_wait([weak = std::weak_ptr(tunnel)](const boost::system::error_code& ec) {
+    const auto late = weak.lock();
+    if (!ec && late) late->end(make_error(ErrorKind::kClosed, "done"));
+  });
+  while (!over) co_await changed.wait();
+  patience.cancel();
   if (!outcome.stream && !refused_by_policy) {
     co_return report.failed("stream", make_error(ErrorKind::kNetwork, session::describe(outcome.code)));
   }

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include <boost/asio/io_context.hpp>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/atomic_file.hpp"
@@ -18,17 +19,31 @@
 namespace zks::app {
 namespace {
 
-Result<> hand_out_link(const ExitService& service, const std::filesystem::path& link_file) {
+// As a service manager has it, to keep the link out of its journal.
+bool output_is_thrown_away() {
+  struct stat output {};
+  struct stat null {};
+  return ::fstat(STDOUT_FILENO, &output) == 0 && ::stat("/dev/null", &null) == 0 && S_ISCHR(output.st_mode) &&
+         output.st_rdev == null.st_rdev;
+}
+
+Result<> check_link(const ExitService& service, const std::filesystem::path& link_file) {
+  if (link_file.empty() || service.default_link()) return {};
+  return make_error(ErrorKind::kUsage,
+                    "--link-file: the invite named default was revoked; make one with `invite NAME`");
+}
+
+// Once a relay took the room: only then the link is known to lead here.
+Result<> hand_out_link(const ExitService& service, const ExitPeerOptions& options) {
   const auto& link = service.default_link();
-  if (!link) {
-    if (link_file.empty()) return {};
-    return make_error(ErrorKind::kUsage,
-                      "--link-file: the invite named default was revoked; make one with `invite NAME`");
+  if (!link) return {};
+  if (!options.link_file.empty()) {
+    if (auto written = write_file_atomically(options.link_file, *link + "\n"); !written) return written;
   }
-  if (!link_file.empty()) {
-    if (auto written = write_file_atomically(link_file, *link + "\n"); !written) return written;
-  }
-  if (service.first_start()) {
+  if (service.first_start() && output_is_thrown_away()) {
+    log::info("first start: make an access link with `zks-tunnel-client invite NAME --state-dir {}`",
+              printable(options.common.state_dir.string()));
+  } else if (service.first_start()) {
     log::info(
         "first start: this is the access link of the invite named default; whoever has it can use this exit");
     if (std::printf("%s\n", link->c_str()) < 0 || std::fflush(stdout) != 0) {
@@ -51,7 +66,9 @@ Result<> run_exit_peer(ExitPeerOptions options, const ReadAgain& read_again) {
   exit::ExitPeer::Handlers handlers;
   handlers.on_registered = [&](const RelayUrl& relay) {
     if (std::exchange(was_registered, true)) return;
-    result = ready.write(::getpid(), {relay.text()});
+    result = service->remember_relays();
+    if (result) result = hand_out_link(*service, options);
+    if (result) result = ready.write(::getpid(), {relay.text()});
     if (!result) loop.stop();
     ops::notify_ready("registered with a relay");
   };
@@ -69,7 +86,7 @@ Result<> run_exit_peer(ExitPeerOptions options, const ReadAgain& read_again) {
         return status;
       });
   if (!watch) return watch.error();
-  if (auto handed = hand_out_link(*service, options.link_file); !handed) return handed;
+  if (auto checked = check_link(*service, options.link_file); !checked) return checked;
   const auto stop = [&] {
     ops::notify_stopping();
     service->peer().stop();

@@ -121,7 +121,7 @@ Result<Key> StateDirectory::load_or_create_client_key() {
   return key;
 }
 
-Result<> StateDirectory::save_relays(const RelayList& list) {
+Result<> StateDirectory::check_relays(const RelayList& list) {
   if (list.relays.empty() || list.relays.size() > kMaxRelays) {
     return make_error(ErrorKind::kUsage, "an exit needs 1 to " + std::to_string(kMaxRelays) + " relays");
   }
@@ -133,6 +133,11 @@ Result<> StateDirectory::save_relays(const RelayList& list) {
     return make_error(ErrorKind::kUsage,
                       "the relays of one exit must agree in ws:// or wss:// and in the path");
   }
+  return {};
+}
+
+Result<> StateDirectory::save_relays(const RelayList& list) {
+  if (auto checked = check_relays(list); !checked) return checked;
   const Result<FileLock> lock = FileLock::acquire(path_ / kLockFile);
   if (!lock) return lock.error();
   remove_unfinished_writes(path_ / kRelaysFile);
@@ -144,10 +149,10 @@ Result<RelayList> StateDirectory::load_relays() {
   const auto text = read_private_file(file, kMaxRelaysFile);
   if (!text) return text.error();
   if (!text->has_value()) {
-    return make_error(ErrorKind::kUsage,
-                      "no relay is known in " + path_.string() +
-                          " yet: start the exit once with `exit-peer --relay URL --state-dir " +
-                          path_.string() + "`");
+    return make_error(ErrorKind::kUsage, "no relay is known in " + path_.string() +
+                                             " yet, since the exit has not registered with one; start it "
+                                             "with `exit-peer --relay URL --state-dir " +
+                                             path_.string() + "`");
   }
   Result<RelayList> list = decode_relays((*text)->view());
   if (!list) return in_file(file, list.error());

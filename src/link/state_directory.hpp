@@ -75,8 +75,10 @@ class StateDirectory {
 
   using RelayList = link::RelayList;
   // kUsage unless there are 1 to kMaxRelays, all of one scheme and prefix: a link can't say more.
+  // kUsage when links could not name them together.
+  static Result<> check_relays(const RelayList& relays);
   Result<> save_relays(const RelayList& relays);
-  Result<RelayList> load_relays();  // kUsage when the exit has not been started yet
+  Result<RelayList> load_relays();  // kUsage before the exit has registered once
 
   Result<std::vector<Invite>> load_invites();
   Result<Invite> add_invite(const std::string& name, std::optional<std::chrono::seconds> lifetime,

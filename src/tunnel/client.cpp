@@ -313,7 +313,7 @@ void Client::on_goaway(session::GoawayCode code, const std::string& text) {
   const Error error = goaway_error(code, text);
   if (code == session::GoawayCode::kRevoked) {
     final_ = error;
-  } else {
+  } else if (!stopping_) {  // else it answers what we said ourselves
     log::warn("{}", error.text);
   }
 }

@@ -4,7 +4,7 @@ import re
 import secrets
 
 import pytest
-from harness.process import CLIENT_PROGRAM, run
+from harness.process import CLIENT_PROGRAM, run, wait_until
 
 STEPS = ["DNS", "TCP", "TLS, relay", "exit", "key", "session", "stream"]
 
@@ -23,6 +23,23 @@ def test_every_step_passes(tunnel, tmp_path):
     status, steps = check(tunnel, tunnel.exit.link(), tmp_path, "--relay-ca", tunnel.authority.ca_file)
     assert steps == [(step, "ok") for step in STEPS]
     assert status == 0
+
+
+def test_a_check_leaves_no_session_behind(new_tunnel, tmp_path):
+    """Or they would push the sessions of others out of the exit."""
+    tunnel = new_tunnel()
+    tunnel.client.stop()
+    for _ in range(3):
+        assert check(tunnel, tunnel.exit.link(), tmp_path, "--relay-ca", tunnel.authority.ca_file)[0] == 0
+    wait_until(lambda: tunnel.exit.stderr().count("a session ended") == 4, 10, "the client's and three checks' sessions ended")
+    assert "it is kept" not in tunnel.exit.stderr()
+
+
+def test_a_check_whose_stream_fails_leaves_none_either(new_tunnel, tmp_path):
+    tunnel = new_tunnel(exit_options=("--resolver", "127.0.0.1:9"))  # nobody there: the relay's name is not found
+    assert check(tunnel, tunnel.exit.link(), tmp_path, "--relay-ca", tunnel.authority.ca_file)[1][-1] == ("stream", "FAILED")
+    wait_until(lambda: "a session ended" in tunnel.exit.stderr(), 10, "the check's session ended")
+    assert "it is kept" not in tunnel.exit.stderr()
 
 
 @pytest.mark.parametrize("changes, trusted, failing, expected", [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from harness import servers, socks
-from harness.process import RELAY_PROGRAM, ReadyProgram
+from harness.process import RELAY_PROGRAM, ReadyProgram, wait_until
 from harness.tunnel import start_exit
 
 PROGRAMS = [pytest.param("relay", marks=pytest.mark.native_relay("workerd ends in its own way")), "exit", "client"]
@@ -32,6 +32,23 @@ def test_signal_ends_cleanly_with_open_streams(new_tunnel, name):
         with near, server.next():
             near.sendall(b"still here")
             assert getattr(tunnel, name).stop(seconds=15) == 0
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("streams", [0, 1])
+def test_a_client_that_is_stopped_says_goodbye_and_blames_nobody(new_tunnel, sig, streams):
+    tunnel = new_tunnel()
+    with servers.accepting() as server:
+        near = [socks.connect(tunnel.proxy, "127.0.0.1", server.port) for _ in range(streams)]
+        far = [server.next() for _ in near]
+        log_before = len(tunnel.client.stderr())
+        assert tunnel.client.stop(sig, seconds=20) == 0
+        for each in near + far:
+            each.close()
+    said = tunnel.client.stderr()[log_before:]
+    assert "shutting down" not in said and "lost" not in said, said
+    wait_until(lambda: "a session ended" in tunnel.exit.stderr(), 10, "the exit lets go of the session at once")
+    assert "it is kept" not in tunnel.exit.stderr()
 
 
 def test_client_that_ends_lets_go_of_its_port(new_tunnel):
