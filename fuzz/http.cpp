@@ -58,7 +58,8 @@ void try_request(std::string_view text, const Credentials* credentials) {
   if (request.kind == HttpRequest::Kind::kConnect) return;
   require_whole(request.header);
   require(lines_of(request.header, "host") == 1);
-  require(request.header.size() <= size + 64);
+  // User information becomes a field, in base64; each LF has its CR.
+  require(request.header.size() <= 3 * size + 64);
   // An origin's reader: another proxy behind this one would see the same framing.
   const std::string line = request.header.substr(0, request.header.find("\r\n"));
   const std::string again =

@@ -90,7 +90,11 @@ asio::awaitable<bool> Connection::read(std::shared_ptr<Connection> self) {
   const MutableBytes space = self->free_input();
   const auto [ec, got] =
       co_await self->socket_.async_read_some(asio::buffer(space.data(), space.size()), kToTuple);
-  if (ec) co_return false;
+  if (ec) {
+    // A read that fails takes the error away from whoever else looks for it.
+    if (ec != asio::error::eof && ec != asio::error::operation_aborted) self->abort();
+    co_return false;
+  }
   self->input_end_ += got;
   co_return true;
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "frontdoor/http_door.hpp"
 
+#include <boost/asio/co_spawn.hpp>
+
 #include "base/relay_url.hpp"
+#include "carrier/spawn.hpp"
 #include "frontdoor/http_exchange.hpp"
 #include "frontdoor/http_fields.hpp"
 #include "frontdoor/http_page.hpp"
@@ -22,13 +25,13 @@ struct Kept {
   tunnel::StreamPtr stream;
   session::Destination destination;
 
-  // A stream that ended or was sent something unasked meanwhile is of no use.
-  tunnel::StreamPtr take_for(const HttpRequest& request) {
-    const tunnel::StreamPtr out = std::move(stream);
-    if (!out || !request.repeatable || destination != request.destination) return nullptr;
+  // A stream that ended or was sent something unasked meanwhile is of no use. Whether a request may be sent
+  // twice does not matter: logins that belong to a connection need the same one for any method (RFC 4559,
+  // section 6). It is the client connection's alone.
+  bool serves(const HttpRequest& request) const {
     std::array<ByteView, 8> pieces;
-    if (out->reset_code() || out->at_end() || out->peek(pieces) > 0) return nullptr;
-    return out;
+    return stream && destination == request.destination && !stream->reset_code() && !stream->at_end() &&
+           stream->peek(pieces) == 0;
   }
 };
 
@@ -69,6 +72,8 @@ asio::awaitable<Header> read_next_header(std::shared_ptr<Visit> self) {
   if (self->door.stopping || self->client->gone()) co_return Header::kEnded;
   const auto place = self->door.handshakes.enter_for_oldest(self->client);
   if (self->client->input().empty()) {
+    // The time limit ends the client; leave() ends the stream, in order.
+    self->client->serve_with(nullptr);
     self->client->limit_time(self->door.idle_timeout);
     const bool begun = co_await Connection::read(self->client);
     if (!begun) co_return Header::kEnded;
@@ -133,11 +138,37 @@ asio::awaitable<Outcome> exchange_anew(std::shared_ptr<Visit> self, HttpRequest 
   co_return next ? Outcome::kNextElse : Outcome::kOver;
 }
 
+// For a kept stream that has done its work: its destination sees an orderly end, if it ends too in time.
+asio::awaitable<void> end_in_order(tunnel::StreamPtr stream, asio::any_io_executor executor) {
+  if (stream->reset_code()) co_return;
+  asio::steady_timer limit(executor, kLeaveTime);
+  limit.async_wait([weak = std::weak_ptr(stream)](const boost::system::error_code& ec) {
+    const auto late = weak.lock();
+    if (!ec && late) tunnel::cancel(late, session::ResetCode::kCancelled);
+  });
+  stream->finish();
+  while (!stream->at_end() && !stream->reset_code()) {
+    std::array<ByteView, 8> pieces;
+    if (stream->peek(pieces) > 0) {
+      stream->consume(pieces[0].size());
+    } else {
+      co_await stream->readable().wait();
+    }
+  }
+  if (stream->at_end()) stream->consume_end();
+}
+
 // True when another request may follow.
 asio::awaitable<bool> serve_forward(std::shared_ptr<Visit> self, HttpRequest request) {
   Outcome outcome = Outcome::kUnused;
-  tunnel::StreamPtr stream = self->kept.take_for(request);
-  if (stream) outcome = co_await exchange_over(self, std::move(stream), request, true);
+  const bool reuses = self->kept.serves(request);
+  tunnel::StreamPtr stream = std::move(self->kept.stream);
+  if (reuses) {
+    outcome = co_await exchange_over(self, std::move(stream), request, true);
+  } else if (stream) {
+    const auto executor = self->client->executor();
+    asio::co_spawn(executor, end_in_order(std::move(stream), executor), carrier::RethrowFailure{});
+  }
   if (outcome == Outcome::kUnused) outcome = co_await exchange_anew(self, std::move(request));
   if (outcome == Outcome::kClose) co_await Connection::finish(self->client);
   co_return outcome == Outcome::kNext || outcome == Outcome::kNextElse;
@@ -168,21 +199,9 @@ asio::awaitable<bool> serve_request(std::shared_ptr<Visit> self) {
   co_return next;
 }
 
-// When the client is gone: the destination of the kept stream sees an orderly end, if it ends too in time.
 asio::awaitable<void> leave(std::shared_ptr<Visit> self) {
   const tunnel::StreamPtr stream = std::move(self->kept.stream);
-  if (!stream || stream->reset_code()) co_return;
-  self->client->limit_time(kLeaveTime);  // which resets the stream
-  stream->finish();
-  while (!stream->at_end() && !stream->reset_code()) {
-    std::array<ByteView, 8> pieces;
-    if (stream->peek(pieces) > 0) {
-      stream->consume(pieces[0].size());
-    } else {
-      co_await stream->readable().wait();
-    }
-  }
-  if (stream->at_end()) stream->consume_end();
+  if (stream) co_await end_in_order(stream, self->client->executor());
 }
 
 }  // namespace
@@ -196,7 +215,7 @@ asio::awaitable<void> serve_http(std::shared_ptr<Connection> client, HttpDoor do
   while (header == Header::kComplete) {
     self->client->lift_limit();
     const bool next = co_await serve_request(self);
-    if (!next) co_return;
+    if (!next) break;
     header = co_await read_next_header(self);
   }
   if (header == Header::kTooLarge) {

@@ -2,6 +2,7 @@
 #include "frontdoor/http_exchange.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <exception>
 
@@ -17,9 +18,24 @@ using session::ResetCode;
 using Kind = BodyFraming::Kind;
 
 constexpr unsigned kSwitchingProtocols = 101;
-// Servers send one or two. Without a bound a client of HTTP/1.0, which sees none of them, would wait for
-// ever.
-constexpr int kMaxInterimAnswers = 64;
+// However many a server sends while it works (RFC 9110, section 15.2), it needs no more of them at a time.
+constexpr int kMaxInterimAnswersPerSecond = 256;
+
+class InterimRate {
+ public:
+  bool takes_another() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - begun_ >= std::chrono::seconds(1)) {
+      begun_ = now;
+      count_ = 0;
+    }
+    return ++count_ <= kMaxInterimAnswersPerSecond;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
+  int count_ = 0;
+};
 
 Bytes to_bytes(std::string_view text) {
   return {text.begin(), text.end()};
@@ -60,7 +76,7 @@ asio::awaitable<HttpExchange::Outcome> HttpExchange::run(std::shared_ptr<HttpExc
   asio::co_spawn(self->client_->executor(), upload(self), UploadDone{self});
   const Outcome outcome = co_await answer(self, reused);
   self->stream_->on_reset({});
-  const bool cut_short = self->uploading_;
+  const bool cut_short = !self->request_sent_;
   co_await stop_upload(self);
   // Where the rest of a body would be taken for the next request.
   const bool next = outcome == Outcome::kNext || outcome == Outcome::kNextElse;
@@ -97,6 +113,25 @@ asio::awaitable<void> HttpExchange::upload(std::shared_ptr<HttpExchange> self) {
       co_return;
     }
     sent = co_await send(self, std::move(piece));
+  }
+  self->request_sent_ = sent && self->body_.done();
+  if (self->request_sent_) co_await watch_client(self);
+}
+
+// While the answer is awaited only this notices that the client leaves. What it sends meanwhile is kept for
+// the next request.
+asio::awaitable<void> HttpExchange::watch_client(std::shared_ptr<HttpExchange> self) {
+  bool more = true;
+  while (more && !self->stop_upload_ && !self->client_->input_full()) {
+    more = co_await Connection::read(self->client_);
+  }
+  if (more || self->stop_upload_ || self->client_->gone()) co_return;
+  // Who would send another request does not end its side while it waits: it is gone. From one that has said
+  // that this is its last, an end may be an orderly one, and the destination sees what it would see directly.
+  if (self->request_.keep_alive) {
+    self->client_->abort();
+  } else {
+    self->stream_->finish();
   }
 }
 
@@ -137,14 +172,22 @@ asio::awaitable<void> HttpExchange::stop_upload(std::shared_ptr<HttpExchange> se
 
 asio::awaitable<HttpExchange::Outcome> HttpExchange::answer(std::shared_ptr<HttpExchange> self, bool reused) {
   std::optional<HttpResponse> response;
-  for (int interim = 0; interim <= kMaxInterimAnswers; ++interim) {
+  InterimRate rate;
+  while (true) {
     const Head head = co_await receive_header(self);
     if (self->client_->gone()) co_return Outcome::kOver;
-    if (head == Head::kEnded && reused && self->is_untouched()) co_return Outcome::kUnused;
+    // Not told from a connection that the destination closed before it saw the request. What must not be sent
+    // twice is for the client to try again: it sees its own connection end without an answer.
+    if (head == Head::kEnded && reused && self->is_untouched())
+      co_return self->request_.repeatable ? Outcome::kUnused : Outcome::kClose;
     if (head == Head::kComplete) response = self->read_response();
     if (!response) break;
     self->received_ = std::string();  // which gives its memory back
     if (!response->is_interim()) break;
+    if (!rate.takes_another()) {
+      response.reset();
+      break;
+    }
     Bytes header = to_bytes(response->header);
     response.reset();
     if (header.empty()) continue;

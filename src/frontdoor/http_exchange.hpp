@@ -2,7 +2,8 @@
 //
 // One HTTP request and its answer between a client and a stream. The request goes out in a coroutine of its
 // own, since the answer may come before all of it: 100 (Continue), a refusal, or a server that answers as it
-// reads. http_door.hpp finds requests and streams for this.
+// reads. The same coroutine then watches the client, which may leave before an answer. http_door.hpp finds
+// requests and streams for this.
 //
 // Bounds: a piece of kPieceBytes each way, and the answer's header. What is held back holds back the stream
 // or the client.
@@ -43,6 +44,7 @@ class HttpExchange : public std::enable_shared_from_this<HttpExchange> {
   struct UploadDone;
 
   static asio::awaitable<void> upload(std::shared_ptr<HttpExchange> self);
+  static asio::awaitable<void> watch_client(std::shared_ptr<HttpExchange> self);
   static asio::awaitable<bool> send(std::shared_ptr<HttpExchange> self, Bytes bytes);
   bool take_piece(Bytes& out);
 
@@ -58,7 +60,7 @@ class HttpExchange : public std::enable_shared_from_this<HttpExchange> {
   std::optional<HttpResponse> read_response();
   StreamFailure failure() const;
   // Nothing of an answer came, and nothing of it went to the client.
-  bool is_untouched() const { return received_.empty() && !answered_; }
+  bool is_untouched() const { return received_.empty() && !answered_ && !bad_body_; }
   void watch_stream();
 
   std::shared_ptr<Connection> client_;
@@ -68,6 +70,7 @@ class HttpExchange : public std::enable_shared_from_this<HttpExchange> {
 
   BodyReader body_;  // of the request
   bool uploading_ = false;
+  bool request_sent_ = false;
   bool stop_upload_ = false;
   bool bad_body_ = false;
   carrier::Signal upload_ended_;

@@ -56,8 +56,31 @@ std::set<std::string> named_by_connection(const HttpFields& fields) {
 }  // namespace
 
 std::size_t header_bytes(std::string_view text, std::size_t known) {
-  const std::size_t end = text.find("\r\n\r\n", known < 3 ? 0 : known - 3);
-  return end == std::string_view::npos ? 0 : end + 4;
+  std::size_t at = text.find('\n', known < 2 ? 0 : known - 2);
+  while (at != std::string_view::npos) {
+    const std::string_view behind = text.substr(at + 1, 2);
+    if (behind.starts_with('\n')) return at + 2;
+    if (behind == "\r\n") return at + 3;
+    at = text.find('\n', at + 1);
+  }
+  return 0;
+}
+
+bool has_lone_line_feed(std::string_view header) {
+  for (std::size_t at = header.find('\n'); at != std::string_view::npos; at = header.find('\n', at + 1)) {
+    if (at == 0 || header[at - 1] != '\r') return true;
+  }
+  return false;
+}
+
+std::string with_crlf(std::string_view header) {
+  std::string out;
+  out.reserve(header.size() + 64);
+  for (const char c : header) {
+    if (c == '\n' && !out.ends_with('\r')) out += '\r';
+    out += c;
+  }
+  return out;
 }
 
 bool has_folded_field(std::string_view header) {

@@ -46,8 +46,13 @@ inline std::string_view view(boost::beast::string_view text) {
 }
 
 // The size of the header at the front of `text`, the empty line included; 0 while it is not complete.
-// `known`: as many bytes have been looked at before.
+// `known`: as many bytes have been looked at before. LF alone ends a line too (RFC 9112, section 2.2): a
+// header that is not recognised as complete would be waited for.
 std::size_t header_bytes(std::string_view text, std::size_t known = 0);
+
+bool has_lone_line_feed(std::string_view header);
+// `header` with every LF behind a CR.
+std::string with_crlf(std::string_view header);
 
 // A field that continues on the next line (RFC 9112, section 5.2) is read in more than one way out there.
 bool has_folded_field(std::string_view header);

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include <boost/beast/core/string.hpp>
+#include <sodium.h>
 
 #include "frontdoor/basic_auth.hpp"
 #include "frontdoor/http_fields.hpp"
@@ -81,11 +82,40 @@ bool count_down_forwards(const Message& message, std::string& fields) {
   const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), hops);
   if (ec != std::errc() || end != text.data() + text.size()) return true;
   if (hops == 0) return false;
-  const std::string line = std::string(view(found->name_string())) + ": " + std::string(text) + "\r\n";
+  // Behind a line's end, since other names may end like this one.
+  const std::string line =
+      "\r\n" + std::string(view(found->name_string())) + ": " + std::string(text) + "\r\n";
+  fields.insert(0, "\r\n");
   const std::size_t at = fields.find(line);
   if (at != std::string::npos)
-    fields.replace(at, line.size(), "Max-Forwards: " + std::to_string(hops - 1) + "\r\n");
+    fields.replace(at, line.size(), "\r\nMax-Forwards: " + std::to_string(hops - 1) + "\r\n");
+  fields.erase(0, 2);
   return true;
+}
+
+std::string without_escapes(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    std::uint8_t byte = 0;
+    const bool escaped = text[i] == '%' && i + 2 < text.size() &&
+                         std::from_chars(&text[i + 1], &text[i + 1] + 2, byte, 16).ptr == &text[i + 1] + 2;
+    out += escaped ? static_cast<char>(byte) : text[i];
+    if (escaped) i += 2;
+  }
+  return out;
+}
+
+// What a URL says of the user goes on as a field, as programs without a proxy send it; in the target of a
+// request it must not stand (RFC 9110, section 4.2.4).
+std::string authorization(const Message& message, const HttpTarget& target) {
+  if (target.user_info.empty() || count_of(message, http::field::authorization) > 0) return {};
+  std::string text = without_escapes(target.user_info);
+  if (text.find(':') == std::string::npos) text += ':';
+  std::string out(sodium_base64_ENCODED_LEN(text.size(), sodium_base64_VARIANT_ORIGINAL), '\0');
+  ::sodium_bin2base64(out.data(), out.size(), as_bytes(text).data(), text.size(),
+                      sodium_base64_VARIANT_ORIGINAL);
+  out.pop_back();  // the NUL
+  return "Authorization: Basic " + out + "\r\n";
 }
 
 // The header as it goes on. Host comes from the target whatever the client's own Host said (RFC 9112, section
@@ -93,9 +123,14 @@ bool count_down_forwards(const Message& message, std::string& fields) {
 std::string header_to_send(const Message& message, const HttpTarget& target, const HttpRequest& request,
                            const std::string& fields) {
   std::string out = std::string(view(message.method_string())) + " " + target.path + " HTTP/1.1\r\n";
-  out += "Host: " + target.host + "\r\n" + fields + framing_field(request.body);
+  out +=
+      "Host: " + target.host + "\r\n" + fields + authorization(message, target) + framing_field(request.body);
   if (request.upgrade) {
-    out += "Connection: upgrade\r\nUpgrade: " + std::string(view(message[http::field::upgrade])) + "\r\n";
+    // What an upgrade to h2c can't do without (RFC 7540, section 3.2.1).
+    const bool h2c = count_of(message, http::field::http2_settings) == 1;
+    out += h2c ? "Connection: upgrade, http2-settings\r\n" : "Connection: upgrade\r\n";
+    out += "Upgrade: " + std::string(view(message[http::field::upgrade])) + "\r\n";
+    if (h2c) out += "HTTP2-Settings: " + std::string(view(message[http::field::http2_settings])) + "\r\n";
   } else if (!request.keep_alive) {
     out += "Connection: close\r\n";
   }
@@ -149,6 +184,14 @@ HttpRequest read_own(const Message& message, HttpRequest request) {
 
 std::variant<HttpRequest, HttpRefusal> read_http_request(std::string_view header,
                                                          const Credentials* credentials) {
+  if (has_lone_line_feed(header)) {
+    const std::string strict = with_crlf(header);
+    auto out = read_http_request(strict, credentials);
+    // Whoever else reads along may see another end of this header, so nothing behind it is a request.
+    if (auto* request = std::get_if<HttpRequest>(&out)) request->keep_alive = false;
+    if (auto* refusal = std::get_if<HttpRefusal>(&out)) refusal->keep_alive = false;
+    return out;
+  }
   if (has_folded_field(header)) return refuse(400, "a field that goes on in the next line");
   HeaderParser<true> parser;
   http::error error{};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "frontdoor/http_response.hpp"
 
+#include "frontdoor/answer_header.hpp"
 #include "frontdoor/http_fields.hpp"
 
 namespace zks::frontdoor {
@@ -12,7 +13,7 @@ using Kind = BodyFraming::Kind;
 constexpr unsigned kSwitchingProtocols = 101;
 constexpr unsigned kNoContent = 204;
 constexpr unsigned kNotModified = 304;
-constexpr unsigned kProxyAuthenticationRequired = 407;
+constexpr unsigned kUpgradeRequired = 426;
 
 // RFC 9112, section 6.3, items 1 and 2.
 bool has_no_body(unsigned status, const HttpRequest& request) {
@@ -51,13 +52,14 @@ std::optional<HttpResponse> read_upgrade(const Message& message, const HttpReque
 
 std::optional<HttpResponse> read_http_response(std::string_view header, const HttpRequest& request,
                                                bool closing) {
-  if (has_folded_field(header)) return std::nullopt;
+  const auto strict = strict_answer_header(header);
+  if (!strict) return std::nullopt;
   HeaderParser<false> parser;
   http::error error{};
-  if (!parse_header_block(parser, header, error)) return std::nullopt;
+  if (!parse_header_block(parser, *strict, error)) return std::nullopt;
   const Message& message = parser.get();
   const unsigned status = message.result_int();
-  if (status < 100 || status == kProxyAuthenticationRequired) return std::nullopt;
+  if (status < 100) return std::nullopt;
   if (status == kSwitchingProtocols) return read_upgrade(message, request);
   if (status < 200) return read_interim(message, request);
 
@@ -77,7 +79,14 @@ std::optional<HttpResponse> read_http_response(std::string_view header, const Ht
   out.header = status_line(message) + passed_on_fields(message);
   // In an answer to HEAD, and in 304, Content-Length is what a body would have had.
   if (status >= 200 && status != kNoContent) out.header += framing_field(bodiless ? *framing : out.sent);
-  if (!out.keep_alive) out.header += "Connection: close\r\n";
+  // 426 has to say which protocol (RFC 9110, section 15.5.22), and Connection has to name that field.
+  const bool names_upgrade = status == kUpgradeRequired && count_of(message, http::field::upgrade) == 1;
+  if (names_upgrade) {
+    out.header += "Upgrade: " + std::string(view(message[http::field::upgrade])) + "\r\n";
+    out.header += out.keep_alive ? "Connection: upgrade\r\n" : "Connection: upgrade, close\r\n";
+  } else if (!out.keep_alive) {
+    out.header += "Connection: close\r\n";
+  }
   out.header += "\r\n";
   return out;
 }

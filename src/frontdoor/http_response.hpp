@@ -28,8 +28,8 @@ struct HttpResponse {
 };
 
 // `header` is complete, with its empty line. `closing`: this connection takes no further request.
-// std::nullopt for what is no answer to `request`, among it 407, which only the proxy itself may say to its
-// client.
+// std::nullopt for what is no answer to `request`. A 407 goes on without its challenge: a password for the
+// proxy is not the destination's to ask for.
 std::optional<HttpResponse> read_http_response(std::string_view header, const HttpRequest& request,
                                                bool closing);
 

@@ -32,7 +32,8 @@ bool parse_ipv6(std::string_view text, Destination& out) {
 
 bool parse_name(std::string_view text, Destination& out) {
   const auto may_stand = [](char c) {
-    return is_digit(c) || is_letter(c) || c == '-' || c == '_' || c == '.';
+    return is_digit(c) || is_letter(c) || c == '-' || c == '_' || c == '.' ||
+           static_cast<unsigned char>(c) > 0x7f;
   };
   if (text.empty() || text.size() > kMaxNameBytes) return false;
   if (!std::all_of(text.begin(), text.end(), may_stand)) return false;
@@ -95,11 +96,16 @@ std::variant<HttpTarget, TargetError> parse_absolute_target(std::string_view tex
   rest.remove_prefix(2);
 
   const std::size_t authority_end = std::min(rest.find_first_of("/?#"), rest.size());
-  const std::string_view authority = rest.substr(0, authority_end);
+  std::string_view authority = rest.substr(0, authority_end);
   const std::string_view path = rest.substr(authority_end);
-  const auto destination = parse_authority(authority, kHttpPort);
-  if (!destination || !is_path(path)) return TargetError::kBad;
   HttpTarget out;
+  const std::size_t user_end = authority.rfind('@');
+  if (user_end != std::string_view::npos) {
+    out.user_info = std::string(authority.substr(0, user_end));
+    authority.remove_prefix(user_end + 1);
+  }
+  const auto destination = parse_authority(authority, kHttpPort);
+  if (!destination || !is_path(path) || !is_path(out.user_info)) return TargetError::kBad;
   out.destination = *destination;
   out.host = std::string(authority);
   if (path.empty() && is_options) {

@@ -14,15 +14,16 @@
 namespace zks::frontdoor {
 
 // HOST:PORT, IPv6 in brackets; without a port only where there is a default. Names may be whatever could
-// stand in DNS, also numbers like 0x7f.1: what they stand for is for the exit to judge. They come out in
-// lower case.
+// stand in DNS, also numbers like 0x7f.1, and UTF-8, as over SOCKS: what they stand for is for the exit to
+// judge. They come out in lower case.
 std::optional<session::Destination> parse_authority(std::string_view text,
                                                     std::optional<std::uint16_t> default_port);
 
 struct HttpTarget {
   session::Destination destination;
-  std::string host;  // for the Host header: the authority as the client wrote it
-  std::string path;  // origin-form: path and query
+  std::string host;       // for the Host header: the authority as the client wrote it
+  std::string path;       // origin-form: path and query
+  std::string user_info;  // as written, "user:password", for a field of the request
 
   friend bool operator==(const HttpTarget&, const HttpTarget&) = default;
 };
@@ -33,8 +34,8 @@ enum class TargetError : std::uint8_t {
   kScheme,     // some other scheme
 };
 
-// http://HOST[:PORT][PATH][?QUERY]. An empty path is "/" (or "*" for OPTIONS without a query). User
-// information is refused (RFC 9110, section 4.2.4), and so are fragments.
+// http://[USER[:PASSWORD]@]HOST[:PORT][PATH][?QUERY]. An empty path is "/" (or "*" for OPTIONS without a
+// query). Fragments are refused.
 std::variant<HttpTarget, TargetError> parse_absolute_target(std::string_view text, bool is_options);
 
 }  // namespace zks::frontdoor

@@ -5,9 +5,12 @@ import asyncio
 import base64
 import contextlib
 import http.client
+import http.server
 import re
 import select
 import socket
+import struct
+import subprocess
 import threading
 
 import pytest
@@ -50,6 +53,71 @@ def ask(tunnel, request, seconds=15):
 def status_of(answer):
     assert answer.startswith(b"HTTP/1.1 "), answer[:100]
     return int(answer.split()[1])
+
+
+# --- what belongs to a connection ---
+
+
+class NtlmHandler(http.server.BaseHTTPRequestHandler):
+    """The server's side of NTLM as curl needs it: both messages have to come on one connection."""
+    protocol_version = "HTTP/1.1"
+    challenged = False
+
+    def answer(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        kind = 0
+        if (login := self.headers.get("Authorization", "")).startswith("NTLM "):
+            kind = base64.b64decode(login[5:])[8]
+        if kind == 1:
+            self.challenged = True
+            challenge = b"NTLMSSP\0" + struct.pack("<IHHII8s8xHHI", 2, 0, 0, 48, 0x8201, b"12345678", 0, 0, 48)
+            self.say(401, "NTLM " + base64.b64encode(challenge).decode())
+        elif kind == 3 and self.challenged:
+            self.say(200, None)
+        else:
+            self.say(401, "NTLM")
+
+    do_GET = do_POST = do_PUT = do_PROPFIND = do_PATCH = answer
+
+    def say(self, status, login):
+        self.send_response(status)
+        if login:
+            self.send_header("WWW-Authenticate", login)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PROPFIND", "PATCH"])
+def test_a_login_that_belongs_to_the_connection(tunnel, method):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), NtlmHandler) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            body = [] if method == "GET" else ["--data", "a=1"]
+            got = curl(*through(tunnel), "--ntlm", "--user", "user:password", "--request", method, *body,
+                       "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:{server.server_port}/")
+        finally:
+            server.shutdown()
+            serving.join()
+    assert got.stdout == "200", got.stderr
+
+
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\ndata:1\r\n"])
+def test_a_client_that_leaves_while_it_waits_is_told_to_the_destination(tunnel, begun):
+    with servers.accepting() as server:
+        with subprocess.Popen(["curl", "-sN", "--noproxy", "", "-o", "/dev/null", *through(tunnel),
+                               f"http://127.0.0.1:{server.port}/"]) as client:
+            far = server.next()
+            assert far.recv(65536).startswith(b"GET / HTTP/1.1")
+            far.sendall(begun)
+            client.terminate()
+        far.settimeout(30)
+        with contextlib.suppress(ConnectionResetError):
+            assert far.recv(1) == b""
+        far.close()
 
 
 # --- curl ---

@@ -117,6 +117,37 @@ TEST(HttpResponseTest, SwitchingProtocols) {
                                    "Connection: upgrade", "Upgrade: websocket"}));
 }
 
+TEST(HttpResponseTest, WhatBrowsersTakeGoesOnAsStrictReadersTakeIt) {
+  const std::string plain = head({"HTTP/1.1 200 OK", "X: a", "Content-Length: 5"});
+  for (const std::string& lenient : {
+           head({"HTTP/1.1 200 OK", "X : a", "Content-Length \t: 5"}),
+           head({"HTTP/1.1 200 OK", "X: a", "Content-Length: 5", "content-length: 5"}),
+           head({"HTTP/1.1 200 OK", "X: a", "Content-Length: 5, 5,5"}),
+           head({"HTTP/1.1 200 OK", "X: a", "Transfer-Encoding: Identity", "Content-Length: 5"}),
+           head({"HTTP/1.1 200 OK", "no colon", " folded", "X: a", ": nothing", "X[1]: b",
+                 "Content-Length: 5"}),
+           head({"HTTP/1.1 200 OK", "X:", "\ta", "Content-Length: 5"}),
+           std::string("HTTP/1.1 200 OK\nX: a\nContent-Length: 5\n\n"),
+           std::string("HTTP/1.1 200 OK\r\nX: a\nContent-Length: 5\r\n\n"),
+       }) {
+    EXPECT_EQ(read(lenient).header, plain) << lenient;
+    EXPECT_EQ(read(lenient).body, (BodyFraming{Framing::kLength, 5})) << lenient;
+  }
+  EXPECT_EQ(read(head({"HTTP/1.1 200", "X: a\x01\x1b", "Content-Length: 5"})).header,
+            head({"HTTP/1.1 200 OK", "X: a", "Content-Length: 5"}));
+  EXPECT_EQ(
+      read(head({"HTTP/1.1 404  Not\x01there ", "Content-Type: a;", " \tb=c", "Content-Length: 5"})).header,
+      head({"HTTP/1.1 404 Not there", "Content-Type: a; b=c", "Content-Length: 5"}));
+}
+
+TEST(HttpResponseTest, FieldsThatBelongToAStatus) {
+  EXPECT_EQ(read(head({"HTTP/1.1 407 Who", "Proxy-Authenticate: Basic realm=x", "Content-Length: 0"})).header,
+            head({"HTTP/1.1 407 Who", "Content-Length: 0"}));
+  EXPECT_EQ(read(head({"HTTP/1.1 426 Other", "Upgrade: TLS/1.2", "Connection: Upgrade", "Content-Length: 0"}))
+                .header,
+            head({"HTTP/1.1 426 Other", "Content-Length: 0", "Upgrade: TLS/1.2", "Connection: upgrade"}));
+}
+
 TEST(HttpResponseTest, NotPassedOn) {
   const std::vector<std::string> headers = {
       head({"HTTP/1.1 200 OK", "Content-Length: 5", "Transfer-Encoding: chunked"}),
@@ -124,10 +155,15 @@ TEST(HttpResponseTest, NotPassedOn) {
       head({"HTTP/1.1 200 OK", "Content-Length: 5", "Content-Length: 6"}),
       head({"HTTP/1.1 200 OK", "Content-Length: five"}),
       head({"HTTP/1.1 200 OK", "Transfer-Encoding: gzip, chunked"}),
-      head({"HTTP/1.1 200 OK", "X: a", " b"}),
-      head({"HTTP/1.1 200 OK", "no colon"}),
-      head({"HTTP/1.1 407 Proxy Authentication Required", "Proxy-Authenticate: Basic realm=x",
-            "Content-Length: 0"}),
+      head({"HTTP/1.1 200 OK", "Content-Length: 5, 6"}),
+      head({"HTTP/1.1 200 OK", "Content-Length: 5", " 6"}),
+      head({"HTTP/1.1 200 OK", " X: folded into nothing"}),
+      head({"HTTP/1.1 200 OK", "Content-Length 5"}),
+      head({"HTTP/1.1 200 OK", "X Transfer-Encoding: chunked"}),
+      head({"HTTP/1.1 200 OK", "X: a\rContent-Length: 5"}),
+      head({"HTTP/1.1 200 OK", std::string_view("X: a\0b", 6)}),
+      head({"HTTP/1.1 200OK"}),
+      head({"HTTP/1.2 200 OK"}),
       head({"HTTP/1.1 099 Low"}),
       head({"HTTP/2.0 200 OK"}),
       head({"HTTP/1.1 20 OK"}),
