@@ -159,6 +159,9 @@ Result<ForwardSpec> parse_remote_forward(std::string_view text) {
 }
 
 std::string to_text(const ForwardPlace& place) {
+  if (place.also) {
+    return (is_open_to_others(place) ? "*:" : "localhost:") + std::to_string(place.address.port);
+  }
   return place.is_unix() ? printable(place.path) : session::to_text(place.address);
 }
 

@@ -18,8 +18,8 @@ std::string remote(std::string_view text) {
 TEST(ForwardSpec, TheFormsOfLocalForwards) {
   EXPECT_EQ(local("8080:example.org:80"), "127.0.0.1:8080:example.org:80");
   EXPECT_EQ(local("8080:EXAMPLE.org:80/tcp"), "127.0.0.1:8080:example.org:80");
-  EXPECT_EQ(local("localhost:0:192.0.2.1:22"), "127.0.0.1:0:192.0.2.1:22");
-  EXPECT_EQ(local("*:80:a:1"), "0.0.0.0:80:a:1");
+  EXPECT_EQ(local("localhost:0:192.0.2.1:22"), "localhost:0:192.0.2.1:22");
+  EXPECT_EQ(local("*:80:a:1"), "*:80:a:1");
   EXPECT_EQ(local("[::1]:8080:[2001:db8::1]:443"), "[::1]:8080:[2001:db8::1]:443");
   EXPECT_EQ(local("8080:[::1]:443"), "127.0.0.1:8080:[::1]:443");
   EXPECT_EQ(local("/run/a:b.sock:db.example:5432"), "/run/a:b.sock:db.example:5432");
