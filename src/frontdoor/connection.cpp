@@ -12,6 +12,7 @@
 #include <sodium.h>
 
 #include "base/log.hpp"
+#include "base/relay_url.hpp"
 #include "tunnel/user_socket.hpp"
 
 namespace zks::frontdoor {
@@ -58,6 +59,11 @@ Connection::Connection(tunnel::Socket socket)
 
 Connection::~Connection() {
   release_input();
+}
+
+std::string Connection::remote_text() const {
+  if (remote_ == tcp::endpoint()) return "a unix socket";
+  return format_host_port(remote_.address().to_string(), remote_.port());
 }
 
 void Connection::take(std::size_t count) {
@@ -130,6 +136,7 @@ asio::awaitable<tunnel::OpenOutcome> Connection::open(std::shared_ptr<Connection
   self->opening_ = true;
   self->end_ = end;
   self->outcome_ = {};
+  const std::string asked = session::to_text(destination);
   asio::co_spawn(self->executor(), run_open(self, std::move(opener), std::move(destination)),
                  asio::bind_cancellation_slot(self->cancel_open_.slot(), OpenDone{self}));
   self->watch_client(self->input_full() ? tcp::socket::wait_error : tcp::socket::wait_read);
@@ -144,6 +151,10 @@ asio::awaitable<tunnel::OpenOutcome> Connection::open(std::shared_ptr<Connection
   }
   self->stop_waiting();
   self->serve_with(outcome.stream);
+  if (!outcome.stream) {
+    log::debug("a connection of {} to {} failed: {}", self->remote_text(), asked,
+               session::describe(outcome.code));
+  }
   co_return outcome;
 }
 

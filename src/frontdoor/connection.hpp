@@ -79,6 +79,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Of a TCP connection.
   asio::ip::tcp::endpoint local_endpoint() const { return local_; }
   asio::ip::tcp::endpoint remote_endpoint() const { return remote_; }
+  // For the log.
+  std::string remote_text() const;
   asio::any_io_executor executor() { return socket_.get_executor(); }
 
  private:

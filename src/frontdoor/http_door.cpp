@@ -3,6 +3,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 
+#include "base/log.hpp"
 #include "base/relay_url.hpp"
 #include "carrier/spawn.hpp"
 #include "frontdoor/http_exchange.hpp"
@@ -182,6 +183,8 @@ asio::awaitable<bool> serve_request(std::shared_ptr<Visit> self) {
   bool next = false;
   if (const auto* refusal = std::get_if<HttpRefusal>(&asked)) {
     const PageOptions options{refusal->is_head, refusal->keep_alive && !self->door.stopping};
+    log::debug("an HTTP request of {} is answered {}: {}", self->client->remote_text(), refusal->status,
+               refusal->reason);
     Bytes page = error_page(refusal->status, refusal->reason, options);
     next = co_await say(self->client, std::move(page), options.keep_alive);
     co_return next;
@@ -219,6 +222,7 @@ asio::awaitable<void> serve_http(std::shared_ptr<Connection> client, HttpDoor do
     header = co_await read_next_header(self);
   }
   if (header == Header::kTooLarge) {
+    log::debug("an HTTP request of {} has a header of more than 16 KiB", self->client->remote_text());
     Bytes page = error_page(431, "The request's header is larger than 16 KiB.", {});
     co_await Connection::refuse(self->client, std::move(page));
   }

@@ -135,6 +135,7 @@ StreamFailure describe_failure(ResetCode code) {
       return {503, "There is no connection to the exit."};
     case ResetCode::kLimit:
       return {503, "Too many connections are open through the tunnel, or too many were asked for at once."};
+    case ResetCode::kAddressInUse:
     case ResetCode::kCancelled:
     case ResetCode::kGeneralFailure:
     case ResetCode::kCommandNotSupported:

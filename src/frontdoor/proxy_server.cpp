@@ -95,6 +95,8 @@ asio::awaitable<void> ProxyServer::serve(std::shared_ptr<ProxyServer> self,
     co_await serve_http(std::move(client), std::move(door), std::move(among_handshakes));
   } else if (first == kSocks5Version || first == kSocks4Version) {
     co_await serve_socks_client(self, std::move(client), std::move(among_handshakes));
+  } else {
+    log::debug("a client of the proxy, {}, speaks neither SOCKS nor HTTP", client->remote_text());
   }
   // Anything else is some other protocol, to which there is nothing to say.
 }

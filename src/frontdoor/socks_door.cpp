@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "frontdoor/socks_door.hpp"
 
+#include "base/log.hpp"
 #include "frontdoor/socks4.hpp"
 #include "frontdoor/socks5_parser.hpp"
 
@@ -29,6 +30,10 @@ asio::awaitable<std::optional<SocksRequest>> read_socks5(std::shared_ptr<Connect
     client->take(client->input().size() - input.size());
     Bytes replies = parser.take_replies();
     if (step == Socks5Parser::Step::kRefused) {
+      log::debug(
+          "a SOCKS5 client, {}, is refused: its request is malformed or asks for what there is not, or its "
+          "password is wrong",
+          client->remote_text());
       co_await Connection::refuse(client, std::move(replies));
       co_return std::nullopt;
     }
@@ -50,6 +55,9 @@ asio::awaitable<std::optional<SocksRequest>> read_socks4(std::shared_ptr<Connect
   while (true) {
     Socks4Request parsed = parse_socks4(client->input());
     if (credentials || parsed.step == Socks4Request::Step::kRefused) {
+      log::debug("a SOCKS4 client, {}, is refused: {}", client->remote_text(),
+                 credentials ? "this proxy asks for a password, which SOCKS4 does not have"
+                             : "its request is malformed");
       Bytes reply = encode_socks4_reply(false, {});
       co_await Connection::refuse(client, std::move(reply));
       co_return std::nullopt;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <optional>
+#include <utility>
 
 #include <boost/asio/ip/udp.hpp>
 #include <sys/socket.h>
@@ -28,7 +29,7 @@ constexpr int kSocketBufferBytes = 1024 * 1024;
 class Association : public std::enable_shared_from_this<Association> {
  public:
   Association(const asio::any_io_executor& executor, asio::ip::address client, std::uint16_t announced_port)
-      : socket_(executor), client_(std::move(client)), peer_(client_, announced_port) {}
+      : socket_(executor), client_(std::move(client)), announced_port_(announced_port), peer_(client_, 0) {}
 
   // Where the client shall send to.
   Result<udp::endpoint> start(const asio::ip::address& local, tunnel::StreamOpener& opener) {
@@ -79,11 +80,18 @@ class Association : public std::enable_shared_from_this<Association> {
   }
 
   void from_client(const udp::endpoint& from, ByteView received) {
-    if (from.address() != client_ || (peer_.port() != 0 && from.port() != peer_.port())) return;
+    const bool known = peer_.port() == 0 || from.port() == peer_.port() || from.port() == announced_port_;
+    if (from.address() != client_ || !known) return dropped(from, "it is not the association's client");
     const auto datagram = parse_socks5_datagram(received);
-    if (!datagram) return;
+    if (!datagram) return dropped(from, "it has no SOCKS5 header, or is a fragment");
     peer_ = from;
     flow_->send(datagram->address, datagram->bytes);
+  }
+
+  void dropped(const udp::endpoint& from, const char* why) {
+    if (std::exchange(told_, true)) return;
+    log::debug("a datagram of {} to a UDP association of {} is dropped, as further ones will be: {}",
+               from.address().to_string() + ":" + std::to_string(from.port()), client_.to_string(), why);
   }
 
   // An answer that does not go into one datagram together with its header is lost, as is one that the client
@@ -101,7 +109,9 @@ class Association : public std::enable_shared_from_this<Association> {
 
   udp::socket socket_;
   asio::ip::address client_;
+  std::uint16_t announced_port_;
   udp::endpoint peer_;  // port 0: not known yet
+  bool told_ = false;
   tunnel::FlowPtr flow_;
 };
 

@@ -4,9 +4,10 @@
 // connection came to, a flow through the tunnel (tunnel/flow.hpp), and the header of socks5_udp.hpp between
 // them. It ends with the TCP connection.
 //
-// Datagrams are taken only from the client's own address, and only from one port of it: the one that it
-// announced, or else that of the first datagram. So another user of the network can't use the association,
-// and another program of the same machine not once it is in use.
+// Datagrams are taken only from the client's own address, and only from one port of it: that of the first
+// datagram, or the one that the client announced, once it speaks. Many programs announce where they want to
+// send to instead of where they send from, so what is announced alone can't decide. Another user of the
+// network can't use the association, and another program of the same machine not once it is in use.
 //
 // Executor: the connection's.
 #pragma once

@@ -189,13 +189,25 @@ def test_malformed_datagrams_are_dropped(association, echo):
     assert association.ask(*echo.address, b"fine")[1] == b"fine"
 
 
-def test_only_the_announced_port_is_heard(association, echo):
+def test_only_the_announced_port_is_heard_once_it_speaks(association, echo):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
+        other.sendto(header(*echo.address) + b"before it", association.relay)
+        assert association.ask(*echo.address, b"its own")[1] == b"its own"
         before = len(echo.seen)
         other.sendto(header(*echo.address) + b"not mine", association.relay)
         assert association.is_silent()
         assert len(echo.seen) == before
+
+
+@pytest.mark.parametrize("named", ["ipv4", "ipv4 of nobody", "ipv6", "name"])
+def test_a_request_that_names_the_destination(tunnel, echo, named):
+    """RFC 1928 has the client say where it sends from; many programs say where to."""
+    port = struct.pack("!H", echo.address[1])
+    asked = {"ipv4": b"\x01\x7f\x00\x00\x01", "ipv4 of nobody": b"\x01\xcb\x00\x71\x09", "ipv6": b"\x04" + bytes(16),
+             "name": b"\x03\x0bexample.org"}[named] + port
+    with Association(tunnel.proxy, request=b"\x05\x03\x00" + asked) as association:
+        assert association.ask(*echo.address, b"ping")[1] == b"ping"
 
 
 def test_without_an_announced_port_the_first_datagram_decides(tunnel, echo):

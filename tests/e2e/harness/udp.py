@@ -39,16 +39,16 @@ def split(datagram):
 
 
 class Association:
-    """A UDP association of its own. `bind`: the local address that it sends from."""
+    """A UDP association of its own. `bind`: the local address that it sends from; `request`: the bytes of another request."""
 
-    def __init__(self, proxy, announce=None, bind=None):
+    def __init__(self, proxy, announce=None, bind=None, request=None):
         self.control = socks.greet(proxy, TIMEOUT)
         self.socket = socket.socket(socket.AF_INET6 if ":" in proxy[0] else socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.settimeout(TIMEOUT)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self.socket.bind((bind or proxy[0], 0))
         port = self.socket.getsockname()[1] if announce is None else announce
-        self.control.sendall(associate_request(port=port))
+        self.control.sendall(request or associate_request(port=port))
         code, self.relay = read_bound(self.control)
         if code:
             self.close()
