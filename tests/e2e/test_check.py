@@ -35,13 +35,6 @@ def test_a_check_leaves_no_session_behind(new_tunnel, tmp_path):
     assert "it is kept" not in tunnel.exit.stderr()
 
 
-def test_a_check_whose_stream_fails_leaves_none_either(new_tunnel, tmp_path):
-    tunnel = new_tunnel(exit_options=("--resolver", "127.0.0.1:9"))  # nobody there: the relay's name is not found
-    assert check(tunnel, tunnel.exit.link(), tmp_path, "--relay-ca", tunnel.authority.ca_file)[1][-1] == ("stream", "FAILED")
-    wait_until(lambda: "a session ended" in tunnel.exit.stderr(), 10, "the check's session ended")
-    assert "it is kept" not in tunnel.exit.stderr()
-
-
 @pytest.mark.parametrize("changes, trusted, failing, expected", [
     ({"hosts": "nobody.invalid"}, True, ["DNS"], 1),
     ({"hosts": "localhost:1"}, True, ["TCP"], 1),

@@ -26,7 +26,6 @@ def logged(workspace, authority):
 def say(address, request):
     with socket.create_connection(address, 10) as client:
         client.sendall(request)
-        client.shutdown(socket.SHUT_WR)
         while client.recv(4096):
             pass
         return "{}:{}".format(*client.getsockname())

@@ -192,7 +192,9 @@ def test_malformed_datagrams_are_dropped(association, echo):
 def test_only_the_announced_port_is_heard_once_it_speaks(association, echo):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
+        other.settimeout(10)
         other.sendto(header(*echo.address) + b"before it", association.relay)
+        assert other.recv(100).endswith(b"before it")
         assert association.ask(*echo.address, b"its own")[1] == b"its own"
         before = len(echo.seen)
         other.sendto(header(*echo.address) + b"not mine", association.relay)
