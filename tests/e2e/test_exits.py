@@ -9,8 +9,8 @@ import time
 import pytest
 from harness import servers, socks
 from harness.chain import LOST, SERVED_WITHIN_SECONDS, assert_serves, wait_for_words
-from harness.outages import pause
-from harness.process import CLIENT_PROGRAM, ReadyProgram, wait_until
+from harness.outages import pause, unused_port
+from harness.process import CLIENT_PROGRAM, Program, ReadyProgram, run, wait_until
 from harness.tunnel import start_client, start_exit, start_relay
 
 # The client's pause after the exit is back: with 1 or 2 failed attempts at most 0.8 s, then the new session.
@@ -197,3 +197,21 @@ def test_an_exit_that_is_offline_is_waited_for(tmp_path, programs, mode, door):
     client.wait_ready()
     assert_serves(client.address())
     assert client.stop() == 0
+
+
+def test_a_relay_with_a_mistake_in_its_url_replaces_nothing(tmp_path, authority, programs):
+    """What an exit remembers for later starts and invites is a relay that took its room."""
+    relay = start_relay(tmp_path, authority.issue())
+    programs.append(relay)
+    first = start_exit(tmp_path, relay.url, ca_file=authority.ca_file)
+    assert first.stop() == 0
+    before = (first.state / "relays.json").read_bytes()
+    wrong = Program("wrong", [CLIENT_PROGRAM, "exit-peer", "--relay", f"wss://localhost:{unused_port()}", "--state-dir", first.state,
+                              "--relay-ca", authority.ca_file], tmp_path)
+    programs.append(wrong)
+    wait_until(lambda: "trying again" in wrong.stderr(), 20, "it tries, and says so")
+    assert (first.state / "relays.json").read_bytes() == before
+    invited = run([CLIENT_PROGRAM, "invite", "alice", "--state-dir", first.state])
+    assert f"localhost:{relay.port}/" in invited.stdout, invited.stderr
+    assert wrong.stop() == 0
+    assert wrong.stdout() == "", "no link to a relay that nobody reached"
