@@ -190,6 +190,7 @@ std::string listed(nft_ctx* context, const char* table) {
   return out;
 }
 
+// "delete" fails where there is no table, so one is added first.
 std::string deletion(const char* table) {
   return fmt::format("table inet {0}\ndelete table inet {0}\n", table);
 }

@@ -75,7 +75,6 @@ class StateDirectory {
 
   using RelayList = link::RelayList;
   // kUsage unless there are 1 to kMaxRelays, all of one scheme and prefix: a link can't say more.
-  // kUsage when links could not name them together.
   static Result<> check_relays(const RelayList& relays);
   Result<> save_relays(const RelayList& relays);
   Result<RelayList> load_relays();  // kUsage before the exit has registered once
