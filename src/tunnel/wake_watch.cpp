@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <ctime>
 #include <limits>
 #include <system_error>
 
@@ -36,10 +37,11 @@ WakeWatch::~WakeWatch() {
   *alive_ = nullptr;
 }
 
-// At a time that never comes: what matters is that the kernel cancels it.
+// At a time that never comes, which the last second of 32 bits (2038-01-19) is not: what matters is that the
+// kernel cancels it.
 bool WakeWatch::arm() {
   itimerspec never{};
-  never.it_value.tv_sec = std::numeric_limits<std::int32_t>::max();
+  never.it_value.tv_sec = std::numeric_limits<std::time_t>::max();
   return ::timerfd_settime(timer_.native_handle(), TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never,
                            nullptr) == 0;
 }
@@ -53,9 +55,10 @@ void WakeWatch::wait() {
 
 void WakeWatch::look() {
   std::uint64_t expirations = 0;
-  const bool cancelled =
-      ::read(timer_.native_handle(), &expirations, sizeof expirations) < 0 && errno == ECANCELED;
-  if (!arm()) return log::warn("whether the machine slept is not noticed any more");
+  const bool expired = ::read(timer_.native_handle(), &expirations, sizeof expirations) > 0;
+  const bool cancelled = !expired && errno == ECANCELED;
+  // One that comes all the same would come again at once, for ever.
+  if (expired || !arm()) return log::warn("whether the machine slept is not noticed any more");
   wait();
   if (cancelled) on_wake_();
 }

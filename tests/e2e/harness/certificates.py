@@ -22,10 +22,10 @@ def _write_key(path, key):
     path.chmod(0o600)
 
 
-def _builder(subject, issuer, public_key):
+def _builder(subject, issuer, public_key, lifetime):
     now = datetime.datetime.utcnow()
     return (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public_key)
-            .serial_number(x509.random_serial_number()).not_valid_before(now - DAY).not_valid_after(now + DAY))
+            .serial_number(x509.random_serial_number()).not_valid_before(now - DAY).not_valid_after(now + lifetime))
 
 
 class Server:
@@ -38,12 +38,13 @@ class Server:
 
 
 class Authority:
-    def __init__(self, directory, name="zks test CA"):
+    def __init__(self, directory, name="zks test CA", lifetime=DAY):
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
+        self._lifetime = lifetime
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name(name)
-        certificate = (_builder(self._name, self._name, self._key.public_key())
+        certificate = (_builder(self._name, self._name, self._key.public_key(), lifetime)
                        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
                        .sign(self._key, hashes.SHA256()))
         self.ca_file = directory / "ca.pem"
@@ -53,7 +54,7 @@ class Authority:
         """A server certificate for DNS names and addresses; localhost and loopback when none is given."""
         names = names or ("localhost", "127.0.0.1", "::1")
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = (_builder(_name(names[0]), self._name, key.public_key())
+        certificate = (_builder(_name(names[0]), self._name, key.public_key(), self._lifetime)
                        .add_extension(x509.SubjectAlternativeName([_alternative(n) for n in names]), critical=False)
                        .sign(self._key, hashes.SHA256()))
         stem = self._directory / names[0].replace(":", "_")

@@ -141,6 +141,24 @@ TEST(Invite, ExpiresAtItsSecond) {
   EXPECT_TRUE(invite.expired(100));
 }
 
+TEST_F(InvitesTest, ExpireAtTheirSecondAlsoBeyond32Bits) {
+  // The first seconds that a signed and an unsigned number of 32 bits can't hold.
+  constexpr std::int64_t kEndOf2038 = std::int64_t{1} << 31;
+  constexpr std::int64_t kEndOf2106 = std::int64_t{1} << 32;
+  for (const std::int64_t last : {kEndOf2038 - 1, kEndOf2038, kEndOf2106 - 1, kEndOf2106}) {
+    std::vector<Invite> invites(1);
+    invites.front().name = "late";
+    invites.front().psk = Key::random();
+    invites.front().created = last;
+    invites.front().expires = last + 1;
+    const auto read = decode_invites(encode_invites(invites).view());
+    ASSERT_TRUE(read) << last;
+    EXPECT_EQ(read->front().created, last);
+    EXPECT_FALSE(read->front().expired(last));
+    EXPECT_TRUE(read->front().expired(last + 1));
+  }
+}
+
 TEST_F(InvitesTest, VersionChangesWithEveryWrite) {
   StateDirectory state = open();
   std::set<std::uint64_t> seen = {state.invites_version()};
