@@ -228,8 +228,9 @@ const Digest& HandshakeState::handshake_hash() const {
 Result<TransportKeys> HandshakeState::split() {
   if (state_->dead || !finished()) return state_->die(out_of_turn());
   SymmetricState::Keys keys = state_->symmetric.split();
+  TransportKeys out(std::move(keys.first), std::move(keys.second), handshake_hash());
   state_->wipe();
-  return TransportKeys{std::move(keys.first), std::move(keys.second), handshake_hash()};
+  return out;
 }
 
 }  // namespace zks::crypto

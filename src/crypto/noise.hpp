@@ -9,6 +9,9 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
+
+#include <sodium.h>
 
 #include "base/bytes.hpp"
 #include "base/names.hpp"
@@ -34,11 +37,19 @@ struct HandshakeOptions {
   std::optional<KeyPair> ephemeral;  // tests with published vectors only; otherwise drawn
 };
 
-// The two transport keys of split() (5.2) and the handshake hash (11.2).
+// The two transport keys of split() (5.2) and the handshake hash (11.2), which is wiped as they are.
 struct TransportKeys {
+  TransportKeys(Key first, Key second, const Digest& hash)
+      : initiator_to_responder(std::move(first)),
+        responder_to_initiator(std::move(second)),
+        handshake_hash(hash) {}
+  TransportKeys(TransportKeys&&) = default;
+  TransportKeys& operator=(TransportKeys&&) = default;
+  ~TransportKeys() { sodium_memzero(handshake_hash.data(), handshake_hash.size()); }
+
   Key initiator_to_responder;
   Key responder_to_initiator;
-  Digest handshake_hash{};
+  Digest handshake_hash;
 };
 
 // Not thread-safe; may be moved, and a moved-from one only destroyed or assigned to.
@@ -60,8 +71,8 @@ class HandshakeState {
 
   bool finished() const;                   // both messages went through and no call failed
   const PublicKey& remote_static() const;  // responder: after message 1, zeros before and after a failure
-  const Digest& handshake_hash() const;
-  // After both messages; once. Ephemeral, static and chaining keys and the psk are wiped here.
+  const Digest& handshake_hash() const;    // zeros after split() or a failure
+  // After both messages; once. Ephemeral, static and chaining keys, the psk and the hash are wiped here.
   Result<TransportKeys> split();
 
  private:

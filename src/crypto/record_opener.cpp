@@ -19,11 +19,16 @@ struct RecordOpener::State {
         local(std::in_place, std::move(key_local), ChaChaPoly::Mode::kOpen),
         remote(std::in_place, dir, 0, hash, epoch_key) {}
 
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() { sodium_memzero(handshake_hash.data(), handshake_hash.size()); }
+
   bool dead() const { return !local; }
   Error die(const char* why) {
     if (local) records = local->n();
     local.reset();
     remote.reset();
+    sodium_memzero(handshake_hash.data(), handshake_hash.size());
     next_remote.reset();
     return make_error(ErrorKind::kProtocol, why);
   }

@@ -85,6 +85,7 @@ SymmetricState::Keys SymmetricState::split() const {
 
 void SymmetricState::wipe() {
   ck_.wipe();
+  sodium_memzero(h_.data(), h_.size());
   cipher_.reset();
 }
 

@@ -20,6 +20,9 @@ class SymmetricState {
  public:
   // InitializeSymmetric(protocol_name)
   explicit SymmetricState(std::string_view protocol_name);
+  SymmetricState(const SymmetricState&) = delete;
+  SymmetricState& operator=(const SymmetricState&) = delete;
+  ~SymmetricState() { wipe(); }
 
   // MixKey(input_key_material)
   void mix_key(ByteView input_key_material);
@@ -43,7 +46,7 @@ class SymmetricState {
   // GetHandshakeHash()
   const Digest& handshake_hash() const { return h_; }
 
-  // Forgets ck and k; h stays, it is no secret.
+  // Forgets ck, k and h: h is half of what the outer keys are made of.
   void wipe();
 
  private:

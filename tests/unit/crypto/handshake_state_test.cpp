@@ -36,6 +36,7 @@ TEST_P(HandshakePatterns, BothEndsAgree) {
   EXPECT_EQ(*read2, second);
   ASSERT_TRUE(initiator.finished() && responder.finished());
 
+  const Digest hash = initiator.handshake_hash();
   const auto ours = initiator.split();
   const auto theirs = responder.split();
   ASSERT_TRUE(ours && theirs);
@@ -43,7 +44,9 @@ TEST_P(HandshakePatterns, BothEndsAgree) {
   EXPECT_TRUE(ours->responder_to_initiator.equals(theirs->responder_to_initiator.view()));
   EXPECT_FALSE(ours->initiator_to_responder.equals(ours->responder_to_initiator.view()));
   EXPECT_EQ(ours->handshake_hash, theirs->handshake_hash);
-  EXPECT_EQ(ours->handshake_hash, initiator.handshake_hash());
+  EXPECT_EQ(ours->handshake_hash, hash);
+  EXPECT_EQ(initiator.handshake_hash(), Digest{}) << "the hash is overwritten with the keys";
+  EXPECT_EQ(responder.handshake_hash(), Digest{});
 }
 
 TEST_P(HandshakePatterns, EphemeralKeysAreDrawnEachTime) {
