@@ -50,7 +50,7 @@ Result<std::string> ParentLink::prepared() {
     pollfd waiting{socket_.native_handle(), POLLIN, 0};
     if (::poll(&waiting, 1, -1) < 0 && errno != EINTR)
       return make_error(ErrorKind::kIo, std::strerror(errno));
-    auto message = receive_message(socket_.native_handle());
+    auto message = receive_message(socket_.native_handle(), Descriptors::kOne);
     if (!message) return message.error();
     if (!*message) continue;
     return read_file((*message)->fd);
@@ -73,7 +73,7 @@ void ParentLink::wait() {
 
 void ParentLink::on_readable() {
   for (;;) {
-    auto message = receive_message(socket_.native_handle());
+    auto message = receive_message(socket_.native_handle(), Descriptors::kOne);
     if (!message) {
       log::error("the parent process is gone");
       if (on_parent_gone_) on_parent_gone_();

@@ -153,7 +153,7 @@ Result<PrivateNamespace> make_here(unsigned mtu, bool offloads) {
 }
 
 Result<Message> next_message(int socket) {
-  auto message = receive_message(socket);
+  auto message = receive_message(socket, Descriptors::kOne);
   if (!message) return message.error();
   if (!*message) return make_error(ErrorKind::kIo, "the private namespace was not made");
   if ((*message)->body.contains("error")) {

@@ -36,6 +36,7 @@ using Json = nlohmann::json;
 constexpr std::uint16_t kDnsPort = 53;
 constexpr std::size_t kMaxAddressesOfPlace = 16;  // the latest; a lane may still be over an older one
 constexpr std::chrono::seconds kLookupPatience{10};
+constexpr std::size_t kMaxLookups = 16;            // of the worker, at once; a relay has one lane that dials
 constexpr std::chrono::seconds kStopPatience{10};  // streams have 5 s
 constexpr std::chrono::seconds kDevicePatience{3};
 constexpr std::chrono::seconds kNameServiceEvery{2};
@@ -329,6 +330,7 @@ asio::awaitable<void> Parent::look_up(Parent* self, std::uint64_t id, Place plac
     (void)send_message(self->worker_.native_handle(), {{"id", id}, {name, std::move(value)}});
   };
   if (!self->options_.places.contains(place)) co_return say("error", "no relay of this link");
+  if (self->lookups_ >= kMaxLookups) co_return say("error", "too many lookups at once");
   if (!parse_ip_address(place.host)) {
     self->host_.look_for_resolvers();
     self->make_resolver();

@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -17,14 +18,20 @@ union Control {
   std::array<char, CMSG_SPACE(sizeof(int))> bytes;
 };
 
-Fd take_descriptor(msghdr& message) {
+// All of them, as each that stays unread would be open for ever: the padding of Control has room for a
+// second.
+std::vector<Fd> take_descriptors(msghdr& message) {
+  std::vector<Fd> out;
   for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(part), sizeof(fd));
-    return Fd(fd);
+    const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof(fd));
+      out.emplace_back(fd);
+    }
   }
-  return {};
+  return out;
 }
 
 }  // namespace
@@ -74,22 +81,26 @@ Result<std::string> read_file(const Fd& file) {
   }
 }
 
-Result<std::optional<Message>> receive_message(int socket) {
+Result<std::optional<Message>> receive_message(int socket, Descriptors descriptors) {
   std::array<char, kMaxMessageBytes> text;
   iovec piece{text.data(), text.size()};
   Control control{};
   msghdr message{};
   message.msg_iov = &piece;
   message.msg_iovlen = 1;
-  message.msg_control = control.bytes.data();
-  message.msg_controllen = control.bytes.size();
+  if (descriptors == Descriptors::kOne) {
+    message.msg_control = control.bytes.data();
+    message.msg_controllen = control.bytes.size();
+  }
   const ssize_t size = ::recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (size < 0 && errno == EAGAIN) return std::optional<Message>();
   if (size <= 0) return make_error(ErrorKind::kClosed, "the other process is gone");
+  auto came = take_descriptors(message);
   Message out;
-  out.fd = take_descriptor(message);
+  if (!came.empty()) out.fd = std::move(came.front());
   out.body = nlohmann::json::parse(text.data(), text.data() + size, nullptr, /*allow_exceptions=*/false);
-  if (!out.body.is_object() || (message.msg_flags & MSG_TRUNC) != 0) {
+  const bool cut = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+  if (!out.body.is_object() || cut || came.size() > 1) {
     return make_error(ErrorKind::kProtocol, "not a message of the other process");
   }
   return std::optional<Message>(std::move(out));

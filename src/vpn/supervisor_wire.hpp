@@ -33,7 +33,9 @@ Result<> send_message(int socket, const nlohmann::json& body, int fd = -1);
 // The same with a text of any length, as a file in memory.
 Result<> send_file(int socket, const nlohmann::json& body, const std::string& text);
 Result<std::string> read_file(const Fd& file);
-// Nothing: none is waiting. kClosed as above; kProtocol: not an object.
-Result<std::optional<Message>> receive_message(int socket);
+// A descriptor costs whom it was sent to, read or not: whoever waits for none takes none (unix(7)).
+enum class Descriptors { kRefused, kOne };
+// Nothing: none is waiting. kClosed as above; kProtocol: not an object, or with more descriptors than may be.
+Result<std::optional<Message>> receive_message(int socket, Descriptors descriptors = Descriptors::kRefused);
 
 }  // namespace zks::vpn

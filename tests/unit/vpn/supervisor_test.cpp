@@ -45,7 +45,7 @@ Message ask(const Worker& worker, const Json& question) {
   require(send_message(worker.parent.get(), question).has_value(), "sent");
   pollfd waiting{worker.parent.get(), POLLIN, 0};
   require(::poll(&waiting, 1, kAnswerMilliseconds) == 1, "answered");
-  auto message = receive_message(worker.parent.get());
+  auto message = receive_message(worker.parent.get(), Descriptors::kOne);
   require(message && *message && (*message)->body["id"] == question["id"], "an answer to this");
   return std::move(**message);
 }
@@ -102,7 +102,7 @@ class SupervisorTest : public testing::Test {
     require(send_message(worker.parent.get(), {{"do", "prepared"}}).has_value(), "sent");
     pollfd waiting{worker.parent.get(), POLLIN, 0};
     require(::poll(&waiting, 1, kAnswerMilliseconds) == 1, "answered");
-    const auto message = receive_message(worker.parent.get());
+    const auto message = receive_message(worker.parent.get(), Descriptors::kOne);
     require(message && *message && (*message)->body["do"] == "begin", "told to begin");
     const auto text = read_file((*message)->fd);
     require(text && Json::parse(*text)["tun"] == "zks0", "told what was set up");
@@ -128,6 +128,24 @@ TEST_F(SupervisorTest, GivesSocketsThatMayLeave) {
     return 3;
   };
   EXPECT_EQ(run(worker), (Ended{3, true}));  // whatever a worker says at its end: it stays closed
+}
+
+// Or a worker that was taken over would take root's own down at its limit.
+TEST_F(SupervisorTest, KeepsNoDescriptorOfTheWorkers) {
+  const auto worker = [](const Worker& it) {
+    up(it);
+    const std::filesystem::path parents("/proc/" + std::to_string(::getppid()) + "/fd");
+    const auto count = [&] { return std::distance(std::filesystem::directory_iterator(parents), {}); };
+    (void)ask(it, {{"id", 1}, {"do", "socket"}, {"family", 4}});
+    const auto before = count();
+    for (int i = 0; i < 20; ++i) {
+      require(send_message(it.parent.get(), {{"do", "nothing"}}, it.parent.get()).has_value(), "sent");
+    }
+    (void)ask(it, {{"id", 2}, {"do", "socket"}, {"family", 4}});
+    require(count() <= before, "no more descriptors than before");
+    return 3;
+  };
+  EXPECT_EQ(run(worker), (Ended{3, true}));
 }
 
 TEST_F(SupervisorTest, SaysWhereTheNamedRelaysAreAndNobodyElse) {

@@ -2,6 +2,11 @@
 #include "vpn/supervisor_wire.hpp"
 
 #include <array>
+#include <cstring>
+#include <filesystem>
+#include <iterator>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -9,6 +14,27 @@
 
 namespace zks::vpn {
 namespace {
+
+std::size_t open_descriptors() {
+  const std::filesystem::directory_iterator all("/proc/self/fd");
+  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
+void send_descriptors(int socket, const std::vector<int>& descriptors, std::string text = "{}") {
+  std::vector<char> control(CMSG_SPACE(descriptors.size() * sizeof(int)));
+  iovec piece{text.data(), text.size()};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(descriptors.size() * sizeof(int));
+  std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size() * sizeof(int));
+  ASSERT_EQ(::sendmsg(socket, &message, 0), static_cast<ssize_t>(text.size()));
+}
 
 class SupervisorWire : public testing::Test {
  protected:
@@ -25,7 +51,7 @@ class SupervisorWire : public testing::Test {
 TEST_F(SupervisorWire, CarriesObjectsAndDescriptors) {
   ASSERT_TRUE(send_message(one.get(), {{"id", 7}}, one.get()));
   ASSERT_TRUE(send_message(one.get(), {{"id", 8}}));
-  const auto first = receive_message(other.get());
+  const auto first = receive_message(other.get(), Descriptors::kOne);
   ASSERT_TRUE(first && *first);
   EXPECT_EQ((*first)->body["id"], 7);
   struct stat sent {};
@@ -39,6 +65,33 @@ TEST_F(SupervisorWire, CarriesObjectsAndDescriptors) {
   const auto none = receive_message(other.get());
   ASSERT_TRUE(none);
   EXPECT_FALSE(*none);
+}
+
+// Whoever could leave descriptors in the parent one by one would stop it at its limit.
+TEST_F(SupervisorWire, KeepsNoDescriptorThatNobodyWaitsFor) {
+  const std::size_t before = open_descriptors();
+  for (const std::size_t count : {1U, 2U, 3U, 253U}) {
+    for (const auto descriptors : {Descriptors::kRefused, Descriptors::kOne}) {
+      send_descriptors(one.get(), std::vector<int>(count, one.get()));
+      const auto message = receive_message(other.get(), descriptors);
+      const bool may = descriptors == Descriptors::kOne && count == 1;
+      EXPECT_EQ(message.has_value(), may) << count;
+      if (!may) {
+        EXPECT_EQ(message.error().kind, ErrorKind::kProtocol);
+      }
+    }
+    EXPECT_EQ(open_descriptors(), before) << count;
+  }
+}
+
+// Neither do those that come with what is no message.
+TEST_F(SupervisorWire, KeepsNoDescriptorOfWhatIsNoObject) {
+  const std::size_t before = open_descriptors();
+  for (const auto descriptors : {Descriptors::kRefused, Descriptors::kOne}) {
+    send_descriptors(one.get(), {one.get()}, "[");
+    EXPECT_FALSE(receive_message(other.get(), descriptors));
+  }
+  EXPECT_EQ(open_descriptors(), before);
 }
 
 TEST_F(SupervisorWire, KnowsWhenTheOtherIsGone) {
