@@ -20,6 +20,7 @@ const relay :Workerd.Worker = (
   bindings = [
     (name = "ROOM", durableObjectNamespace = "Room"),
     (name = "PAIR", durableObjectNamespace = "Pair"),
+    (name = "PAIR_KEY", durableObjectNamespace = "PairKey"),
     (name = "ALLOW_ROOMS", fromEnvironment = "ZKS_ALLOW_ROOMS"),
     (name = "DEBUG_COUNTERS", fromEnvironment = "ZKS_DEBUG_COUNTERS"),
     (name = "IDLE_SECONDS", fromEnvironment = "ZKS_IDLE_SECONDS"),
@@ -31,10 +32,11 @@ const relay :Workerd.Worker = (
     (name = "SOURCE_HEADER", fromEnvironment = "ZKS_SOURCE_HEADER"),
     (name = "WINDOW_BYTES", fromEnvironment = "ZKS_WINDOW_BYTES"),
   ],
-  # Nothing is stored. The keys only keep the two kinds of objects apart, and the objects never dial out.
+  # Nothing is stored on disk. The unique keys only keep the kinds of objects apart, and no object dials out.
   durableObjectNamespaces = [
     (className = "Room", uniqueKey = "zks-room"),
     (className = "Pair", uniqueKey = "zks-pair"),
+    (className = "PairKey", uniqueKey = "zks-pair-key"),
   ],
   durableObjectStorage = (inMemory = void),
 );

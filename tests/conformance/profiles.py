@@ -28,7 +28,6 @@ class Profile:
     other_host: tuple = FRONT_END
     # A pair id that nobody waits under: an HTTP status, or the close code after the upgrade.
     no_such_pair: tuple = (410, 4410)
-    counts_made_up_pairs: bool = False      # as joins of their source
     broken_frame: tuple = (1002, 1006)
     not_utf8: tuple = (1007, 1006)
     lenient_masks: bool = True              # whether a client's frame without a mask may pass
@@ -41,13 +40,14 @@ class Profile:
 NATIVE = Profile(
     "native", window=16 * MIB, not_http=(0, 400), long_target=(414,), long_header=(431,), no_key=(400,),
     early_bytes=(400,), other_version=(426,), other_host=(400, 421),
-    no_such_pair=(410,), counts_made_up_pairs=True, broken_frame=(1002,), not_utf8=(1007,),
+    no_such_pair=(410,), broken_frame=(1002,), not_utf8=(1007,),
     lenient_masks=False, stalled_sender=("held back",), hangs_up_seconds=8, registration_seconds=12,
     flags=frozenset({"--allow-rooms", "--idle-timeout", "--join-rate", "--max-pairs", "--max-pairs-per-room",
                      "--rotate-bytes", "--rotate-seconds", "--upgrade-timeout"}))
 WORKER = Profile(
     # workerd reads a byte that is not UTF-8 as U+FFFD, and a text that has no place is 1008.
-    "worker", window=4 * MIB, early_bytes=(*FRONT_END, 101), not_utf8=(1007, 1008), hangs_up_seconds=40,
+    "worker", window=4 * MIB, early_bytes=(*FRONT_END, 101), no_such_pair=(410,), not_utf8=(1007, 1008),
+    hangs_up_seconds=40,
     flags=frozenset({"--allow-rooms", "--join-rate", "--max-pairs-per-room", "--rotate-bytes", "--rotate-seconds"}))
 GENERIC = Profile("generic", early_bytes=(*FRONT_END, 101))
 

@@ -2,18 +2,19 @@
 //
 // The Worker: where every request comes in. It decides what can be decided before the upgrade (PROTOCOL.md,
 // "Requests"), and hands an upgrade to the object that it is for: room.ts for an exit's control socket, pair.ts for
-// either half of a pair.
+// either half of a pair. A stranger's request makes an object only when it was counted as a join of its source.
 import { version } from "../package.json";
 import { counters } from "./counters";
 import { encodeInner } from "./inner_request";
 import { JoinLimiter } from "./join_limiter";
-import { newPair } from "./names";
 import { isOwnName } from "./own_names";
+import { PairIds } from "./pair_ids";
 import { parseRoute, type Route, targetOf } from "./route";
 import { type Env, readSettings, type Settings } from "./settings";
 import { sourceOf } from "./source";
 
 export { Pair } from "./pair";
+export { PairKey } from "./pair_key";
 export { Room } from "./room";
 
 const MAX_URL_BYTES = 512;
@@ -23,6 +24,7 @@ const MAX_HEADER_BYTES = 8 * 1_024;
 interface State {
   settings: Settings;
   joins: JoinLimiter;
+  pairIds: PairIds | null; // null: the key was not asked for yet
   started: number;
 }
 let state: State | null = null;
@@ -30,7 +32,7 @@ let state: State | null = null;
 function stateOf(env: Env): State {
   if (state === null) {
     const settings = readSettings(env);
-    state = { settings, joins: new JoinLimiter(settings.joinRate, Date.now()), started: Date.now() };
+    state = { settings, joins: new JoinLimiter(settings.joinRate, Date.now()), pairIds: null, started: Date.now() };
   }
   return state;
 }
@@ -48,26 +50,51 @@ export default {
     const status = upgradeStatus(request.headers);
     if (status !== 101) return refuse(status);
     if (settings.allowRooms && !settings.allowRooms.has(route.room)) return refuse(403);
-    if (route.kind !== "pair" && !joins.admit(sourceOf(addressOf(request, settings)), Date.now())) return refuse(429);
-    return handOver(route, request, env, settings);
+    const source = sourceOf(addressOf(request, settings));
+    if (route.kind === "pair") {
+      // The exit's half of a pair that waits is no join: it belongs to a client that was counted. Any other is one.
+      const answer = await take(route, env);
+      return answer.status === 101 || joins.admit(source, Date.now()) ? answer : refuse(429);
+    }
+    if (!joins.admit(source, Date.now())) return refuse(429);
+    return route.kind === "exit" ? register(route, request, env, settings) : join(route, env);
   },
 } satisfies ExportedHandler<Env>;
 
-type Upgrade = Exclude<Route, { kind: "health" | "counters" }>;
+type RouteOf<Kind> = Extract<Route, { kind: Kind }>;
 
-async function handOver(route: Upgrade, request: Request, env: Env, settings: Settings): Promise<Response> {
-  const { room } = route;
-  if (route.kind === "exit") {
-    const authority = request.headers.get("Host") ?? "";
-    if (!isOwnName(authority, settings.relayNames)) return refuse(421);
-    const inner = encodeInner({ kind: "exit", room, instance: route.instance, authority });
-    return env.ROOM.get(env.ROOM.idFromName(room)).fetch(inner);
+async function register(route: RouteOf<"exit">, request: Request, env: Env, settings: Settings): Promise<Response> {
+  const { room, instance } = route;
+  const authority = request.headers.get("Host") ?? "";
+  if (!isOwnName(authority, settings.relayNames)) return refuse(421);
+  return env.ROOM.get(env.ROOM.idFromName(room)).fetch(encodeInner({ kind: "exit", room, instance, authority }));
+}
+
+async function join(route: RouteOf<"client">, env: Env): Promise<Response> {
+  const { room, instance } = route;
+  const pair = await (await pairIdsOf(env)).issue(room, Date.now());
+  return pairObject(env, room, pair).fetch(encodeInner({ kind: "client", room, pair, instance }));
+}
+
+async function take(route: RouteOf<"pair">, env: Env): Promise<Response> {
+  const { room, pair } = route;
+  if (!(await (await pairIdsOf(env)).issued(room, pair, Date.now()))) return refuse(410);
+  return pairObject(env, room, pair).fetch(encodeInner({ kind: "pair", room, pair }));
+}
+
+// A pair of another room has another object, so its id means nothing there.
+function pairObject(env: Env, room: string, pair: string) {
+  return env.PAIR.get(env.PAIR.idFromName(`${room}/${pair}`));
+}
+
+// Requests that come before the key do not wait for each other: an isolate's requests can't share what they wait for.
+async function pairIdsOf(env: Env): Promise<PairIds> {
+  const state = stateOf(env);
+  if (state.pairIds === null) {
+    const key = await env.PAIR_KEY.get(env.PAIR_KEY.idFromName("")).key();
+    state.pairIds = await PairIds.withKey(key);
   }
-  const pair = route.kind === "pair" ? route.pair : newPair();
-  // A pair of another room has another object, so its id means nothing there.
-  const object = env.PAIR.get(env.PAIR.idFromName(`${room}/${pair}`));
-  if (route.kind === "pair") return object.fetch(encodeInner({ kind: "pair", room, pair }));
-  return object.fetch(encodeInner({ kind: "client", room, pair, instance: route.instance }));
+  return state.pairIds;
 }
 
 function upgradeStatus(headers: Headers): number {

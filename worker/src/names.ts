@@ -26,10 +26,6 @@ export function randomName(bytes: number): string {
   return encodeBase64url(crypto.getRandomValues(new Uint8Array(bytes)));
 }
 
-export function newPair(): string {
-  return randomName(PAIR_BYTES);
-}
-
 // The text of a room id: base32, 160 bits are 32 digits without a rest.
 export function encodeRoom(id: Uint8Array): string {
   let text = "";

@@ -2,7 +2,7 @@
 //
 // One client and one exit: the object that passes their messages on (PROTOCOL.md, "Pairing" and "Key epochs"). The
 // client's half waits here while the exits of the room are knocked on; once the exit's half is there the object only
-// acts on messages, and hibernates between them. A pair's id, drawn by index.ts, is the object's name: an id works once
+// acts on messages, and hibernates between them. A pair's id (pair_ids.ts) is the object's name: an id works once
 // because no second client is ever sent here.
 import { DurableObject } from "cloudflare:workers";
 import { answerTo, BEHIND, NO_EXIT, OTHER, PAIR_GONE, POLICY, passedOn, TOO_LONG } from "./close_codes";
@@ -87,13 +87,11 @@ export class Pair extends DurableObject<Env> {
 
   // ---- becoming a pair
 
+  // 410: nobody waits under an id that was given out, because it was used or its client has left.
   private take(): Response {
-    const { socket, response } = this.accept();
     const client = this.client;
-    if (client === null || this.exit !== null) {
-      this.dismiss(socket, PAIR_GONE);
-      return response;
-    }
+    if (client === null || this.exit !== null) return new Response(null, { status: 410 });
+    const { socket, response } = this.accept();
     const exit = new Half("exit", socket, client.shared, this.settings.windowBytes);
     this.exit = exit;
     client.other = exit;

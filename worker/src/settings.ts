@@ -4,6 +4,7 @@
 // docs/worker.md lists them). A variable that can't be read fails every request: a relay with another limit than its
 // operator asked for would be worse. Pure.
 import type { Pair } from "./pair";
+import type { PairKey } from "./pair_key";
 import type { Room } from "./room";
 
 type Variable = string | null | undefined;
@@ -11,6 +12,7 @@ type Variable = string | null | undefined;
 export interface Env {
   ROOM: DurableObjectNamespace<Room>;
   PAIR: DurableObjectNamespace<Pair>;
+  PAIR_KEY: DurableObjectNamespace<PairKey>;
   ALLOW_ROOMS?: Variable;
   DEBUG_COUNTERS?: Variable;
   IDLE_SECONDS?: Variable;
@@ -36,7 +38,7 @@ export interface Settings {
   windowBytes: number;
 }
 
-export type Vars = Omit<Env, "ROOM" | "PAIR">;
+export type Vars = Omit<Env, "ROOM" | "PAIR" | "PAIR_KEY">;
 
 // Without any name set, exits may register under the names of loopback only.
 const LOOPBACK_NAMES = "localhost 127.0.0.1 ::1";
