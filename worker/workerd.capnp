@@ -30,6 +30,7 @@ const relay :Workerd.Worker = (
     (name = "ROTATE_BYTES", fromEnvironment = "ZKS_ROTATE_BYTES"),
     (name = "ROTATE_SECONDS", fromEnvironment = "ZKS_ROTATE_SECONDS"),
     (name = "SOURCE_HEADER", fromEnvironment = "ZKS_SOURCE_HEADER"),
+    (name = "TRUSTED_PROXIES", fromEnvironment = "ZKS_TRUSTED_PROXIES"),
     (name = "WINDOW_BYTES", fromEnvironment = "ZKS_WINDOW_BYTES"),
   ],
   # Nothing is stored on disk. The unique keys only keep the kinds of objects apart, and no object dials out.

@@ -4,6 +4,7 @@
 // "Requests"), and hands an upgrade to the object that it is for: room.ts for an exit's control socket, pair.ts for
 // either half of a pair. A stranger's request makes an object only when it was counted as a join of its source.
 import { version } from "../package.json";
+import { clientAddress } from "./client_address";
 import { counters } from "./counters";
 import { encodeInner } from "./inner_request";
 import { JoinLimiter } from "./join_limiter";
@@ -103,12 +104,11 @@ function upgradeStatus(headers: Headers): number {
   return headers.has("Sec-WebSocket-Key") ? 101 : 400;
 }
 
-// A header that the platform sets, where one is named; otherwise what a self-hosted workerd knows of the TCP peer.
-// Joins without either are counted together.
+// A self-hosted workerd tells the TCP peer; joins without any address are counted together.
 function addressOf(request: Request, settings: Settings): string {
-  if (settings.sourceHeader !== "") return request.headers.get(settings.sourceHeader) ?? "";
   const peer = (request as { cf?: { clientIp?: unknown } }).cf?.clientIp;
-  return typeof peer === "string" ? peer : "";
+  const header = request.headers.get(settings.sourceHeader);
+  return clientAddress(typeof peer === "string" ? peer : "", header, settings.trustedProxies);
 }
 
 // As they would stand on the wire: "name: value\r\n".

@@ -3,6 +3,8 @@
 // What an operator may set, from the Worker's variables (wrangler.jsonc, or the environment of a self-hosted workerd;
 // docs/worker.md lists them). A variable that can't be read fails every request: a relay with another limit than its
 // operator asked for would be worse. Pure.
+import { type Network, parseNetwork } from "./address";
+import type { Proxies } from "./client_address";
 import type { Pair } from "./pair";
 import type { PairKey } from "./pair_key";
 import type { Room } from "./room";
@@ -22,6 +24,7 @@ export interface Env {
   ROTATE_BYTES?: Variable;
   ROTATE_SECONDS?: Variable;
   SOURCE_HEADER?: Variable;
+  TRUSTED_PROXIES?: Variable;
   WINDOW_BYTES?: Variable;
 }
 
@@ -34,12 +37,15 @@ export interface Settings {
   relayNames: readonly string[]; // in lower case, without ports
   rotateBytes: number;
   rotateMs: number;
-  sourceHeader: string; // empty: the platform's own word for the peer's address
+  sourceHeader: string; // of the proxies
+  trustedProxies: Proxies; // none: the TCP peer's address counts
   windowBytes: number;
 }
 
 export type Vars = Omit<Env, "ROOM" | "PAIR" | "PAIR_KEY">;
 
+// In TRUSTED_PROXIES: for a platform that hands over only requests that came through it, and sets the header itself.
+const PLATFORM = "*";
 // Without any name set, exits may register under the names of loopback only.
 const LOOPBACK_NAMES = "localhost 127.0.0.1 ::1";
 
@@ -55,10 +61,23 @@ export function readSettings(vars: Vars): Settings {
     // An end takes no key before its handshake is over, which is less than 1 KiB and at most 10 s long.
     rotateBytes: integer("ROTATE_BYTES", vars.ROTATE_BYTES, 2 ** 30, 64 * 1_024, Number.MAX_SAFE_INTEGER),
     rotateMs: 1_000 * integer("ROTATE_SECONDS", vars.ROTATE_SECONDS, 600, 30, 365 * 86_400),
-    sourceHeader: vars.SOURCE_HEADER ?? "",
+    sourceHeader: vars.SOURCE_HEADER || "X-Forwarded-For",
+    trustedProxies: proxies(vars),
     // The ends fill three quarters of it and acknowledge every 256 KiB.
     windowBytes: integer("WINDOW_BYTES", vars.WINDOW_BYTES, 4 * 2 ** 20, 2 ** 20, 64 * 2 ** 20),
   };
+}
+
+// A header that anybody may write would let a stranger choose whose joins are counted.
+function proxies(vars: Vars): Proxies {
+  const listed = words(vars.TRUSTED_PROXIES);
+  if (listed.length === 0 && vars.SOURCE_HEADER) throw new Error("SOURCE_HEADER needs TRUSTED_PROXIES");
+  if (listed.includes(PLATFORM)) return "platform";
+  return listed.map((word): Network => {
+    const network = parseNetwork(word);
+    if (network === null) throw new Error(`TRUSTED_PROXIES has ${word}, which is no address or block`);
+    return network;
+  });
 }
 
 function words(text: Variable): string[] {

@@ -11,7 +11,8 @@ test("without variables, and with empty ones", () => {
     debugCounters: false,
     idleMs: 75_000,
     joinRate: 20,
-    sourceHeader: "",
+    sourceHeader: "X-Forwarded-For",
+    trustedProxies: [],
   });
   expect(usual).toMatchObject({
     maxPairsPerRoom: 1_000,
@@ -40,9 +41,17 @@ const wrong: Vars[] = [
   { JOIN_RATE: "x" },
   { MAX_PAIRS_PER_ROOM: "0" },
   { IDLE_SECONDS: "0" },
+  { SOURCE_HEADER: "CF-Connecting-IP" }, // from anybody
+  { TRUSTED_PROXIES: "10.0.0.0/33" },
+  { TRUSTED_PROXIES: "proxy.example" },
 ];
 test.each(wrong)("a wrong variable: %j", (vars) => {
   expect(() => readSettings(vars)).toThrow(Object.keys(vars)[0]);
+});
+
+test("the proxies that may name a client", () => {
+  expect(readSettings({ TRUSTED_PROXIES: "*", SOURCE_HEADER: "CF-Connecting-IP" }).trustedProxies).toBe("platform");
+  expect(readSettings({ TRUSTED_PROXIES: "127.0.0.1 ::1" }).trustedProxies).toHaveLength(2);
 });
 
 test("own names, whatever the port and the case", () => {
