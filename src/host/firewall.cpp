@@ -15,22 +15,24 @@ namespace {
 constexpr char kGuardTable[] = "zks-vpn-guard";
 
 // Link-local traffic that is not the user's: without it the uplink loses its address, or its router.
-// Hop limits are RFC 4861's and RFC 3810's: nothing with them is forwarded. Ports 68 and 546 take a
-// privilege.
+// Hop limits are RFC 4861's and RFC 3810's: nothing with them is forwarded.
 constexpr std::string_view kUplinkKeeping = R"(
-		meta nfproto ipv4 udp sport 68 udp dport 67 accept
-		ip6 daddr {{ fe80::/10, ff02::1:2 }} udp sport 546 udp dport 547 accept
+		meta skuid {services} meta nfproto ipv4 udp sport 68 udp dport 67 accept
+		meta skuid {services} ip6 daddr {{ fe80::/10, ff02::1:2 }} udp sport 546 udp dport 547 accept
 		icmpv6 type {{ nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
 		icmpv6 type {{ mld-listener-report, mld-listener-done, mld2-listener-report }} ip6 hoplimit 1 accept)";
 
 // What has the TUN device's address as its source belongs into it, whatever a routing rule of somebody else
 // says. CVE-2019-14899: a neighbour on the uplink must not find that address, nor reach connections on it. ct
 // mark gives the replies to our sockets the mark by which strict rp_filter finds them to come from where they
-// should.
+// should. With or without a kill switch our own sockets go to our relays and nowhere else, as it is the
+// worker that connects them.
 constexpr std::string_view kAlways = R"(
 	chain own {{
 		ct mark set meta mark
-		{judge}
+		ip daddr . meta l4proto . th dport @allowed4 accept
+		ip6 daddr . meta l4proto . th dport @allowed6 accept
+		drop
 	}}
 	chain output {{
 		type filter hook output priority filter; policy accept;
@@ -47,10 +49,6 @@ constexpr std::string_view kAlways = R"(
 		ct mark {mark:#x} meta mark set ct mark
 	}}
 )";
-
-constexpr std::string_view kJudgeOwn = R"(ip daddr . meta l4proto . th dport @allowed4 accept
-		ip6 daddr . meta l4proto . th dport @allowed6 accept
-		drop)";
 
 constexpr std::string_view kExcluded = R"(ip daddr @excluded4 accept
 		ip6 daddr @excluded6 accept)";
@@ -130,22 +128,24 @@ std::string uid_set(const std::vector<UidRange>& uids) {
   return fmt::format("\tset uids {{ type uid; flags interval; auto-merge; {} }}\n", elements(texts));
 }
 
-std::string always(const Plan& plan, std::string_view judge, std::string_view rest) {
-  return fmt::format(kAlways, fmt::arg("judge", judge), fmt::arg("rest", rest), fmt::arg("tun", plan.tun),
-                     fmt::arg("tun4", plan.tun_ipv4.text()), fmt::arg("tun6", plan.tun_ipv6.text()),
-                     fmt::arg("mark", kMark));
+std::string always(const Plan& plan, const std::vector<RelayEndpoint>& allowed, std::string_view rest) {
+  return allowed_sets(allowed) + fmt::format(kAlways, fmt::arg("rest", rest), fmt::arg("tun", plan.tun),
+                                             fmt::arg("tun4", plan.tun_ipv4.text()),
+                                             fmt::arg("tun6", plan.tun_ipv6.text()), fmt::arg("mark", kMark));
 }
 
 std::string kill_switch(const Plan& plan, const std::vector<RelayEndpoint>& allowed) {
-  std::string out =
-      allowed_sets(allowed) + prefix_sets("excluded", plan.excludes) + prefix_sets("taken", plan.routes);
+  std::string out = prefix_sets("excluded", plan.excludes) + prefix_sets("taken", plan.routes);
   if (!plan.uids.empty()) out += uid_set(plan.uids);
   out += kTaken;
   // Packets without a socket, such as the answer to an echo request, are nobody's.
   const char* whose = plan.uids.empty() ? "goto taken" : "meta skuid @uids goto taken";
-  out += always(plan, kJudgeOwn,
-                fmt::format("{}\n\t\t{}{}\n\t\t{}", resolved_is_ours(plan), kExcluded,
-                            fmt::format(kUplinkKeeping), whose));
+  out += always(
+      plan, allowed,
+      fmt::format("{}\n\t\t{}{}\n\t\t{}", resolved_is_ours(plan), kExcluded,
+                  fmt::format(kUplinkKeeping,
+                              fmt::arg("services", fmt::format("{}-{}", kServices.first, kServices.last))),
+                  whose));
   if (plan.uids.empty()) {
     out += fmt::format(kForward, fmt::arg("tun", plan.tun), fmt::arg("excluded", kExcluded));
   }
@@ -200,7 +200,7 @@ std::string deletion(const char* table) {
 std::string firewall_commands(const Plan& plan, const std::vector<RelayEndpoint>& allowed, const char* table,
                               bool owned) {
   const std::string body =
-      plan.kill_switch ? kill_switch(plan, allowed) : always(plan, "accept", resolved_is_ours(plan));
+      plan.kill_switch ? kill_switch(plan, allowed) : always(plan, allowed, resolved_is_ours(plan));
   // "delete" fails where there is no table, so one is added first.
   return fmt::format("{}table inet {} {{\n{}{}}}\n", deletion(table), table, owned ? "\tflags owner\n" : "",
                      body);
@@ -276,7 +276,7 @@ bool has_firewall() {
 }
 
 bool has_kill_switch() {
-  return run_nft(fmt::format("list set inet {} allowed4\n", kFirewallTable), "look at the firewall")
+  return run_nft(fmt::format("list chain inet {} taken\n", kFirewallTable), "look at the firewall")
       .has_value();
 }
 

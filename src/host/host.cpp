@@ -150,7 +150,6 @@ Result<> Host::make_changes() {
 }
 
 Result<> Host::allow(const std::vector<RelayEndpoint>& endpoints) {
-  if (!plan_.kill_switch) return {};
   if (endpoints.size() > kMaxAllowed) {
     return make_error(ErrorKind::kLimit, "the relays have more than " + std::to_string(kMaxAllowed) +
                                              " addresses; name fewer of them");

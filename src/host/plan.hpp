@@ -38,6 +38,10 @@ struct UidRange {
   friend bool operator==(const UidRange&, const UidRange&) = default;
 };
 
+// Who may be a DHCP client: root and users of services (login.defs(5), SYS_UID_MAX). Its ports need not take
+// a privilege (net.ipv4.ip_unprivileged_port_start).
+inline constexpr UidRange kServices{0, 999};
+
 struct Plan {
   std::string tun;  // a TUN device that exists; the caller's descriptor alone keeps it
   // This host's addresses on it, and where the tunnel answers DNS: of the ranges for benchmarks (RFC 2544,

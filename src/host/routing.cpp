@@ -88,7 +88,7 @@ void add_rules(std::vector<Rule>& out, const Plan& plan, Family family) {
   if (plan.dns) {
     add({.action = Action::kLookup, .step = kTunnels, .to = whole(ipv4 ? plan.dns_ipv4 : plan.dns_ipv6)});
   }
-  add({.action = Action::kPass, .step = kDhcp, .dhcp = true});
+  add({.action = Action::kPass, .step = kDhcp, .dhcp = true, .uids = kServices});
   if (!ipv4) add({.action = Action::kPass, .step = kExcluded, .to = parse_prefix("fe80::/10")});
   for (const Prefix& prefix : plan.excludes) {
     if (prefix.address.family == family) add({.action = Action::kPass, .step = kExcluded, .to = prefix});

@@ -519,8 +519,10 @@ def test_connections_end_with_the_tunnel(machine, version, how):
     assert machine.left(version, mark=0) == []
 
 
-@pytest.mark.parametrize("version, client, server, to", [(4, 68, 67, "255.255.255.255"), (4, 68, 67, FAR[4]),
-                                                         (6, 546, 547, "ff02::1:2")])
+DHCP = [(4, 68, 67, "255.255.255.255"), (4, 68, 67, FAR[4]), (6, 546, 547, "ff02::1:2")]
+
+
+@pytest.mark.parametrize("version, client, server, to", DHCP)
 def test_the_uplink_keeps_its_address(machine, version, client, server, to):
     program, _ = machine.start()
     program.do("allow", allowed(version))
@@ -532,6 +534,36 @@ def test_the_uplink_keeps_its_address(machine, version, client, server, to):
     # Neighbours are asked for anew.
     ip(machine.near, "neigh flush dev uplink")
     assert machine.left(version) == []
+
+
+# What has no route of ours, a socket bound to the uplink or a link's multicast, is the kill switch's to stop.
+@pytest.mark.parametrize("version, client, server, to, kill_switch",
+                         [(*case, True) for case in DHCP] + [(*case, False) for case in DHCP if case[0] == 4])
+def test_a_users_program_is_no_dhcp_client(machine, version, client, server, to, kill_switch):
+    """Also where its ports take no privilege."""
+    machine.sysctl("net.ipv4.ip_unprivileged_port_start=0")
+    program, tun = machine.start(kill_switch=kill_switch)
+    program.do("allow", allowed(version))
+    for device in ("uplink", None) if kill_switch else (None,):
+        asking = machine.socket(socket.SOCK_DGRAM, version, device=device, user=USER)
+        asking.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        asking.bind(("", client))
+        with contextlib.suppress(OSError):
+            asking.sendto(b"discover", (to, server))
+        asking.close()
+    assert machine.left(version) == []
+
+
+@both
+def test_without_kill_switch_our_own_sockets_are_bound_too(machine, version):
+    """The worker connects them, and is not believed."""
+    program, _ = machine.start(kill_switch=False)
+    program.do("allow", allowed(version))
+    for host, port in ((ELSEWHERE[version], RELAY_PORT), (RELAY[version], OTHER_PORT), (EXCLUDED[version], RELAY_PORT)):
+        machine.send(version, host, port, mark=MARK)
+        assert machine.connect(version, host, port, mark=MARK) != 0
+    assert machine.left(version) == []
+    assert machine.connect(version, RELAY[version], RELAY_PORT, mark=MARK) == errno.ECONNREFUSED  # it is reached
 
 
 @both

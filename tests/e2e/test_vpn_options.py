@@ -118,6 +118,15 @@ def test_exclude_leaves_one_network_and_takes_the_rest(world):
         assert asked_from(world, RELAY[6]) == CLIENT[6]
 
 
+def test_it_works_without_a_kill_switch(world):
+    """Its own connections are bound to the relay all the same (test_vpn_host.py)."""
+    with running(world, "--no-kill-switch"):
+        for version in (4, 6):
+            assert asked_from(world, SITE[version]) == EXIT[version]
+        assert status(world)["set_up"]["kill_switch"] is False
+    assert asked_from(world, SITE[4]) == CLIENT[4]
+
+
 def download(world, version):
     target = world.directory / "large"
     got = world.run("client", "curl", "-sS", "-m", "60", "-o", target, url(SITE[version], "large"), seconds=70)

@@ -63,19 +63,19 @@ TEST(Rules, OfEverybody) {
   EXPECT_THAT(
       texts(rules_of(plan), kIpv4),
       ElementsAre("6: end", "0: marked pass", "1: from 198.18.0.1/32 lookup", "1: to 198.18.0.2/32 lookup",
-                  "2: dhcp pass", "3: to 10.0.0.0/8 pass", "4: lookup"));
+                  "2: dhcp uids 0-999 pass", "3: to 10.0.0.0/8 pass", "4: lookup"));
   EXPECT_THAT(
       texts(rules_of(plan), kIpv6),
       ElementsAre("6: end", "0: marked pass", "1: from 2001:2::1/128 lookup", "1: to 2001:2::2/128 lookup",
-                  "2: dhcp pass", "3: to fe80::/10 pass", "3: to fd00::/8 pass", "4: local lookup",
+                  "2: dhcp uids 0-999 pass", "3: to fe80::/10 pass", "3: to fd00::/8 pass", "4: local lookup",
                   "4: from ::/1 lookup", "4: from 8000::/1 lookup", "5: local to ::/0 refuse"));
 }
 
 TEST(Rules, OfSomeUsersWithoutDns) {
   const Plan plan{.tun = "zks0", .uids = {{1000, 1000}, {2000, 3000}}, .dns = false};
   EXPECT_THAT(texts(rules_of(plan), kIpv4),
-              ElementsAre("6: end", "0: marked pass", "1: from 198.18.0.1/32 lookup", "2: dhcp pass",
-                          "4: uids 1000-1000 lookup", "4: uids 2000-3000 lookup"));
+              ElementsAre("6: end", "0: marked pass", "1: from 198.18.0.1/32 lookup",
+                          "2: dhcp uids 0-999 pass", "4: uids 1000-1000 lookup", "4: uids 2000-3000 lookup"));
 }
 
 TEST(Rules, RefuseWhatIsBoundToTheUplinkOverIpv6) {
@@ -134,7 +134,7 @@ TEST(FirewallCommands, HaveTheSetsOfThePlan) {
       HasSubstr("set taken4 { type ipv4_addr; flags interval; auto-merge; elements = { 0.0.0.0/0 } }"));
   EXPECT_THAT(commands, HasSubstr("elements = { 2001:db8::1 . tcp . 443 }"));
   EXPECT_THAT(commands, HasSubstr("chain forward"));
-  EXPECT_THAT(commands, Not(HasSubstr("skuid")));
+  EXPECT_THAT(commands, Not(HasSubstr("@uids")));
 }
 
 TEST(FirewallCommands, OfSomeUsersLetForwardedTrafficBe) {
@@ -148,6 +148,7 @@ TEST(FirewallCommands, WithoutKillSwitchStopOnlyTheTunnelsAddress) {
   const std::string commands = firewall_commands({.tun = "zks0", .kill_switch = false}, {});
   EXPECT_THAT(commands, Not(HasSubstr("reject")));
   EXPECT_THAT(commands, HasSubstr("ip saddr 198.18.0.1 drop"));
+  EXPECT_THAT(commands, HasSubstr("th dport @allowed4 accept"));
   EXPECT_THAT(commands, HasSubstr(R"(iifname != { "lo", "zks0" } ip6 daddr 2001:2::1 drop)"));
 }
 
