@@ -123,6 +123,8 @@ void RelayFlags::add_access(CLI::App& app) {
 void RelayFlags::add_limits(CLI::App& app) {
   relay::Options& relay = program_.relay;
   ops::add_count(app, "--max-pairs", relay.max_pairs, 1, kMaxCount, "pairs, and registered exits, in all");
+  ops::add_count(app, "--max-pairs-per-source", relay.max_pairs_per_source, 1, kMaxCount,
+                 "of these, and of registered exits, of one address or one IPv6 /64");
   ops::add_count(app, "--max-pairs-per-room", relay.max_pairs_per_room, 1, kMaxCount, "pairs in one room");
   ops::add_count(app, "--max-message", relay.max_message_bytes, 64 * 1024, 64 << 20, "bytes of one message");
   ops::add_count(app, "--max-url", relay.max_url_bytes, 128, 16 * 1024, "bytes of a request's target");

@@ -70,8 +70,8 @@ class Rig:
 
 def started_relay(stack, directory, authority, pairs, name):
     """Without what would come between the figures: no new keys by volume, no idle time-out."""
-    relay = start_relay(directory, authority.issue(), "--max-pairs", str(pairs), "--max-pairs-per-room", str(pairs),
-                        "--idle-timeout", "3600s", "--rotate-bytes", "1TiB", name=name, kind="native")
+    relay = start_relay(directory, authority.issue(), "--max-pairs", str(pairs), "--max-pairs-per-source", str(pairs),
+                        "--max-pairs-per-room", str(pairs), "--idle-timeout", "3600s", "--rotate-bytes", "1TiB", name=name, kind="native")
     stack.callback(relay.kill)
     return relay
 

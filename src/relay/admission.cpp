@@ -36,13 +36,14 @@ Verdict admit(Relay& relay, const carrier::UpgradeRequest& request, const Route&
   if (pair != nullptr && relay.rooms.waiting(pair->room, pair->pair)) return {};
   if (!relay.joins.admit(ends.source, std::chrono::steady_clock::now())) return refuse(429);
   if (pair != nullptr) return refuse(410);
-  if (std::holds_alternative<ExitRoute>(route)) {
+  if (const auto* exit = std::get_if<ExitRoute>(&route)) {
     const auto host = request[boost::beast::http::field::host];
     if (!is_own_name({host.data(), host.size()}, relay.options.names, ends.local, ends.certificate))
       return refuse(421);
-    return relay.rooms.exits_full() ? refuse(503) : Verdict{};
+    const unsigned status = relay.rooms.may_register(*room, exit->instance, ends.source);
+    return status == 101 ? Verdict{} : refuse(status);
   }
-  auto slot = relay.rooms.reserve_pair(*room);
+  auto slot = relay.rooms.reserve_pair(*room, ends.source);
   if (!slot) return refuse(static_cast<unsigned>(slot.error().detail));
   return {.status = 101, .body = {}, .slot = std::move(*slot)};
 }

@@ -23,9 +23,9 @@ struct Verdict {
 
 // 404 for what the relay does not serve, 200 for /healthz, 403 for a room that is not allowed, 414 for a long
 // target, 421 for a registration under a name that is not this relay's (own_names.hpp), 429 when the source
-// joins too often or the room is full, 503 when the relay is full. An exit's half of a pair that waits is no
-// join: it belongs to a client that was counted. Any other pair id counts as one, and is 410: nothing tells
-// a made-up id from one that was used, or of another room.
+// joins too often or has its share, or the room is full, 503 when the relay is full. An exit's half of a pair
+// that waits is no join: it belongs to a client that was counted. Any other pair id counts as one, and is
+// 410: nothing tells a made-up id from one that was used, or of another room.
 struct Ends {
   Source source;  // of the request (client_address.hpp)
   asio::ip::address local;

@@ -91,6 +91,7 @@ class Connection final : public LiveSocket, public std::enable_shared_from_this<
   asio::steady_timer deadline_;
   std::optional<Stream> stream_;  // until the upgrade
   carrier::UpgradeRequest request_;
+  std::optional<Source> source_;  // once the request is there
   bool early_bytes_ = false;
   std::string authority_;
   carrier::CarrierPtr carrier_;  // after it
@@ -111,7 +112,8 @@ asio::awaitable<void> Connection<Stream>::run(std::shared_ptr<Connection> self) 
   const auto target = self->request_.target();
   const Route route = parse_route({target.data(), target.size()});
   boost::system::error_code ignored;
-  Ends ends{self->source(), self->tcp().socket().local_endpoint(ignored).address()};
+  self->source_ = self->source();
+  Ends ends{*self->source_, self->tcp().socket().local_endpoint(ignored).address()};
   if constexpr (std::is_same_v<Stream, TlsStream>) {
     ends.certificate = SSL_get_certificate(self->stream_->native_handle());
   }
@@ -299,7 +301,7 @@ asio::awaitable<void> Connection<Stream>::take_place(const ExitRoute& route) {
   }
   const auto exit =
       std::make_shared<ExitSocket>(relay_, loop_, std::move(carrier_), route.room, route.instance);
-  ExitSocket::start_registered(exit);
+  ExitSocket::start_registered(exit, *source_);
 }
 
 template <class Stream>

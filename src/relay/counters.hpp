@@ -23,8 +23,8 @@ class Count {
 };
 
 // The codes with which sockets end that are told apart; peers may send any others.
-inline constexpr std::array<std::uint16_t, 15> kCountedCodes = {
-    0, 1000, 1001, 1002, 1006, 1007, 1008, 1009, 1012, 4000, 4403, 4404, 4409, 4410, 4413};
+inline constexpr std::array<std::uint16_t, 16> kCountedCodes = {
+    0, 1000, 1001, 1002, 1006, 1007, 1008, 1009, 1012, 1013, 4000, 4403, 4404, 4409, 4410, 4413};
 // The statuses of answers that are no upgrade.
 inline constexpr std::array<unsigned, 10> kCountedStatuses = {200, 400, 403, 404, 410,
                                                               414, 421, 429, 431, 503};

@@ -2,6 +2,7 @@
 #include "relay/exit_socket.hpp"
 
 #include <boost/asio/dispatch.hpp>
+#include <boost/asio/post.hpp>
 
 #include "base/log.hpp"
 
@@ -16,11 +17,11 @@ ExitSocket::ExitSocket(RelayPtr relay, std::shared_ptr<Loop> loop, carrier::Carr
       room_(room),
       instance_(instance) {}
 
-void ExitSocket::start_registered(const std::shared_ptr<ExitSocket>& exit) {
+void ExitSocket::start_registered(const std::shared_ptr<ExitSocket>& exit, const Source& source) {
   exit->start();
-  const auto older = exit->relay_->rooms.add_exit(exit->room_, exit->instance_, exit);
+  const auto older = exit->relay_->rooms.add_exit(exit->room_, exit->instance_, source, exit);
   if (!older) {
-    exit->end(close_code::kForbidden);
+    exit->end(static_cast<std::uint16_t>(older.error().detail));
     return;
   }
   exit->counters().registrations.add();
@@ -39,6 +40,12 @@ void ExitSocket::knock(const PairId& pair) {
 void ExitSocket::replaced() {
   const auto self = shared_from_this();
   asio::dispatch(executor(), [self] { self->end(close_code::kReplaced); });
+}
+
+void ExitSocket::give_way() {
+  asio::post(executor(), [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->end(kGaveWay);
+  });
 }
 
 std::uint16_t ExitSocket::on_control(const carrier::Control&) {

@@ -16,12 +16,14 @@ class ExitSocket final : public Socket, public RegisteredExit {
   ExitSocket(RelayPtr relay, std::shared_ptr<Loop> loop, carrier::CarrierPtr carrier, const RoomId& room,
              const InstanceId& instance);
 
-  // Starts and registers: `registered` is the first text, then knocks follow. Closes with 4403 when the room
-  // has all its instances; an older socket of the same instance closes with 4409.
-  static void start_registered(const std::shared_ptr<ExitSocket>& exit);
+  // Starts and registers for `source`: `registered` is the first text, then knocks follow. Closes with 4403
+  // when the room has all its instances, with kGaveWay without a place; an older socket of the same instance
+  // closes with 4409.
+  static void start_registered(const std::shared_ptr<ExitSocket>& exit, const Source& source);
 
   void knock(const PairId& pair) override;
   void replaced() override;
+  void give_way() override;
 
  private:
   std::uint16_t on_control(const carrier::Control& message) override;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 
 #include "base/log.hpp"
 
@@ -22,7 +23,7 @@ constexpr double kPaceBurstSeconds = 0.25;
 // the other peer; ours pass where they are about the pair as a whole.
 std::uint16_t code_for_other(std::uint16_t code, bool ours) {
   const bool passes =
-      ours ? code == close_code::kBehind || code == close_code::kRestart
+      ours ? code == close_code::kBehind || code == close_code::kRestart || code == kGaveWay
            : code == close_code::kNormal || code == close_code::kGoingAway || code == close_code::kForbidden;
   return passes ? code : close_code::kOther;
 }
@@ -43,6 +44,12 @@ void Half::start_waiting(const std::shared_ptr<Half>& client, PairSlot slot, con
   const PairId pair = client->relay_->rooms.wait(room, client);
   client->waiting_under_ = pair;
   client->start();
+  const auto give_way = [weak = client->weak_from_this(), executor = client->executor()] {
+    asio::post(executor, [weak] {
+      if (const auto newest = weak.lock()) newest->end(kGaveWay);
+    });
+  };
+  if (!client->slot_->on_give_way(give_way)) client->end(kGaveWay);
   asio::co_spawn(client->executor(), await_exit(client, pair, std::move(exits)),
                  [client](std::exception_ptr failure) {
                    if (!failure) return;

@@ -28,7 +28,9 @@ struct Options {
   std::vector<Network> trusted_proxies;
   std::vector<std::string> names;  // hosts it answers to, beside those in its certificate
 
-  std::size_t max_pairs = 10'000;  // also bounds the registered exits
+  // These two bound pairs and, by themselves, registered exits (shares.hpp says who gives way).
+  std::size_t max_pairs = 10'000;
+  std::size_t max_pairs_per_source = 1'000;
   std::size_t max_pairs_per_room = 1'000;
   std::size_t max_message_bytes = 1 << 20;
   std::size_t max_url_bytes = 512;

@@ -20,7 +20,7 @@ namespace zks::relay {
 struct Relay {
   explicit Relay(Options from)
       : options(std::move(from)),
-        rooms(options.max_pairs, options.max_pairs_per_room),
+        rooms({options.max_pairs, options.max_pairs_per_source, options.max_pairs_per_room}),
         joins(options.join_rate, std::chrono::steady_clock::now()),
         handshakes(options.max_handshakes, options.max_handshakes_per_source),
         allowed(options.allow_rooms_file) {

@@ -3,40 +3,96 @@
 
 #include <algorithm>
 
+#include "carrier/carrier.hpp"
+
 namespace zks::relay {
 
+namespace {
+
+void give_way(Shares::Place& place) {
+  place.gave_way = true;
+  if (place.give_way) place.give_way();
+}
+
+}  // namespace
+
+// ---- a pair's place
+
 PairSlot::~PairSlot() {
-  if (rooms_ != nullptr) rooms_->release_pair(room_);
+  if (place_) rooms_->release_pair(place_);
+}
+
+bool PairSlot::on_give_way(std::function<void()> give_way) {
+  const std::lock_guard lock(rooms_->mutex_);
+  if (place_->gave_way) return false;
+  place_->give_way = std::move(give_way);
+  return true;
+}
+
+// ---- exits
+
+unsigned Rooms::may_register(const RoomId& room, const InstanceId& instance, const Source& source) {
+  const std::lock_guard lock(mutex_);
+  const auto found = rooms_.find(room);
+  if (found != rooms_.end() && found->second.find(instance) != nullptr) return 101;  // takes its own place
+  if (exits_.share_is_used(source)) return 429;
+  return exits_.is_full() && !exits_.giving_way_to(source) ? 503 : 101;
 }
 
 Result<std::shared_ptr<RegisteredExit>> Rooms::add_exit(const RoomId& room, const InstanceId& instance,
+                                                        const Source& source,
                                                         const std::shared_ptr<RegisteredExit>& exit) {
   const std::lock_guard lock(mutex_);
-  auto& instances = rooms_[room].instances;
-  const auto same = std::find_if(instances.begin(), instances.end(),
-                                 [&instance](const Instance& entry) { return entry.id == instance; });
-  if (same != instances.end()) {
-    std::shared_ptr<RegisteredExit> old = same->exit.lock();
-    same->exit = exit;
-    same->identity = exit.get();
-    return old;
+  const auto found = rooms_.try_emplace(room, limits_.pairs_of_room).first;
+  auto& instances = found->second.instances;
+  Instance* same = found->second.find(instance);
+  if (same == nullptr && instances.size() >= kMaxInstances) {
+    return make_error(ErrorKind::kLimit, "the room has its " + std::to_string(kMaxInstances) + " instances",
+                      carrier::close_code::kForbidden);
   }
-  if (instances.size() >= kMaxInstances) {
-    return make_error(ErrorKind::kLimit, "the room has its " + std::to_string(kMaxInstances) + " instances");
+  const auto give_way = [weak = std::weak_ptr(exit)] {
+    if (const auto newest = weak.lock()) newest->give_way();
+  };
+  const auto place = std::make_shared<Shares::Place>(Shares::Place{source, room, give_way});
+  if (same != nullptr) exits_.remove(same->place);  // for the new one
+  if (!take_place(exits_, place)) {
+    if (same != nullptr && !same->place->gave_way) exits_.add(same->place);
+    erase_if_empty(found);
+    return make_error(ErrorKind::kLimit, "no place for the exit", kGaveWay);
   }
-  instances.push_back({instance, exit, exit.get()});
-  ++exits_;
-  return std::shared_ptr<RegisteredExit>();
+  std::shared_ptr<RegisteredExit> old = same != nullptr ? same->exit.lock() : nullptr;
+  if (same == nullptr) same = &instances.emplace_back();
+  *same = {instance, exit, exit.get(), place};
+  return old;
+}
+
+bool Rooms::take_place(Shares& exits, const Shares::PlacePtr& place) {
+  if (exits.share_is_used(place->source)) return false;
+  if (exits.is_full()) {
+    const Shares::PlacePtr victim = exits.giving_way_to(place->source);
+    if (!victim) return false;
+    exits.remove(victim);
+    give_way(*victim);
+  }
+  exits.add(place);
+  return true;
 }
 
 void Rooms::remove_exit(const RoomId& room, const InstanceId& instance, const RegisteredExit* exit) {
   const std::lock_guard lock(mutex_);
   const auto found = rooms_.find(room);
   if (found == rooms_.end()) return;
-  exits_ -= std::erase_if(found->second.instances, [&instance, exit](const Instance& entry) {
-    return entry.id == instance && entry.identity == exit;
-  });
+  const Instance* entry = found->second.find(instance);
+  if (entry == nullptr || entry->identity != exit) return;
+  exits_.remove(entry->place);
+  std::erase_if(found->second.instances, [&instance](const Instance& other) { return other.id == instance; });
   erase_if_empty(found);
+}
+
+Rooms::Instance* Rooms::Room::find(const InstanceId& instance) {
+  const auto found = std::find_if(instances.begin(), instances.end(),
+                                  [&instance](const Instance& entry) { return entry.id == instance; });
+  return found == instances.end() ? nullptr : &*found;
 }
 
 std::vector<std::weak_ptr<RegisteredExit>> Rooms::exits(const RoomId& room,
@@ -54,33 +110,41 @@ std::vector<std::weak_ptr<RegisteredExit>> Rooms::exits(const RoomId& room,
   return out;
 }
 
-bool Rooms::exits_full() const {
-  const std::lock_guard lock(mutex_);
-  return exits_ >= max_pairs_;
-}
+// ---- pairs
 
-Result<PairSlot> Rooms::reserve_pair(const RoomId& room) {
+Result<PairSlot> Rooms::reserve_pair(const RoomId& room, const Source& source) {
   const std::lock_guard lock(mutex_);
-  if (pairs_ >= max_pairs_) return make_error(ErrorKind::kLimit, "the relay has its pairs", 503);
+  if (pairs_.share_is_used(source)) return make_error(ErrorKind::kLimit, "the source has its pairs", 429);
   const auto found = rooms_.find(room);
-  if (found != rooms_.end() && found->second.pairs >= max_pairs_per_room_) {
-    return make_error(ErrorKind::kLimit, "the room has its pairs", 429);
+  const bool room_is_full = found != rooms_.end() && found->second.pairs.is_full();
+  if (room_is_full || pairs_.is_full()) {
+    const auto victim = (room_is_full ? found->second.pairs : pairs_).giving_way_to(source);
+    if (!victim && room_is_full) return make_error(ErrorKind::kLimit, "the room has its pairs", 429);
+    if (!victim) return make_error(ErrorKind::kLimit, "the relay has its pairs", 503);
+    remove_pair(victim);
+    give_way(*victim);
   }
-  ++rooms_[room].pairs;
-  ++pairs_;
-  return PairSlot(this, room);
+  auto place = std::make_shared<Shares::Place>(Shares::Place{source, room});
+  rooms_.try_emplace(room, limits_.pairs_of_room).first->second.pairs.add(place);
+  pairs_.add(place);
+  return PairSlot(this, std::move(place));
 }
 
-void Rooms::release_pair(const RoomId& room) {
+void Rooms::release_pair(const Shares::PlacePtr& place) {
   const std::lock_guard lock(mutex_);
-  --pairs_;
-  const auto found = rooms_.find(room);
-  --found->second.pairs;
-  erase_if_empty(found);
+  if (!place->gave_way) remove_pair(place);
+  place->give_way = nullptr;
+}
+
+void Rooms::remove_pair(const Shares::PlacePtr& place) {
+  pairs_.remove(place);
+  const auto room = rooms_.find(place->room);
+  room->second.pairs.remove(place);
+  erase_if_empty(room);
 }
 
 void Rooms::erase_if_empty(std::map<RoomId, Room>::iterator room) {
-  if (room->second.instances.empty() && room->second.pairs == 0) rooms_.erase(room);
+  if (room->second.instances.empty() && room->second.pairs.size() == 0) rooms_.erase(room);
 }
 
 PairId Rooms::wait(const RoomId& room, const std::shared_ptr<Half>& client) {
@@ -112,7 +176,7 @@ bool Rooms::withdraw(const PairId& pair) {
 
 std::size_t Rooms::pairs() const {
   const std::lock_guard lock(mutex_);
-  return pairs_;
+  return pairs_.size();
 }
 
 std::size_t Rooms::rooms() const {
@@ -122,7 +186,7 @@ std::size_t Rooms::rooms() const {
 
 std::size_t Rooms::registered_exits() const {
   const std::lock_guard lock(mutex_);
-  return exits_;
+  return exits_.size();
 }
 
 }  // namespace zks::relay

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The registry: which exits are reachable in which room, which clients wait for one, and how many pairs there
-// are. Touched when a connection comes or goes; forwarding never comes here, so one mutex serves all loops.
+// The registry: which exits are reachable in which room, which clients wait for one, and whose the pairs are
+// (shares.hpp says who gives way when there are too many). Touched when a connection comes or goes;
+// forwarding never comes here, so one mutex serves all loops.
 #pragma once
 
 #include <cstddef>
@@ -14,33 +15,39 @@
 
 #include "base/names.hpp"
 #include "base/result.hpp"
+#include "relay/shares.hpp"
 
 namespace zks::relay {
 
 class Half;
 
-// An exit's control socket as the registry sees it. Both calls may come from any thread and return at once.
+// An exit's control socket as the registry sees it. All calls may come from any thread and return at once.
 class RegisteredExit {
  public:
   virtual ~RegisteredExit() = default;
   virtual void knock(const PairId& pair) = 0;
   virtual void replaced() = 0;  // a newer socket of the same instance took over
+  virtual void give_way() = 0;  // its place went to another source's exit
 };
 
 class Rooms;
 
-// The right to one pair, counted against the room's and the relay's bound until it dies.
+// The right to one pair, counted against the source's, the room's and the relay's bound until it dies.
 class PairSlot {
  public:
-  PairSlot(PairSlot&& other) noexcept : rooms_(std::exchange(other.rooms_, nullptr)), room_(other.room_) {}
+  PairSlot(PairSlot&& other) noexcept : rooms_(other.rooms_), place_(std::move(other.place_)) {}
   PairSlot& operator=(PairSlot&&) = delete;
   ~PairSlot();
 
+  // What ends the pair when it has to give way; called from any thread, and it may only post. False when that
+  // is so already.
+  bool on_give_way(std::function<void()> give_way);
+
  private:
   friend class Rooms;
-  PairSlot(Rooms* rooms, const RoomId& room) : rooms_(rooms), room_(room) {}
-  Rooms* rooms_;  // outlives every slot: both belong to the Relay
-  RoomId room_;
+  PairSlot(Rooms* rooms, Shares::PlacePtr place) : rooms_(rooms), place_(std::move(place)) {}
+  Rooms* rooms_;            // outlives every slot: both belong to the Relay
+  Shares::PlacePtr place_;  // null: moved from
 };
 
 // Thread-safe.
@@ -48,23 +55,35 @@ class Rooms {
  public:
   static constexpr std::size_t kMaxInstances = 8;
 
-  // `max_pairs` bounds the pairs, and the registered exits, of the whole relay.
-  Rooms(std::size_t max_pairs, std::size_t max_pairs_per_room)
-      : max_pairs_(max_pairs), max_pairs_per_room_(max_pairs_per_room) {}
+  // Each bounds pairs and, by itself, registered exits: of all sources, of one source. A room's pairs are of
+  // all.
+  struct Limits {
+    std::size_t pairs;
+    std::size_t pairs_of_source;
+    std::size_t pairs_of_room;
+  };
 
-  // Registers; returns the socket of the same instance that was there, or null. kLimit: the room has its
-  // instances.
+  explicit Rooms(const Limits& limits)
+      : limits_(limits),
+        pairs_(limits.pairs, limits.pairs_of_source),
+        exits_(limits.pairs, limits.pairs_of_source) {}
+
+  // What stands against a registration before anything is proven, as an HTTP status: 429 when the source has
+  // its share, 503 when the relay is full; 101 when nothing does.
+  unsigned may_register(const RoomId& room, const InstanceId& instance, const Source& source);
+  // Registers; returns the socket of the same instance that was there, or null. kLimit with the close code as
+  // detail: 4403 when the room has its instances, kGaveWay when there is no place.
   Result<std::shared_ptr<RegisteredExit>> add_exit(const RoomId& room, const InstanceId& instance,
+                                                   const Source& source,
                                                    const std::shared_ptr<RegisteredExit>& exit);
   // Does nothing when `exit` was replaced meanwhile.
   void remove_exit(const RoomId& room, const InstanceId& instance, const RegisteredExit* exit);
   // The room's exits, or the one named, in the order to knock; each call begins with the next one.
   std::vector<std::weak_ptr<RegisteredExit>> exits(const RoomId& room,
                                                    const std::optional<InstanceId>& instance);
-  bool exits_full() const;
 
-  // kLimit with the HTTP status as detail: 429 when the room is full, 503 when the relay is.
-  Result<PairSlot> reserve_pair(const RoomId& room);
+  // kLimit with the HTTP status as detail: 429 when source or room is full, 503 when the relay is.
+  Result<PairSlot> reserve_pair(const RoomId& room, const Source& source);
   // A client waits for its other half; the id is random and works once.
   PairId wait(const RoomId& room, const std::shared_ptr<Half>& client);
   // The client that waits under `pair`; null when there is none.
@@ -84,27 +103,31 @@ class Rooms {
     InstanceId id;
     std::weak_ptr<RegisteredExit> exit;
     const RegisteredExit* identity;
+    Shares::PlacePtr place;
   };
   struct Room {
+    explicit Room(std::size_t max_pairs) : pairs(max_pairs, max_pairs) {}
+    Instance* find(const InstanceId& instance);
     std::vector<Instance> instances;
     std::size_t next = 0;  // whose turn it is
-    std::size_t pairs = 0;
+    Shares pairs;
   };
   struct Waiting {
     RoomId room;
     std::weak_ptr<Half> client;
   };
 
-  void release_pair(const RoomId& room);
+  static bool take_place(Shares& exits, const Shares::PlacePtr& place);
+  void release_pair(const Shares::PlacePtr& place);
+  void remove_pair(const Shares::PlacePtr& place);
   void erase_if_empty(std::map<RoomId, Room>::iterator room);
 
-  const std::size_t max_pairs_;
-  const std::size_t max_pairs_per_room_;
+  const Limits limits_;
   mutable std::mutex mutex_;
   std::map<RoomId, Room> rooms_;       // rooms with an exit or a pair
   std::map<PairId, Waiting> waiting_;  // at most one for each reserved pair
-  std::size_t pairs_ = 0;
-  std::size_t exits_ = 0;
+  Shares pairs_;
+  Shares exits_;
 };
 
 }  // namespace zks::relay

@@ -10,8 +10,9 @@ from harness.chain import Chain
 from harness.dns import DnsServer
 from harness.p2p import p2p_command
 from harness.process import ReadyProgram
-from harness.tunnel import RELAY, Tunnel
+from harness.tunnel import RELAY, Tunnel, start_relay
 from harness.web import WebServer
+from relay_peers import RelayAccess
 
 # A name that no public resolver knows (RFC 6761, "test."): only the exit's --resolver does.
 SITE = "site.exit-only.test"
@@ -157,6 +158,20 @@ def programs():
     yield started
     for program in reversed(started):
         program.kill()
+
+
+@pytest.fixture
+def own_relay(tmp_path, programs):
+    """Starts a plaintext relay with options of a test's own."""
+
+    def start(*options, **more):
+        program = start_relay(tmp_path, None, *options, **more)
+        programs.append(program)
+        access = RelayAccess(program.url)
+        access.program = program
+        return access
+
+    return start
 
 
 @pytest.fixture

@@ -39,20 +39,6 @@ def relay(request, tmp_path_factory, authority):
     assert program.stop() == 0
 
 
-@pytest.fixture
-def own_relay(tmp_path, programs):
-    """Starts a plaintext relay with options of a test's own."""
-
-    def start(*options, **more):
-        program = start_relay(tmp_path, None, *options, **more)
-        programs.append(program)
-        access = RelayAccess(program.url)
-        access.program = program
-        return access
-
-    return start
-
-
 # ---- marks
 
 

@@ -35,6 +35,7 @@ class TakingExit final : public RegisteredExit {
   TakingExit(RelayPtr relay, std::shared_ptr<Half> half) : relay_(std::move(relay)), half_(std::move(half)) {}
   void knock(const PairId& pair) override { Half::start_pair(relay_->rooms.claim(kRoom, pair), half_); }
   void replaced() override {}
+  void give_way() override {}
 
  private:
   RelayPtr relay_;
@@ -79,7 +80,7 @@ class HalfTest : public testing::Test {
     exit_ = std::move(exit.first);
     taking_ =
         std::make_shared<TakingExit>(relay_, std::make_shared<Half>(relay_, loop_, std::move(exit.second)));
-    auto slot = relay_->rooms.reserve_pair(kRoom);
+    auto slot = relay_->rooms.reserve_pair(kRoom, Source(asio::ip::address_v4::loopback()));
     ASSERT_TRUE(slot);
     Half::start_waiting(std::make_shared<Half>(relay_, loop_, std::move(client.second)), std::move(*slot),
                         kRoom, {taking_});
