@@ -2,15 +2,10 @@
 #include "relay/join_limiter.hpp"
 
 #include <algorithm>
-#include <iterator>
 
 namespace zks::relay {
 
-JoinLimiter::JoinLimiter(double rate, TokenBucket::TimePoint now)
-    : rate_(rate),
-      burst_(std::max(1.0, rate * kBurstSeconds)),
-      overflow_(std::max(rate, 1.0), burst_, now),
-      swept_(now) {}
+JoinLimiter::JoinLimiter(double rate) : rate_(rate), burst_(std::max(1.0, rate * kBurstSeconds)) {}
 
 bool JoinLimiter::admit(const Source& source, TokenBucket::TimePoint now) {
   if (rate_ <= 0) return true;
@@ -19,20 +14,18 @@ bool JoinLimiter::admit(const Source& source, TokenBucket::TimePoint now) {
 }
 
 TokenBucket& JoinLimiter::bucket_of(const Source& source, TokenBucket::TimePoint now) {
-  const auto found = buckets_.find(source);
-  if (found != buckets_.end()) return found->second;
-  if (buckets_.size() >= kMaxSources) sweep(now);
-  if (buckets_.size() >= kMaxSources) return overflow_;
-  return buckets_.emplace(source, TokenBucket(rate_, burst_, now)).first->second;
-}
-
-// At most once a second: whoever fills the table must not make every join walk through it.
-void JoinLimiter::sweep(TokenBucket::TimePoint now) {
-  if (now - swept_ < std::chrono::seconds(1)) return;
-  swept_ = now;
-  for (auto entry = buckets_.begin(); entry != buckets_.end();) {
-    entry = entry->second.full(now) ? buckets_.erase(entry) : std::next(entry);
+  const auto found = places_.find(source);
+  if (found != places_.end()) {
+    buckets_.splice(buckets_.begin(), buckets_, found->second);
+    return buckets_.front().second;
   }
+  if (buckets_.size() >= kMaxSources) {
+    places_.erase(buckets_.back().first);
+    buckets_.pop_back();
+  }
+  buckets_.emplace_front(source, TokenBucket(rate_, burst_, now));
+  places_.emplace(source, buckets_.begin());
+  return buckets_.front().second;
 }
 
 std::size_t JoinLimiter::sources() const {

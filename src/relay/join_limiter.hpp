@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// How often one source may join: a token bucket for each, in a table of bounded size. Asked by admission.cpp
-// before the upgrade.
+// How often one source may join: a token bucket for each, in a table of bounded size. When it is full, the
+// source that asked longest ago is forgotten: its bucket is the one that is likeliest full again, and no two
+// sources ever share one. Asked by admission.cpp before the upgrade.
 #pragma once
 
+#include <list>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 
 #include "base/token_bucket.hpp"
 #include "relay/source.hpp"
@@ -20,21 +23,21 @@ class JoinLimiter {
   static constexpr double kBurstSeconds = 5;
 
   // `rate`: joins a second of one source; 0 means no limit.
-  JoinLimiter(double rate, TokenBucket::TimePoint now);
+  explicit JoinLimiter(double rate);
 
   bool admit(const Source& source, TokenBucket::TimePoint now);
   std::size_t sources() const;
 
  private:
+  using Buckets = std::list<std::pair<Source, TokenBucket>>;  // who asked last is in front
+
   TokenBucket& bucket_of(const Source& source, TokenBucket::TimePoint now);
-  void sweep(TokenBucket::TimePoint now);
 
   const double rate_;
   const double burst_;
   mutable std::mutex mutex_;
-  std::unordered_map<Source, TokenBucket, Source::Hash> buckets_;
-  TokenBucket overflow_;  // shared by all sources that the full table has no place for
-  TokenBucket::TimePoint swept_;
+  Buckets buckets_;
+  std::unordered_map<Source, Buckets::iterator, Source::Hash> places_;
 };
 
 }  // namespace zks::relay

@@ -21,7 +21,7 @@ struct Relay {
   explicit Relay(Options from)
       : options(std::move(from)),
         rooms({options.max_pairs, options.max_pairs_per_source, options.max_pairs_per_room}),
-        joins(options.join_rate, std::chrono::steady_clock::now()),
+        joins(options.join_rate),
         handshakes(options.max_handshakes, options.max_handshakes_per_source),
         allowed(options.allow_rooms_file) {
     if (options.tls) tls = std::make_unique<TlsServer>(*options.tls);
