@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "frontdoor/http_door.hpp"
 
+#include <algorithm>
+
 #include <boost/asio/co_spawn.hpp>
 
 #include "base/log.hpp"
@@ -58,9 +60,15 @@ bool is_blank(std::uint8_t byte) {
 enum class Header : std::uint8_t { kComplete, kTooLarge, kEnded };
 
 // Empty lines before a request are skipped (RFC 9112, section 2.2).
+void skip_blank(Connection& client) {
+  const ByteView input = client.input();
+  client.take(
+      static_cast<std::size_t>(std::find_if_not(input.begin(), input.end(), is_blank) - input.begin()));
+}
+
 asio::awaitable<Header> read_header(std::shared_ptr<Connection> client) {
   while (true) {
-    while (!client->input().empty() && is_blank(client->input().front())) client->take(1);
+    skip_blank(*client);
     if (header_bytes(as_text(client->input())) > 0) co_return Header::kComplete;
     if (client->input_full()) co_return Header::kTooLarge;
     const bool more = co_await Connection::read(client);
@@ -72,12 +80,14 @@ asio::awaitable<Header> read_header(std::shared_ptr<Connection> client) {
 asio::awaitable<Header> read_next_header(std::shared_ptr<Visit> self) {
   if (self->door.stopping || self->client->gone()) co_return Header::kEnded;
   const auto place = self->door.handshakes.enter_for_oldest(self->client);
-  if (self->client->input().empty()) {
-    // The time limit ends the client; leave() ends the stream, in order.
-    self->client->serve_with(nullptr);
-    self->client->limit_time(self->door.idle_timeout);
+  skip_blank(*self->client);
+  // The time limit ends the client; leave() ends the stream, in order.
+  self->client->serve_with(nullptr);
+  self->client->limit_time(self->door.idle_timeout);
+  while (self->client->input().empty()) {
     const bool begun = co_await Connection::read(self->client);
     if (!begun) co_return Header::kEnded;
+    skip_blank(*self->client);
   }
   self->client->limit_time(self->door.header_timeout);
   const Header header = co_await read_header(self->client);

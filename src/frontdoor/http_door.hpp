@@ -11,6 +11,7 @@
 #include <chrono>
 #include <memory>
 
+#include "base/ascii.hpp"
 #include "frontdoor/connection.hpp"
 #include "frontdoor/credentials.hpp"
 #include "frontdoor/crowd.hpp"
@@ -27,9 +28,9 @@ struct HttpDoor {
   std::chrono::milliseconds idle_timeout;
 };
 
-// True for what an HTTP method may begin with here.
+// True for what an HTTP method may begin with here, and an empty line before it (RFC 9112, section 2.2).
 inline bool may_begin_http(std::uint8_t byte) {
-  return (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z');
+  return is_letter(static_cast<char>(byte)) || byte == '\r' || byte == '\n';
 }
 
 // Until the connection is over. The first bytes are in client->input(), and the client's time for the first

@@ -305,7 +305,7 @@ def test_connection_refused(tunnel):
 
 
 HOSTILE = {
-    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03": None, b"\0" * 100: None, b"\xff" * 100: None, b"\n" * 100: None,
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03": None, b"\0" * 100: None, b"\xff" * 100: None, b"\t" * 100: None,
     b"hello\r\n\r\n": 400, b"GET http://a/ HTTP/1.1\r\nX: a\r\n b\r\n\r\n": 400,
     b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000: 431, b"GET http://a/ HTTP/2.0\r\n\r\n": 505,
     b"POST http://a/ HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": 400,
@@ -323,6 +323,12 @@ def test_hostile_requests(tunnel, request_bytes, page):
     else:
         assert status_of(answer) == HOSTILE[request_bytes]
     assert curl(*through(tunnel), "--fail", page).stdout == PAGE, "others are served as before"
+
+
+@pytest.mark.parametrize("blank", [b"\r\n", b"\n"])
+def test_an_empty_line_before_the_first_request(tunnel, page, blank):
+    for request in (f"GET {page} HTTP/1.1\r\nConnection: close\r\n\r\n", "GET /proxy.pac HTTP/1.0\r\n\r\n"):
+        assert status_of(ask(tunnel, blank + request.encode())) == 200
 
 
 def test_slow_header_is_ended(tunnel):

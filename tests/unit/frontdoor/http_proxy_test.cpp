@@ -84,12 +84,49 @@ TEST_F(HttpProxyTest, HeadGetsNoBody) {
 
 TEST_F(HttpProxyTest, OtherFirstBytesAreClosed) {
   start();
-  for (const std::uint8_t first : Bytes{0, 1, 3, 6, 0x16, '\n', ' ', '1', '{', 0x80, 0xff}) {
+  for (const std::uint8_t first : Bytes{0, 1, 3, 6, 0x16, '\t', ' ', '1', '{', 0x80, 0xff}) {
     Client client(server->local_endpoint());
     client.send({first});
     EXPECT_TRUE(client.receive(1).empty()) << first;
   }
   EXPECT_EQ(asked(), 0u);
+}
+
+TEST_F(HttpProxyTest, EmptyLinesBeforeTheFirstRequest) {
+  start();
+  for (const std::string_view blank : {"\r\n", "\n", "\r\n\r\n", "\n\r\n"}) {
+    Client client(server->local_endpoint());
+    for (const char byte : blank) client.send({static_cast<std::uint8_t>(byte)});
+    client.send(bytes("GET / HTTP/1.1\r\n\r\n"));
+    EXPECT_EQ(receive_page(client), 200);
+    client.send(bytes(std::string(blank) + "CONNECT a.test:443 HTTP/1.1\r\n\r\n"));
+    EXPECT_EQ(receive_page(client), 502) << "what the opener said";
+  }
+  EXPECT_EQ(asked(), 4u);
+}
+
+TEST_F(HttpProxyTest, EmptyLinesAloneAreNoRequestAndEnd) {
+  ProxyServerOptions options;
+  options.handshake_timeout = milliseconds(50);
+  start(options);
+  Client client(server->local_endpoint());
+  client.send(bytes("\r\n\n\r\n"));
+  EXPECT_TRUE(client.end());
+  EXPECT_EQ(asked(), 0u);
+}
+
+// Some clients send one behind a body: it is not the beginning of a header, which would have to come soon.
+TEST_F(HttpProxyTest, AnEmptyLineBehindARequestLeavesTheConnectionIdle) {
+  ProxyServerOptions options;
+  options.handshake_timeout = milliseconds(500);
+  start(options);
+  Client client(server->local_endpoint());
+  client.send(bytes("GET / HTTP/1.1\r\n\r\n\r\n"));
+  EXPECT_EQ(receive_page(client), 200);
+  client.send(bytes("\r\n"));
+  std::this_thread::sleep_for(2 * options.handshake_timeout);  // longer than a header may take
+  client.send(bytes("GET / HTTP/1.1\r\n\r\n"));
+  EXPECT_EQ(receive_page(client), 200);
 }
 
 TEST_F(HttpProxyTest, OwnPagesNeedNoPasswordAndEverythingElseDoes) {
