@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// HTTP as the proxy reads it. The first byte chooses: a request, an answer to some request, or a chunked
-// body. What is passed on is one header with one framing and no line that could be taken for another; read
-// again it means the same. A body's outcome does not depend on how it is cut.
+// HTTP as the proxy reads it. The first byte chooses: a request, an answer to some request, or the chunked
+// body of either. What is passed on is one header with one framing and no line that could be taken for
+// another; read again it means the same. A body's outcome does not depend on how it is cut.
 #include <algorithm>
 #include <cstdlib>
 
@@ -86,7 +86,7 @@ void try_response(std::string_view text, std::uint8_t choice) {
   require(again && again->status == response->status && again->body == response->sent);
 }
 
-void try_body(ByteView input, std::size_t cut) {
+void try_body(ByteView input, std::size_t cut, BodyReader::LineEnd line_end) {
   struct Outcome {
     Bytes body;
     std::size_t rest = 0;
@@ -94,8 +94,8 @@ void try_body(ByteView input, std::size_t cut) {
     bool failed = false;
     bool operator==(const Outcome&) const = default;
   };
-  const auto read = [input](std::size_t piece_bytes) {
-    BodyReader reader({BodyFraming::Kind::kChunked, 0});
+  const auto read = [input, line_end](std::size_t piece_bytes) {
+    BodyReader reader({BodyFraming::Kind::kChunked, 0}, line_end);
     Outcome out;
     ByteView rest = input;
     while (!rest.empty() && !reader.done() && !reader.failed()) {
@@ -113,8 +113,8 @@ void try_body(ByteView input, std::size_t cut) {
   const Outcome whole = read(input.size());
   require(read(cut) == whole);
   if (!whole.done) return;
-  // Framed anew it holds the same.
-  BodyReader reader({BodyFraming::Kind::kChunked, 0});
+  // Framed anew it holds the same, to the strictest reader.
+  BodyReader reader({BodyFraming::Kind::kChunked, 0}, line_end);
   ByteView rest = input;
   const Bytes framed = reframe(reader, rest, BodyFraming::Kind::kChunked);
   BodyReader second({BodyFraming::Kind::kChunked, 0});
@@ -132,14 +132,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::uint8_t choice = data[0] >> 2;
   switch (data[0] & 3) {
     case 0:
-    case 3:
       try_request(as_text(input), (choice & 1) != 0 ? &known : nullptr);
       break;
     case 1:
       try_response(as_text(input), choice);
       break;
+    case 2:
+      try_body(input, 1 + choice, BodyReader::LineEnd::kCrLf);
+      break;
     default:
-      try_body(input, 1 + choice);
+      try_body(input, 1 + choice, BodyReader::LineEnd::kLfToo);
   }
   return 0;
 }

@@ -45,16 +45,24 @@ std::optional<std::string> take_line(std::string_view& rest) {
   return out;
 }
 
-// "HTTP/1.x NNN", with or without a reason behind it.
+// "HTTP/x.y NNN", with or without a reason behind it, in whatever case and with whatever space between (RFC
+// 9112, section 4). A higher minor version is 1.1 to us (RFC 9110, section 2.5). Of another major version
+// only the line can be, which some servers fill in from how they themselves were asked; 1.0 keeps no
+// connection.
 std::optional<std::string> strict_status_line(std::string_view line) {
-  constexpr std::size_t kStatusAt = 9;
-  constexpr std::size_t kReasonAt = 12;
-  const bool known = line.starts_with("HTTP/1.0 ") || line.starts_with("HTTP/1.1 ");
-  if (!known || line.size() < kReasonAt) return std::nullopt;
-  const std::string_view status = line.substr(kStatusAt, 3);
-  if (!std::all_of(status.begin(), status.end(), is_digit)) return std::nullopt;
-  if (line.size() > kReasonAt && line[kReasonAt] != ' ') return std::nullopt;
-  return std::string(line.substr(0, kReasonAt)) + " " + std::string(trimmed(line.substr(kReasonAt)));
+  constexpr std::string_view kName = "http/";
+  if (to_lower(line.substr(0, kName.size())) != kName) return std::nullopt;
+  const std::size_t space = std::min(line.find_first_of(" \t"), line.size());
+  const std::string_view version = line.substr(kName.size(), space - kName.size());
+  const bool has_minor = version.size() == 3 && version[1] == '.' && is_digit(version[2]);
+  if (version.empty() || !is_digit(version[0]) || (version.size() != 1 && !has_minor)) return std::nullopt;
+  const std::string_view rest = trimmed(line.substr(space));
+  const std::string_view status = rest.substr(0, 3);
+  if (status.size() < 3 || !std::all_of(status.begin(), status.end(), is_digit)) return std::nullopt;
+  if (rest.size() > 3 && !is_blank(rest[3])) return std::nullopt;
+  const bool is_new = has_minor && version[0] == '1' && version[2] != '0';
+  return std::string(is_new ? "HTTP/1.1 " : "HTTP/1.0 ") + std::string(status) + " " +
+         std::string(trimmed(rest.substr(3)));
 }
 
 bool names_framing(std::string_view line) {
@@ -79,33 +87,73 @@ bool add_line(std::vector<Field>& fields, std::string_view line, bool& is_droppe
   return true;
 }
 
-// One value where a list says the same several times, else the list.
-std::string one_of_equals(const std::string& list) {
-  std::string_view rest = list;
-  const std::string_view first = trimmed(rest.substr(0, rest.find(',')));
-  while (true) {
-    const std::size_t comma = rest.find(',');
-    if (trimmed(rest.substr(0, comma)) != first) return list;
-    if (comma == std::string_view::npos) return std::string(first);
-    rest.remove_prefix(comma + 1);
+// Calls `use` with the members of a list, without empty ones (RFC 9110, section 5.6.1). False if there is
+// none.
+template <class Use>
+bool for_each_member(std::string_view list, Use use) {
+  bool any = false;
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    const std::string_view member = trimmed(list.substr(0, comma));
+    if (!member.empty()) use(member);
+    any = any || !member.empty();
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return any;
+}
+
+// Where the message ends, in as few fields as say it.
+struct Framing {
+  std::vector<std::string> lengths;  // different ones; the second is as good as all
+  std::size_t chunked = 0;           // how often it is said
+  std::string other_coding;          // than "chunked" and "identity"
+};
+
+void add_length(Framing& framing, std::string_view length) {
+  const auto known = std::find(framing.lengths.begin(), framing.lengths.end(), length);
+  if (known == framing.lengths.end() && framing.lengths.size() < 2) framing.lengths.emplace_back(length);
+}
+
+void add_coding(Framing& framing, std::string_view coding) {
+  const std::string name = to_lower(coding);
+  if (name == "chunked") {
+    ++framing.chunked;
+  } else if (name != "identity") {
+    framing.other_coding = coding;
+  }
+}
+
+void append_field(std::string& out, std::string_view name, std::string_view value) {
+  out.append(name).append(": ").append(value).append("\r\n");
+}
+
+// Whoever reads an answer decodes chunks once, however often they are said, and no length counts beside them.
+void append_framing(std::string& out, const Framing& framing) {
+  if (!framing.other_coding.empty()) append_field(out, "Transfer-Encoding", framing.other_coding);
+  if (framing.chunked > 0) append_field(out, "Transfer-Encoding", "chunked");
+  if (framing.chunked == 0) {
+    for (const std::string& length : framing.lengths) append_field(out, "Content-Length", length);
+  } else if (framing.chunked > 1 || !framing.lengths.empty()) {
+    append_field(out, "Connection", "close");
   }
 }
 
 std::string joined(const std::vector<Field>& fields) {
   std::string out;
-  std::optional<std::string> length;
+  Framing framing;
   for (const Field& field : fields) {
     const std::string name = to_lower(field.name);
-    if (name == "transfer-encoding" && to_lower(field.value) == "identity") continue;
     if (name == "content-length") {
-      const std::string value = one_of_equals(field.value);
-      if (length == value) continue;
-      length = value;
-      out.append(field.name).append(": ").append(value).append("\r\n");
-      continue;
+      const bool any =
+          for_each_member(field.value, [&framing](std::string_view each) { add_length(framing, each); });
+      if (!any) add_length(framing, {});  // which is no number
+    } else if (name == "transfer-encoding") {
+      for_each_member(field.value, [&framing](std::string_view each) { add_coding(framing, each); });
+    } else {
+      append_field(out, field.name, field.value);
     }
-    out.append(field.name).append(": ").append(field.value).append("\r\n");
   }
+  append_framing(out, framing);
   return out;
 }
 

@@ -26,7 +26,8 @@ bool is_text(std::uint8_t c) {
 
 }  // namespace
 
-BodyReader::BodyReader(BodyFraming framing) : kind_(framing.kind), remaining_(framing.length) {
+BodyReader::BodyReader(BodyFraming framing, LineEnd line_end)
+    : kind_(framing.kind), line_end_(line_end), remaining_(framing.length) {
   if (kind_ == Kind::kChunked) {
     remaining_ = 0;
     state_ = State::kSize;
@@ -38,7 +39,7 @@ BodyReader::BodyReader(BodyFraming framing) : kind_(framing.kind), remaining_(fr
 ByteView BodyReader::next(ByteView& input) {
   while (!input.empty() && !done() && !failed()) {
     if (state_ != State::kData) {
-      state_ = on_framing_byte(input.front());
+      state_ = on_line_byte(input.front());
       input = input.subspan(1);
       continue;
     }
@@ -58,6 +59,17 @@ ByteView BodyReader::next(ByteView& input) {
 
 void BodyReader::end() {
   if (!done()) state_ = kind_ == Kind::kUntilClose ? State::kDone : State::kFailed;
+}
+
+// A lone LF where a line may end is a line end without its CR.
+BodyReader::State BodyReader::on_line_byte(std::uint8_t byte) {
+  const bool awaits_lf = state_ == State::kSizeLf || state_ == State::kDataLf ||
+                         state_ == State::kTrailerLf || state_ == State::kEndLf;
+  if (byte == '\n' && line_end_ == LineEnd::kLfToo && !awaits_lf) {
+    state_ = on_framing_byte('\r');
+    if (failed()) return state_;
+  }
+  return on_framing_byte(byte);
 }
 
 // chunk = 1*HEXDIG [ chunk-ext ] CRLF data CRLF; the last one has size 0 and no data, behind it stand trailer

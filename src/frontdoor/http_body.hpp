@@ -25,11 +25,15 @@ struct BodyFraming {
 
 class BodyReader {
  public:
+  // What ends a line of the chunked coding. LF alone as well is for answers (RFC 9112, section 2.2): they go
+  // on framed anew, and a connection to a server serves one client alone. In a request it could hide another
+  // one from whoever else reads along.
+  enum class LineEnd : std::uint8_t { kCrLf, kLfToo };
   // A line of the chunked coding: size and extensions, or a trailer field. Trailer fields together have as
   // many bytes.
   static constexpr std::size_t kMaxLineBytes = 8 * 1024;
 
-  explicit BodyReader(BodyFraming framing);
+  explicit BodyReader(BodyFraming framing, LineEnd line_end = LineEnd::kCrLf);
 
   // Takes bytes from the front of `input` and returns those of them that are the body's, empty when all was
   // framing or the input is used up. Takes none once done() or failed().
@@ -57,10 +61,12 @@ class BodyReader {
   };
 
   State on_framing_byte(std::uint8_t byte);
+  State on_line_byte(std::uint8_t byte);
   State on_size_byte(std::uint8_t byte);
   State on_text_byte(std::uint8_t byte, State same, State after_cr);
 
   BodyFraming::Kind kind_;
+  LineEnd line_end_;
   State state_ = State::kData;
   std::uint64_t remaining_ = 0;  // of the body or chunk; while its size is read, what it is so far
   std::size_t digits_ = 0;

@@ -262,7 +262,7 @@ asio::awaitable<HttpExchange::Outcome> HttpExchange::deliver(std::shared_ptr<Htt
 // False when it was cut off, at either side.
 asio::awaitable<bool> HttpExchange::deliver_body(std::shared_ptr<HttpExchange> self, BodyFraming from,
                                                  BodyFraming::Kind to) {
-  BodyReader body(from);
+  BodyReader body(from, BodyReader::LineEnd::kLfToo);
   while (!body.done()) {
     std::array<ByteView, 8> pieces;
     if (self->stream_->peek(pieces) == 0) {

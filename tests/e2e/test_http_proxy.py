@@ -120,6 +120,33 @@ def test_a_client_that_leaves_while_it_waits_is_told_to_the_destination(tunnel, 
         far.close()
 
 
+# --- answers of old and odd servers ---
+
+CHUNKS = b"5\r\nhello\r\n0\r\n\r\n"
+ODD_ANSWERS = {
+    "chunks beside a length": b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS,
+    "chunked twice": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS,
+    "LF behind chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\n0\n\n",
+    "another version": b"HTTP/2 200\r\nContent-Length: 5\r\n\r\nhello",
+    "a later version": b"HTTP/1.3 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    "two spaces": b"HTTP/1.1  200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    "lower case": b"http/1.1 200 ok\r\nContent-Length: 5\r\n\r\nhello",
+    "everything": b"http/2.0\t200\nTransfer-Encoding : identity,chunked,\nContent-Length: 1\nContent-Length: 2\n\n5 \nhello\r\n0\n\n",
+}
+
+
+@pytest.mark.parametrize("answer", ODD_ANSWERS.values(), ids=ODD_ANSWERS)
+def test_answers_of_odd_servers(tunnel, answer):
+    with servers.accepting() as server:
+        with subprocess.Popen(["curl", "-sS", "--noproxy", "", *through(tunnel), f"http://127.0.0.1:{server.port}/"],
+                              stdout=subprocess.PIPE) as client:
+            with server.next() as far:
+                assert far.recv(65536).startswith(b"GET / HTTP/1.1")
+                far.sendall(answer)
+                assert client.communicate(timeout=30)[0] == b"hello", "while the server's connection stays open"
+        assert client.returncode == 0
+
+
 # --- curl ---
 
 

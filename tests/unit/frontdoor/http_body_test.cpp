@@ -20,8 +20,11 @@ struct Outcome {
 };
 
 // What becomes of `input` when it arrives in the pieces that end at `cut` and at its end.
-Outcome read(BodyFraming framing, std::string_view input, std::size_t cut = 0) {
-  BodyReader reader(framing);
+using LineEnd = BodyReader::LineEnd;
+
+Outcome read(BodyFraming framing, std::string_view input, std::size_t cut = 0,
+             LineEnd line_end = LineEnd::kCrLf) {
+  BodyReader reader(framing, line_end);
   Outcome out;
   for (const std::string_view piece : {input.substr(0, cut), input.substr(cut)}) {
     ByteView bytes = as_bytes(piece);
@@ -110,6 +113,22 @@ TEST(HttpBodyTest, WhatIsNotChunked) {
                            "0\r\nA: b\n\r\n", "0\r\nA: b\r\r\n", "0\r\n\r\r", "0\r\n\x01"}) {
     EXPECT_TRUE(read(kChunked, text).failed) << text;
   }
+}
+
+// Lines that end in LF alone, mixed with others, cut anywhere. Data keeps its LF and CR.
+TEST(HttpBodyTest, AnswersMayHaveLineFeedsAlone) {
+  for (const std::string_view text :
+       {"5\nhello\n3;a=b\n\r\na\n0\n\n", "5\r\nhello\n3 \n\r\na\r\n0;x\nA: b\nB: c\r\n\n",
+        "5\nhello\r\n3\r\n\r\na\n0\r\nA: b\n\r\n"}) {
+    const std::string input = followed(text);
+    for (std::size_t cut = 0; cut <= input.size(); ++cut) {
+      EXPECT_EQ(read(kChunked, input, cut, LineEnd::kLfToo), (Outcome{"hello\r\na", "next", true, false}))
+          << text << " cut at " << cut;
+    }
+    EXPECT_TRUE(read(kChunked, text).failed) << "not in a request: " << text;
+  }
+  for (const char* text : {"\n", "g\n", "1\rx", "1\n\n\n\n", "1\nab", "1\na\r\r", "0\n\rx", "0\nA: b\r\r"})
+    EXPECT_TRUE(read(kChunked, text, 0, LineEnd::kLfToo).failed) << text;
 }
 
 TEST(HttpBodyTest, FramingIsBounded) {

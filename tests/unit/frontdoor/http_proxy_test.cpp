@@ -260,7 +260,7 @@ class Far {
     out.resize(asio::read(socket_, asio::buffer(out), ec));
     return out;
   }
-  void send(std::string_view text) { asio::write(socket_, asio::buffer(text)); }
+  void send(std::string_view text) { asio::write(socket_, asio::buffer(text.data(), text.size())); }
   // Until nobody takes any more, now, or wants any more.
   void fill() {
     socket_.non_blocking(true);
@@ -511,6 +511,23 @@ TEST_F(HttpStreamTest, AnswersThatAreCutOffAreSeenToBe) {
     far.send(answer);
     far.close();
     EXPECT_EQ(client.end(), asio::error::connection_reset) << answer;
+  }
+}
+
+// Where a server's framing is at fault, its connection is not used again; the client's is.
+TEST_F(HttpStreamTest, AnAnswerWithTwoFramingsIsFramedAnew) {
+  Client client(server->local_endpoint());
+  for (const std::string_view framing :
+       {"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", "Transfer-Encoding: chunked, chunked\r\n"}) {
+    client.send(bytes(kGet));
+    Far far = accept();
+    receive_header(far);
+    far.send("HTTP/1.1 200 OK\r\n" + std::string(framing) + "\r\n5\nhello\n0\n\nHTTP/1.1 200 OK\r\n\r\n");
+    EXPECT_EQ(receive_header(client), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    std::string body;
+    while (!body.ends_with("0\r\n\r\n")) body += static_cast<char>(client.receive(1).at(0));
+    EXPECT_THAT(body, StartsWith("5\r\nhello\r\n"));
+    EXPECT_TRUE(far.end());
   }
 }
 

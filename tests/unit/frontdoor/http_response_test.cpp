@@ -129,6 +129,13 @@ TEST(HttpResponseTest, WhatBrowsersTakeGoesOnAsStrictReadersTakeIt) {
            head({"HTTP/1.1 200 OK", "X:", "\ta", "Content-Length: 5"}),
            std::string("HTTP/1.1 200 OK\nX: a\nContent-Length: 5\n\n"),
            std::string("HTTP/1.1 200 OK\r\nX: a\nContent-Length: 5\r\n\n"),
+           head({"HTTP/1.1  200 OK", "X: a", "Content-Length: 5,"}),
+           head({"HTTP/1.1 \t 200  OK", "X: a", "Content-Length: 5"}),
+           head({"http/1.1 200 OK", "X: a", "Content-Length: 5"}),
+           head({"HTTP/1.2 200 OK", "X: a", "Content-Length: 5"}),
+           head({"HTTP/2 200 OK", "X: a", "Content-Length: 5"}),
+           head({"Http/3.0 200 OK", "X: a", "Content-Length: 5"}),
+           head({"HTTP/1.1 200 OK", "X: a", "Transfer-Encoding: identity,", "Content-Length: 5"}),
        }) {
     EXPECT_EQ(read(lenient).header, plain) << lenient;
     EXPECT_EQ(read(lenient).body, (BodyFraming{Framing::kLength, 5})) << lenient;
@@ -138,6 +145,42 @@ TEST(HttpResponseTest, WhatBrowsersTakeGoesOnAsStrictReadersTakeIt) {
   EXPECT_EQ(
       read(head({"HTTP/1.1 404  Not\x01there ", "Content-Type: a;", " \tb=c", "Content-Length: 5"})).header,
       head({"HTTP/1.1 404 Not there", "Content-Type: a; b=c", "Content-Length: 5"}));
+}
+
+// Which version a server names beyond ours says nothing about how it keeps connections.
+TEST(HttpResponseTest, OnlyAVersionOfOursKeepsTheServersConnection) {
+  for (const auto& [version, kept] : {std::pair{"HTTP/1.1", true},
+                                      {"hTTP/1.9", true},
+                                      {"HTTP/1.0", false},
+                                      {"HTTP/0.9", false},
+                                      {"HTTP/2", false},
+                                      {"HTTP/2.0", false}}) {
+    const HttpResponse response = read(head({std::string(version) + " 200 OK", "Content-Length: 5"}));
+    EXPECT_EQ(response.reusable, kept) << version;
+    EXPECT_TRUE(response.keep_alive) << version;
+  }
+}
+
+// RFC 9112, section 6.3: chunks override any length, which does not go on; the server's connection ends.
+TEST(HttpResponseTest, ChunksOverrideEveryLength) {
+  for (const std::string& doubtful : {
+           head({"HTTP/1.1 200 OK", "Content-Length: 5", "Transfer-Encoding: chunked"}),
+           head({"HTTP/1.1 200 OK", "Transfer-Encoding: Chunked", "Content-Length: 15"}),
+           head({"HTTP/1.1 200 OK", "Content-Length: 5", "Transfer-Encoding: chunked", "Content-Length: 6"}),
+           head({"HTTP/1.1 200 OK", "Transfer-Encoding: chunked", "Content-Length: five"}),
+           head({"HTTP/1.1 200 OK", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked"}),
+           head({"HTTP/1.1 200 OK", "Transfer-Encoding: chunked, CHUNKED,"}),
+       }) {
+    const HttpResponse response = read(doubtful);
+    EXPECT_EQ(response.header, head({"HTTP/1.1 200 OK", "Transfer-Encoding: chunked"})) << doubtful;
+    EXPECT_EQ(response.body.kind, Framing::kChunked) << doubtful;
+    EXPECT_EQ(response.sent.kind, Framing::kChunked) << doubtful;
+    EXPECT_TRUE(response.keep_alive) << doubtful;
+    EXPECT_FALSE(response.reusable) << doubtful;
+  }
+  const HttpResponse plain = read(head({"HTTP/1.1 200 OK", "Transfer-Encoding: identity, chunked"}));
+  EXPECT_EQ(plain.header, head({"HTTP/1.1 200 OK", "Transfer-Encoding: chunked"}));
+  EXPECT_TRUE(plain.reusable);
 }
 
 TEST(HttpResponseTest, FieldsThatBelongToAStatus) {
@@ -150,9 +193,14 @@ TEST(HttpResponseTest, FieldsThatBelongToAStatus) {
 
 TEST(HttpResponseTest, NotPassedOn) {
   const std::vector<std::string> headers = {
-      head({"HTTP/1.1 200 OK", "Content-Length: 5", "Transfer-Encoding: chunked"}),
-      head({"HTTP/1.1 200 OK", "Transfer-Encoding: chunked", "Content-Length: 5"}),
+      head({"HTTP/1.1 200 OK", "Transfer-Encoding: gzip", "Content-Length: 5"}),
+      head({"HTTP/1.1 200 OK", "Transfer-Encoding: chunked", "Transfer-Encoding: gzip"}),
+      head({"HTTP/1.1 200 OK", "Transfer-Encoding: xchunked"}),
+      head({"HTTP/1.1 200 OK", "Transfer-Encoding: chunked;q=1"}),
+      head({"HTTP/1.1 200 OK", "Transfer-Encoding: chunked", "X Content-Length: 5"}),
       head({"HTTP/1.1 200 OK", "Content-Length: 5", "Content-Length: 6"}),
+      head({"HTTP/1.1 200 OK", "Content-Length: ,"}),
+      head({"HTTP/1.1 200 OK", "Content-Length:"}),
       head({"HTTP/1.1 200 OK", "Content-Length: five"}),
       head({"HTTP/1.1 200 OK", "Transfer-Encoding: gzip, chunked"}),
       head({"HTTP/1.1 200 OK", "Content-Length: 5, 6"}),
@@ -163,9 +211,15 @@ TEST(HttpResponseTest, NotPassedOn) {
       head({"HTTP/1.1 200 OK", "X: a\rContent-Length: 5"}),
       head({"HTTP/1.1 200 OK", std::string_view("X: a\0b", 6)}),
       head({"HTTP/1.1 200OK"}),
-      head({"HTTP/1.2 200 OK"}),
+      head({"HTTP/1.1 2000 OK"}),
+      head({"HTTP/1.10 200 OK"}),
+      head({"HTTP/1. 200 OK"}),
+      head({"HTTP/ 200 OK"}),
+      head({"HTTP/x.1 200 OK"}),
+      head({"HTTP/1.1"}),
+      head({" HTTP/1.1 200 OK"}),
+      head({"HTTPS/1.1 200 OK"}),
       head({"HTTP/1.1 099 Low"}),
-      head({"HTTP/2.0 200 OK"}),
       head({"HTTP/1.1 20 OK"}),
       head({"ICY 200 OK"}),
       head({"SSH-2.0-OpenSSH"}),
