@@ -9,17 +9,13 @@
 
 #include "base/log.hpp"
 #include "carrier/spawn.hpp"
-#include "tunnel/deadline.hpp"
 
 namespace zks::exit {
 namespace {
 
 using namespace std::chrono_literals;
-using carrier::Task;
 using session::ResetCode;
 
-constexpr auto kPairTimeout = 10s;       // from our half to the relay's `paired`
-constexpr auto kFirstRecordWithin = 5s;  // from there to the first authentic record
 constexpr auto kGuestsEvery = 1s;
 constexpr auto kStopWithin = 5s;
 
@@ -49,6 +45,8 @@ ExitPeer::ExitPeer(asio::any_io_executor executor, ExitPeerOptions options, link
 
 void ExitPeer::start() {
   echo_->start();
+  door_ =
+      std::make_shared<Door>(executor_, options_.dial, identity_.room, static_key_.clone(), door_handlers());
   look_after_guests();
   for (const auto& relay : options_.relays) add_relay(relay);
 }
@@ -91,94 +89,36 @@ void ExitPeer::add_relay(const RelayUrl& relay) {
   controls_.back()->start();
 }
 
-// A lane that has not yet shown an authentic record.
-struct ExitPeer::HalfOpen {
-  carrier::Carrier* carrier = nullptr;  // once dialled
-  bool proven = false;                  // message 1 was valid: it knows the exit's key and an invite
-};
-
-class ExitPeer::HalfOpenPlace {
- public:
-  explicit HalfOpenPlace(ExitPeer& exit) : exit_(exit) { exit_.half_open_.push_back(&entry); }
-  ~HalfOpenPlace() { exit_.half_open_.remove(&entry); }
-  HalfOpenPlace(const HalfOpenPlace&) = delete;
-  HalfOpenPlace& operator=(const HalfOpenPlace&) = delete;
-
-  HalfOpen entry;
-
- private:
-  ExitPeer& exit_;
-};
-
-bool ExitPeer::make_room() {
-  if (half_open_.size() < kMaxHalfOpen) return true;
-  const auto at = std::find_if(half_open_.begin(), half_open_.end(), [](const HalfOpen* entry) {
-    return entry->carrier != nullptr && !entry->proven;
-  });
-  if (at == half_open_.end()) return false;
-  std::exchange((*at)->carrier, nullptr)->abort();  // it leaves the list when its coroutine sees that
-  return true;
-}
-
 void ExitPeer::on_knock(const RelayUrl& relay, const PairId& pair) {
   ++tally_.knocks;
-  if (stopping_) return;
-  if (!make_room()) {  // the relay asks the next instance, or the client again
-    tally_.refuse(ClientRefusal::kBusy);
-    return;
-  }
-  asio::co_spawn(executor_, serve_pair(shared_from_this(), relay, pair), carrier::RethrowFailure{});
+  if (!stopping_) door_->on_knock(relay, pair);
 }
 
-asio::awaitable<void> ExitPeer::serve_pair(std::shared_ptr<ExitPeer> self, RelayUrl relay, PairId pair) {
-  const auto made = co_await self->make_session(relay, pair);
-  if (!made) self->tally_.refuse(made.error());
-  if (!made) log::info("a client did not get a session: {}", made.error().text);
-}
-
-// From a knock to a session. Nothing of the client is kept before its first record was authentic.
-Task<> ExitPeer::make_session(const RelayUrl& relay, const PairId& pair) {
-  HalfOpenPlace place(*this);
-  const std::string target = "/v1/rooms/" + format_room(identity_.room) + "/pairs/" + to_base64url(pair);
-  auto dialled = co_await carrier::dial(executor_, relay, target, options_.dial);
-  if (!dialled) co_return dialled.error();
-  carrier::CarrierPtr carrier = std::move(*dialled);
-  place.entry.carrier = carrier.get();
-  tunnel::Deadline pair_deadline(*carrier, kPairTimeout);
-  auto paired = co_await tunnel::read_paired(*carrier);
-  if (!paired) co_return paired.error();
-  pair_deadline.disarm();
-
-  tunnel::Deadline deadline(*carrier, kFirstRecordWithin);
-  tunnel::Authorize authorize = [this, &place](const tunnel::Claim& claim) {
-    auto psk = guests_.authorize(claim);
-    place.entry.proven = psk.has_value();
-    return psk;
+Door::Handlers ExitPeer::door_handlers() {
+  Door::Handlers handlers;
+  const auto weak = weak_from_this();
+  handlers.authorize = [weak](const tunnel::Claim& claim) -> std::optional<Key> {
+    const auto self = weak.lock();
+    return self ? self->guests_.authorize(claim) : std::nullopt;
   };
-  auto accepted = co_await tunnel::respond(*carrier, std::move(*paired), identity_.room, static_key_,
-                                           std::move(authorize));
-  if (!accepted) co_return accepted.error();
-  carrier::Buffer buffer;
-  const auto got = co_await tunnel::read_binary(*carrier, buffer);
-  if (!got) co_return got.error();
-  const std::size_t record_bytes = buffer.size();
-  const MutableBytes record(static_cast<std::uint8_t*>(buffer.data().data()), record_bytes);
-  const auto frames = accepted->keys.opener.open(record);
-  if (!frames) {
-    co_return make_error(ErrorKind::kRefused,
-                         "the first record is not authentic (a wrong psk looks like this)");
-  }
-  // Here the client has shown that it holds the psk.
-  place.entry.carrier = nullptr;
-  deadline.disarm();
-  const auto admitted =
-      stopping_ ? Result<>(make_error(ErrorKind::kClosed, "stopping")) : guests_.admit(accepted->claim);
-  if (!admitted) {
-    const auto closed = co_await carrier->close(carrier::close_code::kForbidden);
-    (void)closed;
-    co_return admitted.error();
-  }
-  co_return begin(std::move(carrier), std::move(*accepted), *frames, record_bytes);
+  handlers.admit = [weak](const tunnel::Claim& claim) -> Result<> {
+    const auto self = weak.lock();
+    if (!self || self->stopping_) return make_error(ErrorKind::kClosed, "stopping");
+    return self->guests_.admit(claim);
+  };
+  handlers.begin = [weak](carrier::CarrierPtr carrier, tunnel::Accepted accepted, ByteView frames,
+                          std::size_t record_bytes) -> Result<> {
+    const auto self = weak.lock();
+    if (!self) return make_error(ErrorKind::kClosed, "stopping");
+    return self->begin(std::move(carrier), std::move(accepted), frames, record_bytes);
+  };
+  handlers.on_busy = [weak] {
+    if (const auto self = weak.lock()) self->tally_.refuse(ClientRefusal::kBusy);
+  };
+  handlers.on_refused = [weak](const Error& error) {
+    if (const auto self = weak.lock()) self->tally_.refuse(error);
+  };
+  return handlers;
 }
 
 Result<> ExitPeer::begin(carrier::CarrierPtr carrier, tunnel::Accepted accepted, ByteView frames,

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The exit peer: answers knocks, proves who knocks, and gives each client a session whose streams become TCP
-// connections. Before it: control_socket.hpp. After it: connect.hpp for one stream, tunnel/splice.cpp for its
-// bytes.
+// The exit peer: gives each client that comes through the door a session whose streams become TCP
+// connections. Before it: control_socket.hpp and door.hpp. After it: connect.hpp for one stream,
+// tunnel/splice.cpp for its bytes.
 //
-// Bounds: kMaxHalfOpen lanes that have not shown an authentic record (5 s each; when all places are taken,
-// the oldest that has not sent a valid message 1 loses its place, so that strangers, who can't, do not keep
-// guests out); max_sessions sessions, orphans included: the oldest orphan makes room; orphans hold at most
-// orphan_memory_bytes of stream data together; what one session may hold is in session/session.hpp;
+// Bounds: door.hpp; max_sessions sessions, orphans included: the oldest orphan makes room; orphans hold at
+// most orphan_memory_bytes of stream data together; what one session may hold is in session/session.hpp;
 // max_streams connects under way a session; flows: udp_flow.hpp; DNS
 // queries and pings: session_requests.hpp, echo_host.hpp.
 //
@@ -23,6 +21,7 @@
 
 #include "exit/connect.hpp"
 #include "exit/control_socket.hpp"
+#include "exit/door.hpp"
 #include "exit/exit_status.hpp"
 #include "exit/guests.hpp"
 #include "exit/listeners.hpp"
@@ -31,8 +30,6 @@
 #include "tunnel/tunnel.hpp"
 
 namespace zks::exit {
-
-inline constexpr std::size_t kMaxHalfOpen = 64;
 
 // What may change while it runs.
 struct ExitLimits {
@@ -86,14 +83,9 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   };
   using VisitPtr = std::shared_ptr<Visit>;
 
-  struct HalfOpen;
-  class HalfOpenPlace;
-
-  bool make_room();
   void add_relay(const RelayUrl& relay);
   void on_knock(const RelayUrl& relay, const PairId& pair);
-  static asio::awaitable<void> serve_pair(std::shared_ptr<ExitPeer> self, RelayUrl relay, PairId pair);
-  carrier::Task<> make_session(const RelayUrl& relay, const PairId& pair);
+  Door::Handlers door_handlers();
   // An authentic client's lane: for a session that it has here, or for a new one.
   Result<> begin(carrier::CarrierPtr carrier, tunnel::Accepted accepted, ByteView frames,
                  std::size_t record_bytes);
@@ -123,11 +115,11 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   std::shared_ptr<ListenRules> listen_rules_;
   std::shared_ptr<EchoHost> echo_;
   Handlers handlers_;
+  std::shared_ptr<Door> door_;
   std::vector<std::shared_ptr<ControlSocket>> controls_;
-  std::size_t refused_ = 0;         // relays that will never take us
-  std::list<VisitPtr> visits_;      // who became an orphan last stands last
-  bool session_ended_ = false;      // since guests were last looked after
-  std::list<HalfOpen*> half_open_;  // the oldest first
+  std::size_t refused_ = 0;     // relays that will never take us
+  std::list<VisitPtr> visits_;  // who became an orphan last stands last
+  bool session_ended_ = false;  // since guests were last looked after
   asio::steady_timer guest_timer_;
   asio::steady_timer stop_timer_;
   bool stopping_ = false;

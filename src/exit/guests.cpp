@@ -150,7 +150,8 @@ std::optional<Key> Guests::authorize(const tunnel::Claim& claim) {
 }
 
 Result<> Guests::admit(const tunnel::Claim& claim) {
-  if (is_pinned(claim)) return {};  // no lock, no disk
+  (void)refresh();  // what was decided since message 1 counts; who can't be found now is refused below
+  if (is_pinned(claim)) return {};  // no lock
   if (auto pinned = state_.pin_device(claim.invite, claim.client_key); !pinned) return pinned;
   return refresh();
 }

@@ -49,6 +49,12 @@ std::optional<InviteId> decode_message1(ByteView payload) {
   return *invite;
 }
 
+// Message 1 begins with it (Noise revision 34, section 7.5).
+std::optional<PublicKey> ephemeral_of(ByteView message1) {
+  ByteReader in(message1);
+  return in.array<32>();
+}
+
 bool decode_message2(ByteView payload) {
   ByteReader in(payload);
   const auto version = in.u8();
@@ -163,10 +169,12 @@ Task<LaneKeys> initiate(Carrier& carrier, Paired paired, const link::AccessLink&
 }
 
 Task<Accepted> respond(Carrier& carrier, Paired paired, const RoomId& room, const crypto::KeyPair& exit_key,
-                       Authorize authorize) {
+                       Authorize authorize, IsNew is_new) {
   Buffer buffer;
   const auto got = co_await read_binary(carrier, buffer);
   if (!got) co_return got.error();
+  const auto ephemeral = ephemeral_of(view(buffer));
+  if (!ephemeral || !is_new(*ephemeral)) co_return co_await refuse(carrier);
 
   crypto::HandshakeOptions options;
   options.prologue = make_prologue(room, paired.remote_key);

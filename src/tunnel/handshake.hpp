@@ -48,6 +48,10 @@ struct Claim {
 // The psk to answer a claim with; nothing to refuse it.
 using Authorize = std::function<std::optional<Key>(const Claim&)>;
 
+// Whether a message 1 that begins with this ephemeral key may be looked at. Asked before anything is
+// computed.
+using IsNew = std::function<bool(const PublicKey& ephemeral)>;
+
 struct Accepted {
   LaneKeys keys;
   Claim claim;
@@ -55,6 +59,6 @@ struct Accepted {
 
 // The exit's side. A refusal sends random bytes of message 2's length, closes with 4403 and returns kRefused.
 carrier::Task<Accepted> respond(carrier::Carrier& carrier, carrier::Paired paired, const RoomId& room,
-                                const crypto::KeyPair& exit_key, Authorize authorize);
+                                const crypto::KeyPair& exit_key, Authorize authorize, IsNew is_new);
 
 }  // namespace zks::tunnel

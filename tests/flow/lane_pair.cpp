@@ -95,8 +95,9 @@ asio::awaitable<void> LanePair::run_exit(LanePair* self, carrier::CarrierPtr car
       return std::nullopt;
     return self->exit_psk ? self->exit_psk->clone() : self->link.psk.clone();
   };
+  tunnel::IsNew is_new = [](const PublicKey&) { return true; };
   auto accepted = co_await tunnel::respond(*carrier, std::move(paired), self->link.room, self->exit_key_,
-                                           std::move(authorize));
+                                           std::move(authorize), std::move(is_new));
   if (!accepted) {
     self->exit_error = accepted.error();
     co_return;

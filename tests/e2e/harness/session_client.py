@@ -98,6 +98,11 @@ class SessionClient:
 
     async def start(self, room_id):
         """From `paired` to WELCOME."""
+        await self.shake_hands(room_id)
+        await self.begin()
+
+    async def shake_hands(self, room_id):
+        """From `paired` to the exit's message 2: the exit has seen no proof."""
         paired = await self._peer.expect_paired()
         relay_key = from_base64url(paired["remote_key"])
         noise = Dissononce(True, b"zks/1" + room_id + hashlib.sha256(relay_key).digest(), self._link.psk,
@@ -108,6 +113,9 @@ class SessionClient:
         up, down = noise.ciphers
         self._sealer = Records(UP, up._key, relay_key, handshake_hash)
         self._opener = Records(DOWN, down._key, relay_key, handshake_hash)
+
+    async def begin(self):
+        """HELLO and WELCOME."""
         await self._send(bytes([HELLO]) + os.urandom(16) + varint(1) + bytes([0]) + bytes(8) + varint(1) +
                          varint(MAX_STREAMS) + varint(2048))
         while self.instance is None:

@@ -98,8 +98,9 @@ inline asio::awaitable<void> run_client(Carrier* carrier, const Party* party, ca
 }
 
 inline asio::awaitable<void> run_exit(Carrier* carrier, const Party* party, carrier::Paired paired,
-                                      RoomId room, Authorize authorize, Outcome* outcome) {
-  auto accepted = co_await respond(*carrier, std::move(paired), room, party->exit_key, std::move(authorize));
+                                      RoomId room, Authorize authorize, IsNew is_new, Outcome* outcome) {
+  auto accepted = co_await respond(*carrier, std::move(paired), room, party->exit_key, std::move(authorize),
+                                   std::move(is_new));
   outcome->exit.emplace(std::move(accepted));
 }
 
@@ -109,6 +110,7 @@ struct Handshake {
   RoomId exits_room = party.room;
   std::uint8_t exits_remote_key = 4;
   Authorize authorize = party.authorize();
+  IsNew is_new = [](const PublicKey&) { return true; };
   Alteration to_exit;
   Alteration to_client;
 
@@ -117,11 +119,11 @@ struct Handshake {
     const MemoryPair client = carrier::make_memory_pair(io.get_executor());
     const MemoryPair exit = carrier::make_memory_pair(io.get_executor());
     Outcome outcome;
-    zks::test::run(
-        io, run_client(client.first.get(), &party, make_paired(), &outcome),
-        run_exit(exit.second.get(), &party, make_paired(exits_remote_key), exits_room, authorize, &outcome),
-        forward(client.second.get(), exit.first.get(), to_exit),
-        forward(exit.first.get(), client.second.get(), to_client));
+    zks::test::run(io, run_client(client.first.get(), &party, make_paired(), &outcome),
+                   run_exit(exit.second.get(), &party, make_paired(exits_remote_key), exits_room, authorize,
+                            is_new, &outcome),
+                   forward(client.second.get(), exit.first.get(), to_exit),
+                   forward(exit.first.get(), client.second.get(), to_client));
     return outcome;
   }
 };

@@ -56,6 +56,23 @@ TEST(TunnelHandshake, AnUnknownInviteIsRefused) {
   expect_refused(handshake.run());
 }
 
+TEST(TunnelHandshake, AnEphemeralThatWasSeenIsRefusedBeforeAnybodyIsAsked) {
+  Handshake handshake;
+  bool asked = false;
+  PublicKey shown{};
+  handshake.is_new = [&](const PublicKey& ephemeral) {
+    shown = ephemeral;
+    return false;
+  };
+  handshake.authorize = [&](const Claim&) -> std::optional<Key> {
+    asked = true;
+    return std::nullopt;
+  };
+  expect_refused(handshake.run());
+  EXPECT_FALSE(asked);
+  EXPECT_NE(shown, PublicKey{});
+}
+
 TEST(TunnelHandshake, AWrongPskLooksLikeARefusalToTheClient) {
   Handshake handshake;
   handshake.authorize = [](const Claim&) -> std::optional<Key> { return test::filled_key(6); };

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+#include "exit/door.hpp"
+
+#include <algorithm>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+
+#include "base/log.hpp"
+#include "carrier/signal.hpp"
+#include "carrier/spawn.hpp"
+#include "tunnel/deadline.hpp"
+
+namespace zks::exit {
+namespace {
+
+using namespace std::chrono_literals;
+using carrier::Task;
+
+constexpr auto kDialWithin = 3s;         // as long as a relay waits for one instance
+constexpr auto kPairTimeout = 10s;       // from our half to the relay's `paired`
+constexpr auto kFirstRecordWithin = 5s;  // from there to the first authentic record
+
+constexpr double kLogLinesPerSecond = 10;
+constexpr double kLogLinesAtOnce = 200;
+
+Error gave_way() {
+  return make_error(ErrorKind::kLimit, "its place was needed before it had shown a record");
+}
+
+// A dial that can be left. Asio looks at the slot until it has called the handler, which therefore holds it.
+struct Dialling {
+  explicit Dialling(const asio::any_io_executor& executor) : changed(executor) {}
+  asio::cancellation_signal cancel;
+  carrier::Signal changed;
+  std::optional<Result<carrier::CarrierPtr>> made;
+};
+
+// A lane's carrier is not to be dropped by its place once it has gone to somebody else, or died.
+struct Leaving {
+  std::shared_ptr<HalfOpen::Place> place;
+  ~Leaving() { place->leave(); }
+};
+
+Task<carrier::CarrierPtr> dial(asio::any_io_executor executor, RelayUrl relay, std::string target,
+                               carrier::DialOptions options, std::shared_ptr<HalfOpen::Place> place) {
+  const auto dialling = std::make_shared<Dialling>(executor);
+  place->on_drop([dialling] { dialling->cancel.emit(asio::cancellation_type::terminal); });
+  auto finished = [dialling](std::exception_ptr failure, Result<carrier::CarrierPtr> made) {
+    try {
+      if (failure) std::rethrow_exception(failure);
+      dialling->made.emplace(std::move(made));
+    } catch (const boost::system::system_error&) {  // it was left
+      dialling->made.emplace(gave_way());
+    }
+    dialling->changed.notify();
+  };
+  asio::co_spawn(executor, carrier::dial(executor, std::move(relay), std::move(target), std::move(options)),
+                 asio::bind_cancellation_slot(dialling->cancel.slot(), std::move(finished)));
+  while (!dialling->made) co_await dialling->changed.wait();
+  place->on_drop(nullptr);
+  co_return std::move(*dialling->made);
+}
+
+}  // namespace
+
+Door::Door(asio::any_io_executor executor, carrier::DialOptions dial, RoomId room, crypto::KeyPair static_key,
+           Handlers handlers)
+    : executor_(std::move(executor)),
+      dial_(std::move(dial)),
+      room_(room),
+      static_key_(std::move(static_key)),
+      handlers_(std::move(handlers)),
+      log_lines_(kLogLinesPerSecond, kLogLinesAtOnce, std::chrono::steady_clock::now()) {
+  dial_.timeout = std::min<std::chrono::milliseconds>(dial_.timeout, kDialWithin);
+}
+
+void Door::on_knock(const RelayUrl& relay, const PairId& pair) {
+  auto place = half_open_.admit(relay.text(), std::chrono::steady_clock::now());
+  if (!place) return handlers_.on_busy();  // the relay asks the next instance, or the client again
+  asio::co_spawn(executor_, serve_pair(shared_from_this(), relay, pair, std::move(place)),
+                 carrier::RethrowFailure{});
+}
+
+asio::awaitable<void> Door::serve_pair(std::shared_ptr<Door> self, RelayUrl relay, PairId pair, Place place) {
+  if (place->dropped()) {
+    self->refuse(gave_way());
+    co_return;
+  }
+  Place held = place;
+  const auto made = co_await self->make_lane(std::move(relay), pair, std::move(held));
+  if (!made) self->refuse(place->dropped() ? gave_way() : made.error());
+}
+
+// What is logged about strangers is bounded: they don't fill a disk.
+void Door::refuse(const Error& error) {
+  handlers_.on_refused(error);
+  if (!log_lines_.try_take(1, std::chrono::steady_clock::now())) return;
+  log::info("a client did not get a session: {}", error.text);
+}
+
+// Nothing of the client is kept before its first record was authentic.
+Task<> Door::make_lane(RelayUrl relay, PairId pair, Place place) {
+  std::string target = "/v1/rooms/" + format_room(room_) + "/pairs/" + to_base64url(pair);
+  auto dialled = co_await dial(executor_, std::move(relay), std::move(target), dial_, place);
+  if (!dialled) co_return dialled.error();
+  if (place->dropped()) co_return gave_way();
+  carrier::CarrierPtr carrier = std::move(*dialled);
+  place->dialled();
+  place->on_drop([raw = carrier.get()] { raw->abort(); });
+  const Leaving guard{place};
+  tunnel::Deadline pair_deadline(*carrier, kPairTimeout);
+  auto paired = co_await tunnel::read_paired(*carrier);
+  if (!paired) co_return paired.error();
+  pair_deadline.disarm();
+
+  tunnel::Deadline deadline(*carrier, kFirstRecordWithin);
+  auto accepted = co_await respond(*carrier, std::move(*paired), place);
+  if (!accepted) co_return accepted.error();
+  carrier::Buffer record;
+  const auto got = co_await tunnel::read_binary(*carrier, record);
+  if (!got) co_return got.error();
+  place->leave();
+  deadline.disarm();
+  co_return co_await take_first_record(std::move(carrier), std::move(*accepted), std::move(record));
+}
+
+Task<tunnel::Accepted> Door::respond(carrier::Carrier& carrier, carrier::Paired paired, Place place) {
+  PublicKey ephemeral{};
+  tunnel::IsNew is_new = [this, &ephemeral](const PublicKey& shown) {
+    ephemeral = shown;
+    return !seen_.contains(shown);
+  };
+  tunnel::Authorize authorize = [this, &ephemeral, &place](const tunnel::Claim& claim) {
+    auto psk = handlers_.authorize(claim);
+    if (psk) {
+      seen_.remember(claim.invite, ephemeral);
+      place->named(claim.invite);
+    }
+    return psk;
+  };
+  auto accepted = co_await tunnel::respond(carrier, std::move(paired), room_, static_key_,
+                                           std::move(authorize), std::move(is_new));
+  co_return accepted;
+}
+
+Task<> Door::take_first_record(carrier::CarrierPtr carrier, tunnel::Accepted accepted,
+                               carrier::Buffer buffer) {
+  const std::size_t record_bytes = buffer.size();
+  const MutableBytes record(static_cast<std::uint8_t*>(buffer.data().data()), record_bytes);
+  const auto frames = accepted.keys.opener.open(record);
+  if (!frames) {
+    co_return make_error(ErrorKind::kRefused,
+                         "the first record is not authentic (a wrong psk looks like this)");
+  }
+  // Here the client has shown that it holds the psk.
+  const auto admitted = handlers_.admit(accepted.claim);
+  if (!admitted) {
+    const auto closed = co_await carrier->close(carrier::close_code::kForbidden);
+    (void)closed;
+    co_return admitted.error();
+  }
+  co_return handlers_.begin(std::move(carrier), std::move(accepted), *frames, record_bytes);
+}
+
+}  // namespace zks::exit
