@@ -18,6 +18,7 @@ const relay :Workerd.Worker = (
   # The protocol has no extensions: sealed records don't get smaller, and a peer could make a little inflate to much.
   compatibilityFlags = ["no_web_socket_compression"],
   bindings = [
+    (name = "EXIT", durableObjectNamespace = "ExitSocket"),
     (name = "ROOM", durableObjectNamespace = "Room"),
     (name = "PAIR", durableObjectNamespace = "Pair"),
     (name = "PAIR_KEY", durableObjectNamespace = "PairKey"),
@@ -26,7 +27,10 @@ const relay :Workerd.Worker = (
     (name = "IDLE_SECONDS", fromEnvironment = "ZKS_IDLE_SECONDS"),
     (name = "JOIN_RATE", fromEnvironment = "ZKS_JOIN_RATE"),
     (name = "MAX_PAIRS_PER_ROOM", fromEnvironment = "ZKS_MAX_PAIRS_PER_ROOM"),
+    (name = "MAX_PAIRS_PER_SOURCE", fromEnvironment = "ZKS_MAX_PAIRS_PER_SOURCE"),
     (name = "RELAY_NAMES", fromEnvironment = "ZKS_RELAY_NAMES"),
+    # Storage in memory is lost with the object. No setting: src/room_store.ts says what it does.
+    (name = "ROOM_STATE", text = "isolate"),
     (name = "ROTATE_BYTES", fromEnvironment = "ZKS_ROTATE_BYTES"),
     (name = "ROTATE_SECONDS", fromEnvironment = "ZKS_ROTATE_SECONDS"),
     (name = "SOURCE_HEADER", fromEnvironment = "ZKS_SOURCE_HEADER"),
@@ -35,9 +39,10 @@ const relay :Workerd.Worker = (
   ],
   # Nothing is stored on disk. The unique keys only keep the kinds of objects apart, and no object dials out.
   durableObjectNamespaces = [
+    (className = "ExitSocket", uniqueKey = "zks-exit-socket"),
     (className = "Room", uniqueKey = "zks-room"),
     (className = "Pair", uniqueKey = "zks-pair"),
-    (className = "PairKey", uniqueKey = "zks-pair-key"),
+    (className = "PairKey", uniqueKey = "zks-pair-key", preventEviction = true),
   ],
   durableObjectStorage = (inMemory = void),
 );

@@ -43,12 +43,14 @@ NATIVE = Profile(
     no_such_pair=(410,), broken_frame=(1002,), not_utf8=(1007,),
     lenient_masks=False, stalled_sender=("held back",), hangs_up_seconds=8, registration_seconds=12,
     flags=frozenset({"--allow-rooms", "--idle-timeout", "--join-rate", "--max-pairs", "--max-pairs-per-room",
+                     "--max-pairs-per-source",
                      "--rotate-bytes", "--rotate-seconds", "--upgrade-timeout"}))
 WORKER = Profile(
     # workerd reads a byte that is not UTF-8 as U+FFFD, and a text that has no place is 1008.
     "worker", window=4 * MIB, early_bytes=(*FRONT_END, 101), no_such_pair=(410,), not_utf8=(1007, 1008),
     hangs_up_seconds=40,
-    flags=frozenset({"--allow-rooms", "--join-rate", "--max-pairs-per-room", "--rotate-bytes", "--rotate-seconds"}))
+    flags=frozenset({"--allow-rooms", "--join-rate", "--max-pairs-per-room", "--max-pairs-per-source", "--rotate-bytes",
+                     "--rotate-seconds"}))
 GENERIC = Profile("generic", early_bytes=(*FRONT_END, 101))
 
 PROFILES = {profile.name: profile for profile in (NATIVE, WORKER, GENERIC)}

@@ -190,6 +190,35 @@ def test_an_exit_sends_nothing_but_pings(relay, message):
     scenario(misbehave())
 
 
+@pytest.mark.parametrize("registered", [True, False], ids=["registered", "challenged"])
+@pytest.mark.parametrize("message", [bytes(5_000), "x" * 5_000, bytes(600_000)], ids=["binary", "text", "long"])
+def test_a_control_socket_takes_no_long_message(relay, registered, message):
+    """It holds 4 KiB of a stranger, not what a pair's half may send."""
+    async def misbehave():
+        control = await relay.register(Room()) if registered else (await relay.challenge(Room(), b"instance"))[0]
+        with suppress(Closed):
+            await control.send(message)
+        assert await control.close_code() in ((1009,) if registered else (1009, 4403))
+
+    scenario(misbehave())
+
+
+def test_strangers_in_a_room_keep_no_exit_out(relay):
+    """Who only knows the room's name, says nothing to the challenge and holds on to the socket takes no exit's place."""
+    async def crowd():
+        room = Room()
+        exits = {b"number-1": await relay.register(room, b"number-1")}
+        for _ in range(64):
+            await relay.challenge(room, os.urandom(8))
+        exits[b"number-2"] = await relay.register(room, b"number-2")
+        for instance, control in exits.items():
+            client = await relay.client(room, instance)
+            await relay.take(room, await control.receive())
+            await client.expect_paired()
+
+    scenario(crowd())
+
+
 @pytest.mark.waits(10)
 def test_a_challenge_has_to_be_answered_in_time(relay, profile):
     """Half-open: it was upgraded, and says nothing."""

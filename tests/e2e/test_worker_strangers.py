@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: MIT
 """What strangers can make the Worker hold or do, and that others are not hurt by it (docs/worker.md, "What a stranger
 costs")."""
+import asyncio
+import contextlib
 import os
+import socket
+import struct
 import subprocess
 
 import pytest
+from harness import namespace
+from harness.process import REPOSITORY, wait_until
 from harness.tunnel import RELAYS, start_relay
-from relay_peers import RelayAccess, Room, base64url, client_path, from_base64url, pair_path, scenario
+from relay_peers import (PATIENCE, RelayAccess, Room, base64url, client_path, exit_path, from_base64url, pair_path,
+                         scenario)
 from test_worker import counters
 
 pytestmark = [pytest.mark.worker_relay("what is special to the Worker")]
@@ -71,6 +78,111 @@ def test_made_up_pairs_construct_no_object(worker_with, rate):
     scenario(storm())
 
 
+SILENT = 200
+
+
+def silent_exit(worker, room):
+    """A control socket that was upgraded, and of which nothing is heard again: no answer to the challenge, or to a close."""
+    connection = worker.raw()
+    connection.sendall(worker.upgrade(exit_path(room, os.urandom(8))))
+    answer = b""
+    while b"challenge" not in answer:
+        answer += connection.recv(4096)
+    return connection
+
+
+@pytest.mark.load
+def test_silent_control_sockets_keep_no_exit_out(worker_with):
+    """In somebody else's room, before it is theirs: a second exit registers beside them, and is joined. Then they are cut."""
+    worker = worker_with()
+
+    async def register():
+        room = Room()
+        first = await worker.register(room, b"number-1")
+        with contextlib.ExitStack() as held:
+            strangers = [held.enter_context(silent_exit(worker, room)) for _ in range(SILENT)]
+            second = await worker.register(room, b"number-2")
+            for name, control in ((b"number-1", first), (b"number-2", second)):
+                client = await worker.client(room, name)
+                exit_half = await worker.take(room, await control.receive())
+                await client.expect_paired()
+                await exit_half.expect_paired()
+                await exchange(client, exit_half)
+            for stranger in strangers:
+                stranger.settimeout(PATIENCE)
+                while await asyncio.to_thread(stranger.recv, 4096):
+                    pass
+            for control in (first, second):
+                await control.send("ping")
+                assert await control.receive() == "pong", "nobody else is cut"
+
+    scenario(register())
+
+
+@pytest.mark.load
+def test_clients_that_are_refused_are_cut(worker_with):
+    """Told that there is no exit, in made-up rooms and in one with another exit, they do not answer their close."""
+    worker = worker_with()
+
+    async def refuse():
+        known = Room()
+        control = await worker.register(known, b"number-1")
+        with contextlib.ExitStack() as held:
+            refused = []
+            for at in range(100):
+                refused.append(held.enter_context(worker.raw()))
+                refused[-1].sendall(worker.upgrade(client_path(known if at % 2 else Room(), b"number-2")))
+            for connection in refused:
+                connection.settimeout(PATIENCE)
+                while await asyncio.to_thread(connection.recv, 4096):
+                    pass
+        await control.send("ping")
+        assert await control.receive() == "pong"
+        assert await worker.status_of(client_path(known)) == 101
+
+    scenario(refuse())
+
+
+@pytest.mark.load
+def test_a_room_that_slept_knows_whose_its_pairs_are(worker_with):
+    """Of four places one guest has all: another one gets in, and the newest of those that the first one has ends."""
+    worker = worker_with("--max-pairs-per-room", "4", "--trusted-proxy", "127.0.0.1")
+
+    def source(number):
+        return {"X-Forwarded-For": f"198.51.100.{number}"}
+
+    async def fill():
+        room = Room()
+        control = await worker.register(room)
+        greedy = []
+        for _ in range(4):
+            client = await worker.client(room, headers=source(1))
+            exit_half = await worker.take(room, await control.receive())
+            await client.expect_paired()
+            await exit_half.expect_paired()
+            greedy.append((client, exit_half))
+        assert await worker.status_of(client_path(room), source(1)) == 429
+        client = await worker.client(room, headers=source(2))
+        exit_half = await worker.take(room, await control.receive())
+        await client.expect_paired()
+        await exit_half.expect_paired()
+        assert [await half.close_code() for half in greedy[3]] == [1013, 1013]
+        for _ in range(20):
+            assert await worker.status_of(client_path(room), source(1)) == 429
+        await exchange(client, exit_half)
+        await exchange(*greedy[0])
+        # The runtime drops a Room from memory after 10 s without an event; what it knows is not lost.
+        before = counters(worker)["rooms_constructed"]
+        await asyncio.sleep(15)
+        assert await worker.status_of(client_path(room), source(1)) == 429
+        assert counters(worker)["rooms_constructed"] == before + 1
+        assert await worker.status_of(client_path(room), source(3)) == 101
+        assert [await half.close_code() for half in greedy[2]] == [1013, 1013]
+        await exchange(client, exit_half)
+
+    scenario(fill())
+
+
 SPELLINGS = ("CF-Connecting-IP", "X-Forwarded-For", "X-Real-IP", "True-Client-IP", "Forwarded")
 
 
@@ -113,3 +225,30 @@ def test_a_proxy_that_is_not_said_right_is_refused(options, said):
                           timeout=60)
     assert done.returncode == 2
     assert said in done.stderr and done.stderr.count("\n") == 1
+
+
+FIREWALL = REPOSITORY / "docs" / "deploy" / "nftables.conf"
+MOST_CONNECTIONS = 48
+
+
+@pytest.mark.skipif(not namespace.possible(), reason="needs root, for a network namespace")
+def test_the_firewall_of_the_guide_bounds_the_connections_of_a_source():
+    """Those of another one are let in, and places come back."""
+    with namespace.inside(["address add fd00:1::2/64 dev lo", "address add fd00:1::3/64 dev lo",
+                           "address add fd00:2::2/64 dev lo"]):
+        subprocess.run(["nft", "-f", FIREWALL], check=True)
+        for family, ours, greedy, other in ((socket.AF_INET, "127.0.0.1", ("127.0.0.2",), "127.0.0.3"),
+                                            (socket.AF_INET6, "::1", ("fd00:1::2", "fd00:1::3"), "fd00:2::2")):
+            with contextlib.ExitStack() as held, socket.create_server((ours, 443), family=family, backlog=200):
+                def dial(source):
+                    return socket.create_connection((ours, 443), PATIENCE, source_address=(source, 0))
+
+                first = [held.enter_context(dial(greedy[at % len(greedy)])) for at in range(MOST_CONNECTIONS)]
+                for source in greedy:
+                    with pytest.raises(ConnectionRefusedError):
+                        dial(source)
+                held.enter_context(dial(other))
+                for connection in first:  # gone from the table at once, without TIME_WAIT
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    connection.close()
+                wait_until(lambda: dial(greedy[0]).close() is None, PATIENCE, "its places are free again")

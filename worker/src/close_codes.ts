@@ -6,6 +6,7 @@ export const DONE = 1000;
 export const GOING_AWAY = 1001;
 export const POLICY = 1008;
 export const TOO_LONG = 1009;
+export const TRY_AGAIN = 1013;
 export const OTHER = 4000;
 export const FORBIDDEN = 4403;
 export const NO_EXIT = 4404;

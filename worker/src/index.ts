@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The Worker: where every request comes in. It decides what can be decided before the upgrade (PROTOCOL.md,
-// "Requests"), and hands an upgrade to the object that it is for: room.ts for an exit's control socket, pair.ts for
-// either half of a pair. A stranger's request makes an object only when it was counted as a join of its source.
+// "Requests"), and hands an upgrade to the object that it is for: exit_socket.ts for an exit's control socket, pair.ts
+// for either half of a pair. A stranger's request makes an object only when it was counted as a join of its source.
 import { version } from "../package.json";
 import { clientAddress } from "./client_address";
 import { counters } from "./counters";
@@ -14,6 +14,7 @@ import { parseRoute, type Route, targetOf } from "./route";
 import { type Env, readSettings, type Settings } from "./settings";
 import { sourceOf } from "./source";
 
+export { ExitSocket } from "./exit_socket";
 export { Pair } from "./pair";
 export { PairKey } from "./pair_key";
 export { Room } from "./room";
@@ -58,23 +59,23 @@ export default {
       return answer.status === 101 || joins.admit(source, Date.now()) ? answer : refuse(429);
     }
     if (!joins.admit(source, Date.now())) return refuse(429);
-    return route.kind === "exit" ? register(route, request, env, settings) : join(route, env);
+    return route.kind === "exit" ? register(route, source, request, env) : join(route, source, env);
   },
 } satisfies ExportedHandler<Env>;
 
 type RouteOf<Kind> = Extract<Route, { kind: Kind }>;
 
-async function register(route: RouteOf<"exit">, request: Request, env: Env, settings: Settings): Promise<Response> {
+async function register(route: RouteOf<"exit">, source: string, request: Request, env: Env): Promise<Response> {
   const { room, instance } = route;
   const authority = request.headers.get("Host") ?? "";
-  if (!isOwnName(authority, settings.relayNames)) return refuse(421);
-  return env.ROOM.get(env.ROOM.idFromName(room)).fetch(encodeInner({ kind: "exit", room, instance, authority }));
+  if (!isOwnName(authority, stateOf(env).settings.relayNames)) return refuse(421);
+  return env.EXIT.get(env.EXIT.newUniqueId()).fetch(encodeInner({ kind: "exit", room, instance, authority, source }));
 }
 
-async function join(route: RouteOf<"client">, env: Env): Promise<Response> {
+async function join(route: RouteOf<"client">, source: string, env: Env): Promise<Response> {
   const { room, instance } = route;
   const pair = await (await pairIdsOf(env)).issue(room, Date.now());
-  return pairObject(env, room, pair).fetch(encodeInner({ kind: "client", room, pair, instance }));
+  return pairObject(env, room, pair).fetch(encodeInner({ kind: "client", room, pair, source, instance }));
 }
 
 async function take(route: RouteOf<"pair">, env: Env): Promise<Response> {

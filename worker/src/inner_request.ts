@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // How the Worker hands an upgrade to the object that it is for. The request is a new one, so that nothing of a
-// stranger's header gets there but what was looked at. index.ts encodes, room.ts and pair.ts decode. Pure.
+// stranger's header gets there but what was looked at. index.ts encodes, exit_socket.ts and pair.ts decode. Pure.
 
 export type Inner =
-  | { kind: "exit"; room: string; instance: string; authority: string }
-  | { kind: "client"; room: string; pair: string; instance: string | null }
+  | { kind: "exit"; room: string; instance: string; authority: string; source: string }
+  | { kind: "client"; room: string; pair: string; source: string; instance: string | null }
   | { kind: "pair"; room: string; pair: string };
 
 export function encodeInner(inner: Inner): Request {

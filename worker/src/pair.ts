@@ -5,22 +5,28 @@
 // acts on messages, and hibernates between them. A pair's id (pair_ids.ts) is the object's name: an id works once
 // because no second client is ever sent here.
 import { DurableObject } from "cloudflare:workers";
-import { answerTo, BEHIND, NO_EXIT, OTHER, PAIR_GONE, POLICY, passedOn, TOO_LONG } from "./close_codes";
+import { answerTo, BEHIND, NO_EXIT, OTHER, PAIR_GONE, POLICY, passedOn, TOO_LONG, TRY_AGAIN } from "./close_codes";
 import { decodeControl, encodePaired } from "./control";
 import { counters } from "./counters";
 import { Half } from "./half";
-import { decodeInner } from "./inner_request";
+import { decodeInner, type Inner } from "./inner_request";
 import { KeyRotation } from "./key_rotation";
 import { randomName } from "./names";
+import type { Exit } from "./room";
 import { type Env, readSettings, type Settings } from "./settings";
+import { Shares } from "./shares";
 import { accept, answerPings, close } from "./sockets";
 
 const MAX_MESSAGE_BYTES = 1 << 20;
 const REMOTE_KEY_BYTES = 32;
 const PAIR_TIMEOUT_MS = 10_000;
 const KNOCK_TIMEOUT_MS = 3_000;
-// How long a half may take to receive what is on its way and to answer its close.
+// How long a half may take to receive what is on its way, and to answer its close.
 const DRAIN_MS = 30_000;
+const CLOSING_MS = 6_000;
+
+// The pairs of this isolate, by their objects' ids, and whose clients they have. A self-hosted workerd has one isolate.
+const shares = new Shares();
 
 export class Pair extends DurableObject<Env> {
   private readonly settings: Settings;
@@ -42,18 +48,19 @@ export class Pair extends DurableObject<Env> {
   override async fetch(request: Request): Promise<Response> {
     counters.pair_events++;
     const inner = decodeInner(request);
-    if (inner.kind === "client") return this.join(inner.room, inner.pair, inner.instance);
+    if (inner.kind === "client") return this.join(inner);
     return this.take();
   }
 
   // ---- waiting for an exit
 
-  private async join(room: string, pair: string, instance: string | null): Promise<Response> {
-    const exits = await this.roomObject(room).reserve(instance);
+  private async join({ room, pair, source, instance }: Inner & { kind: "client" }): Promise<Response> {
+    const exits = await this.reserve(room, source, instance);
     if (exits === null) return new Response(null, { status: 429, headers: { "Retry-After": "1" } });
     const { socket, response } = this.accept();
     if (exits.length === 0) {
-      this.dismiss(socket, NO_EXIT);
+      close(socket, NO_EXIT);
+      this.cutAfter(CLOSING_MS);
       return response;
     }
     const rotation = new KeyRotation(this.settings.rotateBytes, this.settings.rotateMs, Date.now());
@@ -63,26 +70,50 @@ export class Pair extends DurableObject<Env> {
     return response;
   }
 
+  // The exits to knock on; null: the source has its share of pairs, or the room is full.
+  private async reserve(room: string, source: string, instance: string | null): Promise<Exit[] | null> {
+    const object = this.ctx.id.toString();
+    const limits = { most: Number.POSITIVE_INFINITY, ofSource: this.settings.maxPairsPerSource };
+    if (shares.take(object, source, limits) === null) return null;
+    let exits: Exit[] | null = null;
+    try {
+      exits = await this.roomObject(room).reserve(object, source, instance);
+      return exits;
+    } finally {
+      if (exits === null || exits.length === 0) shares.release(object);
+    }
+  }
+
   // Its timers keep the object in memory, for the ten seconds that a client waits and no longer.
-  private async awaitExit(client: Half, room: string, pair: string, exits: string[]): Promise<void> {
+  private async awaitExit(client: Half, room: string, pair: string, exits: Exit[]): Promise<void> {
     const deadline = Date.now() + PAIR_TIMEOUT_MS;
     const waiting = () => this.client === client && this.exit === null;
     const claimed = new Promise<void>((resolve) => {
       this.claimed = resolve;
     });
+    let knocked = false;
     for (const [i, exit] of exits.entries()) {
-      const knocked = await this.roomObject(room)
-        .knock(exit, pair)
-        .catch(() => false);
+      const there = await this.knock(room, exit, pair);
       if (!waiting()) return;
-      if (!knocked) continue;
+      if (!there) continue;
+      knocked = true;
       const left = deadline - Date.now();
       const last = i + 1 === exits.length;
       await waitFor(claimed, last ? left : Math.min(KNOCK_TIMEOUT_MS, left));
       if (!waiting()) return;
     }
-    // An exit was registered and did not come: late, not absent, so that the client knows that another try may help.
-    this.end(client, PAIR_GONE, OTHER);
+    // An exit that was knocked on and did not come is late, not absent: another try may help.
+    this.end(client, knocked ? PAIR_GONE : NO_EXIT, OTHER);
+  }
+
+  private async knock(room: string, exit: Exit, pair: string): Promise<boolean> {
+    try {
+      const there = await this.env.EXIT.get(this.env.EXIT.idFromString(exit.object)).knock(pair);
+      if (!there) await this.roomObject(room).leave(exit);
+      return there;
+    } catch {
+      return false; // the platform failed: the exit may be there at the next try
+    }
   }
 
   // ---- becoming a pair
@@ -151,6 +182,17 @@ export class Pair extends DurableObject<Env> {
 
   // ---- ending
 
+  // Called by a room that needs its place.
+  giveWay(): void {
+    counters.pair_events++;
+    if (this.client !== null) this.end(this.client, TRY_AGAIN, TRY_AGAIN);
+  }
+
+  alive(): boolean {
+    counters.pair_events++;
+    return this.client !== null;
+  }
+
   override webSocketClose(socket: WebSocket, code: number): void {
     counters.pair_events++;
     close(socket, answerTo(code));
@@ -181,26 +223,23 @@ export class Pair extends DurableObject<Env> {
     if (other !== null) close(other.socket, toOther);
     this.claimed();
     this.giveBackPlace(half.shared.room);
-    this.drain();
-  }
-
-  private dismiss(socket: WebSocket, code: number): void {
-    close(socket, code);
-    this.drain();
+    this.cutAfter(other === null ? CLOSING_MS : DRAIN_MS);
   }
 
   // A peer that neither reads nor answers its close would keep its socket and its queue: after a while everything here
   // is cut. The timer runs only behind an end.
-  private drain(): void {
+  private cutAfter(ms: number): void {
     if (this.sockets.size === 0) return;
-    this.drainTimer ??= setTimeout(() => this.ctx.abort("drained"), DRAIN_MS);
+    this.drainTimer ??= setTimeout(() => this.ctx.abort("drained"), ms);
   }
 
-  // A place that does not come back is free again when the room's exits register anew.
+  // A room that does not hear it finds out when it needs the place.
   private giveBackPlace(room: string): void {
+    const object = this.ctx.id.toString();
+    shares.release(object);
     this.ctx.waitUntil(
       this.roomObject(room)
-        .release()
+        .release(object)
         .catch(() => {}),
     );
   }

@@ -2,7 +2,7 @@
 //
 // The key of this deployment's pair ids, for pair_ids.ts: one object that draws it once and keeps it. Every isolate asks
 // it once, so an operator has no secret to set, and who can read it owns the deployment anyway. A self-hosted workerd
-// keeps it in memory: its waiting clients end with it too.
+// keeps the object in memory as long as it runs (workerd.capnp), and its waiting clients end with it, too.
 import { DurableObject } from "cloudflare:workers";
 import type { Env } from "./settings";
 

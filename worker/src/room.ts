@@ -1,196 +1,127 @@
 // SPDX-License-Identifier: MIT
 //
-// The exits of one room (PROTOCOL.md, "Registration"): the object that holds their control sockets and knocks on them
-// when pair.ts asks it to. All state is in the sockets' attachments, so it hibernates whenever nobody joins.
+// One room (PROTOCOL.md, "Registration" and "Pairing"): which exits are reachable in it, whose turn it is, and whose the
+// pairs are. The control sockets are exit_socket.ts's, the pairs pair.ts's; both call it. What it knows is in
+// room_store.ts, since it is dropped from memory whenever nobody joins.
 import { DurableObject } from "cloudflare:workers";
-import { answerTo, FORBIDDEN, GOING_AWAY, OTHER, POLICY, REPLACED } from "./close_codes";
-import { decodeControl, encodeChallenge, encodeKnock, encodeRegistered } from "./control";
 import { counters } from "./counters";
-import { decodeInner } from "./inner_request";
-import { randomName } from "./names";
-import { type Claim, ownsRoom } from "./registration";
-import { type Env, readSettings, type Settings } from "./settings";
-import { accept, answerPings, close } from "./sockets";
+import { RoomStore } from "./room_store";
+import { type Env, readSettings } from "./settings";
+import { type Limits, Shares, type Taken } from "./shares";
 
 const MAX_INSTANCES = 8;
-// Sockets that have not registered, or were closed and have not ended.
-const MAX_STRANGERS = 64;
-const REGISTRATION_MS = 10_000;
-const NONCE_BYTES = 32;
 
-// A control socket's attachment; null once it was closed.
-type Control = Challenged | Registered;
-interface Challenged {
-  state: "challenged" | "verifying";
-  claim: Claim;
-}
-interface Registered {
-  state: "registered";
+// An exit that has shown that the room is its own, and the ExitSocket that holds its control socket.
+export interface Exit {
   instance: string;
-  since: number; // milliseconds
-  turn: number; // of the exits, the one with the lowest is next
-  pairs: number; // of the room, the same in every attachment
+  object: string;
 }
 
 export class Room extends DurableObject<Env> {
-  private readonly settings: Settings;
-  private pairs = 0;
-  private readonly deadlines = new Map<WebSocket, ReturnType<typeof setTimeout>>();
+  private readonly limits: Limits; // of pairs; a source's share is its pair.ts's
+  private readonly store: RoomStore;
+  private exits: Exit[] = []; // whose turn it is comes first
+  private pairs = new Shares();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     counters.rooms_constructed++;
-    this.settings = readSettings(env);
-    answerPings(ctx);
-    this.pairs = this.exits()[0]?.control.pairs ?? 0;
+    const settings = readSettings(env);
+    this.limits = { most: settings.maxPairsPerRoom, ofSource: settings.maxPairsPerRoom };
+    this.store = new RoomStore(ctx, settings);
+    void ctx.blockConcurrencyWhile(() => this.restore());
   }
 
-  // ---- an exit registers
+  private async restore(): Promise<void> {
+    const { exits, pairs } = await this.store.load();
+    this.exits = exits;
+    this.pairs = new Shares(pairs);
+  }
 
-  override async fetch(request: Request): Promise<Response> {
+  // ---- exits: called by their ExitSockets
+
+  // False when the room has its instances. A newer socket of an instance takes the older one's place.
+  async register(exit: Exit): Promise<boolean> {
     counters.room_events++;
-    const inner = decodeInner(request);
-    if (inner.kind !== "exit") return new Response(null, { status: 404 });
-    if (this.fullOfStrangers()) return new Response(null, { status: 503, headers: { "Retry-After": "1" } });
-    const { socket, response } = accept(this.ctx);
-    const nonce = randomName(NONCE_BYTES);
-    const { room, instance, authority } = inner;
-    attach(socket, { state: "challenged", claim: { room, instance, authority, nonce } });
-    socket.send(encodeChallenge(nonce));
-    // Keeps the object in memory until there is an answer, or it is due.
-    this.deadlines.set(
-      socket,
-      setTimeout(() => this.drop(socket, FORBIDDEN), REGISTRATION_MS),
-    );
-    return response;
-  }
-
-  override async webSocketMessage(socket: WebSocket, message: ArrayBuffer | string): Promise<void> {
-    counters.room_events++;
-    const control = controlOf(socket);
-    if (control === null) return; // it was closed; what was on its way is nobody's
-    if (control.state === "registered") return this.drop(socket, POLICY); // an exit sends nothing but `ping`
-    const answer = typeof message === "string" ? decodeControl(message) : null;
-    if (control.state === "verifying" || answer?.type !== "register") return this.drop(socket, FORBIDDEN);
-    this.clearDeadline(socket);
-    attach(socket, { ...control, state: "verifying" });
-    const owner = await ownsRoom(control.claim, answer.roomKey, answer.signature);
-    if (controlOf(socket)?.state !== "verifying") return; // it ended meanwhile
-    if (owner) this.register(socket, control.claim.instance);
-    else this.drop(socket, FORBIDDEN);
-  }
-
-  private register(socket: WebSocket, instance: string): void {
-    const exits = this.exits();
-    const older = exits.find((exit) => exit.control.instance === instance);
-    if (!older && exits.length >= MAX_INSTANCES) return this.drop(socket, FORBIDDEN);
-    if (older) this.drop(older.socket, REPLACED);
-    const turn = Math.min(...exits.map((exit) => exit.control.turn), 0);
-    attach(socket, { state: "registered", instance, since: Date.now(), turn, pairs: this.pairs });
-    try {
-      socket.send(encodeRegistered());
-    } catch {
-      this.drop(socket, OTHER);
+    const same = (other: Exit) => other.instance === exit.instance;
+    if (!this.exits.some(same) && this.exits.length >= MAX_INSTANCES) await this.dropSilent();
+    const older = this.exits.find(same);
+    if (!older && this.exits.length >= MAX_INSTANCES) return false;
+    this.exits = [exit, ...this.exits.filter((other) => !same(other))];
+    this.save();
+    if (older) {
+      this.ctx.waitUntil(
+        this.exitObject(older)
+          .replaced()
+          .catch(() => {}),
+      );
     }
-  }
-
-  // ---- a client joins: called by its Pair
-
-  // Counts a new pair and returns the instances to knock on, in their turn. No instance: nothing is counted, there is
-  // no exit. Null: the room has its pairs.
-  reserve(instance: string | null): string[] | null {
-    counters.room_events++;
-    this.dropSilent();
-    const exits = this.exits().sort((a, b) => a.control.turn - b.control.turn);
-    const wanted = exits.filter((exit) => instance === null || exit.control.instance === instance);
-    if (wanted.length === 0) return [];
-    if (this.pairs >= this.settings.maxPairsPerRoom) return null;
-    const first = exits[0];
-    if (instance === null && first) {
-      attach(first.socket, { ...first.control, turn: Math.max(...exits.map((exit) => exit.control.turn)) + 1 });
-    }
-    this.count(1);
-    return wanted.map((exit) => exit.control.instance);
-  }
-
-  // False when the instance is not there any more.
-  knock(instance: string, pair: string): boolean {
-    counters.room_events++;
-    const exit = this.exits().find((exit) => exit.control.instance === instance);
-    try {
-      exit?.socket.send(encodeKnock(pair));
-    } catch {
-      return false;
-    }
-    return exit !== undefined;
-  }
-
-  release(): void {
-    counters.room_events++;
-    this.count(-1);
-  }
-
-  // ---- ending
-
-  override webSocketClose(socket: WebSocket, code: number): void {
-    counters.room_events++;
-    this.drop(socket, answerTo(code));
-  }
-
-  override webSocketError(socket: WebSocket): void {
-    counters.room_events++;
-    this.drop(socket, OTHER);
-  }
-
-  private drop(socket: WebSocket, code: number): void {
-    this.clearDeadline(socket);
-    attach(socket, null);
-    close(socket, code);
-  }
-
-  // A peer that does not answer its close keeps its socket, and one socket alone can't be cut: only all of them, with
-  // the object. That is done when no exit is among them; otherwise the exits stay and no more register for now.
-  private fullOfStrangers(): boolean {
-    this.dropSilent();
-    const exits = this.exits().length;
-    if (this.ctx.getWebSockets().length - exits < MAX_STRANGERS) return false;
-    if (exits === 0) this.ctx.abort("the sockets of strangers");
     return true;
   }
 
-  private clearDeadline(socket: WebSocket): void {
-    const deadline = this.deadlines.get(socket);
-    if (deadline !== undefined) clearTimeout(deadline);
-    this.deadlines.delete(socket);
+  leave(exit: Exit): void {
+    counters.room_events++;
+    const left = this.exits.filter(({ object }) => object !== exit.object);
+    if (left.length === this.exits.length) return; // another took its place
+    this.exits = left;
+    this.save();
   }
 
-  // Looked at when somebody joins, and never by a timer, so that an idle room costs nothing.
-  private dropSilent(): void {
-    for (const { socket, control } of this.exits()) {
-      const pinged = this.ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
-      if (Date.now() - Math.max(pinged, control.since) >= this.settings.idleMs) this.drop(socket, GOING_AWAY);
-    }
+  private async dropSilent(): Promise<void> {
+    const alive = await Promise.all(this.exits.map((exit) => this.exitObject(exit).alive()));
+    const gone = new Set(this.exits.filter((_, i) => !alive[i]).map(({ object }) => object));
+    this.exits = this.exits.filter(({ object }) => !gone.has(object));
+  }
+
+  // ---- pairs: called by them, with their objects' ids
+
+  // Takes a place for a new pair and returns the exits to knock on, in their turn. No exit: no place was taken. Null: the
+  // room has its pairs.
+  async reserve(pair: string, source: string, instance: string | null): Promise<Exit[] | null> {
+    counters.room_events++;
+    const wanted = this.exits.filter((exit) => instance === null || exit.instance === instance);
+    if (wanted.length === 0) return [];
+    const taken = this.pairs.take(pair, source, this.limits) ?? (await this.takeFromTheGone(pair, source));
+    if (taken === null) return null;
+    if (taken.givesWay !== null) this.giveWay(taken.givesWay);
+    const [first, ...others] = this.exits;
+    if (instance === null && first !== undefined) this.exits = [...others, first];
+    this.save();
+    return wanted;
+  }
+
+  release(pair: string): void {
+    counters.room_events++;
+    if (this.pairs.release(pair)) this.save();
+  }
+
+  // A pair that the platform ended could not say so. It is looked for where its place is needed, one at a time.
+  private async takeFromTheGone(pair: string, source: string): Promise<Taken | null> {
+    const oldest = this.pairs.oldest();
+    if (oldest === null || (await this.pairObject(oldest).alive())) return null;
+    this.release(oldest);
+    return this.pairs.take(pair, source, this.limits);
+  }
+
+  private giveWay(pair: string): void {
+    this.ctx.waitUntil(
+      this.pairObject(pair)
+        .giveWay()
+        .catch(() => {}),
+    );
   }
 
   // ---- state
 
-  private exits(): { socket: WebSocket; control: Registered }[] {
-    return this.ctx.getWebSockets().flatMap((socket) => {
-      const control = controlOf(socket);
-      return control?.state === "registered" ? [{ socket, control }] : [];
-    });
+  private save(): void {
+    this.store.save({ exits: this.exits, pairs: this.pairs.entries() });
   }
 
-  private count(change: number): void {
-    this.pairs = Math.max(0, this.pairs + change);
-    for (const { socket, control } of this.exits()) attach(socket, { ...control, pairs: this.pairs });
+  private pairObject(pair: string) {
+    return this.env.PAIR.get(this.env.PAIR.idFromString(pair));
   }
-}
 
-function controlOf(socket: WebSocket): Control | null {
-  return socket.deserializeAttachment() as Control | null;
-}
-
-function attach(socket: WebSocket, control: Control | null): void {
-  socket.serializeAttachment(control);
+  private exitObject({ object }: Exit) {
+    return this.env.EXIT.get(this.env.EXIT.idFromString(object));
+  }
 }

@@ -5,6 +5,7 @@
 // operator asked for would be worse. Pure.
 import { type Network, parseNetwork } from "./address";
 import type { Proxies } from "./client_address";
+import type { ExitSocket } from "./exit_socket";
 import type { Pair } from "./pair";
 import type { PairKey } from "./pair_key";
 import type { Room } from "./room";
@@ -12,6 +13,7 @@ import type { Room } from "./room";
 type Variable = string | null | undefined;
 
 export interface Env {
+  EXIT: DurableObjectNamespace<ExitSocket>;
   ROOM: DurableObjectNamespace<Room>;
   PAIR: DurableObjectNamespace<Pair>;
   PAIR_KEY: DurableObjectNamespace<PairKey>;
@@ -20,7 +22,9 @@ export interface Env {
   IDLE_SECONDS?: Variable;
   JOIN_RATE?: Variable;
   MAX_PAIRS_PER_ROOM?: Variable;
+  MAX_PAIRS_PER_SOURCE?: Variable;
   RELAY_NAMES?: Variable;
+  ROOM_STATE?: Variable;
   ROTATE_BYTES?: Variable;
   ROTATE_SECONDS?: Variable;
   SOURCE_HEADER?: Variable;
@@ -34,7 +38,9 @@ export interface Settings {
   idleMs: number;
   joinRate: number; // a second and source; 0: no limit
   maxPairsPerRoom: number;
+  maxPairsPerSource: number; // in an isolate; and registered exits, as many again
   relayNames: readonly string[]; // in lower case, without ports
+  roomState: "isolate" | "storage"; // see room_store.ts
   rotateBytes: number;
   rotateMs: number;
   sourceHeader: string; // of the proxies
@@ -42,7 +48,7 @@ export interface Settings {
   windowBytes: number;
 }
 
-export type Vars = Omit<Env, "ROOM" | "PAIR" | "PAIR_KEY">;
+export type Vars = Omit<Env, "EXIT" | "ROOM" | "PAIR" | "PAIR_KEY">;
 
 // In TRUSTED_PROXIES: for a platform that hands over only requests that came through it, and sets the header itself.
 const PLATFORM = "*";
@@ -57,7 +63,9 @@ export function readSettings(vars: Vars): Settings {
     idleMs: 1_000 * number("IDLE_SECONDS", vars.IDLE_SECONDS, 75, 1, 86_400),
     joinRate: number("JOIN_RATE", vars.JOIN_RATE, 20, 0, 1e6),
     maxPairsPerRoom: integer("MAX_PAIRS_PER_ROOM", vars.MAX_PAIRS_PER_ROOM, 1_000, 1, 1e7),
+    maxPairsPerSource: integer("MAX_PAIRS_PER_SOURCE", vars.MAX_PAIRS_PER_SOURCE, 1_000, 1, 1e7),
     relayNames: words(vars.RELAY_NAMES || LOOPBACK_NAMES).map((name) => name.toLowerCase()),
+    roomState: vars.ROOM_STATE === "isolate" ? "isolate" : "storage",
     // An end takes no key before its handshake is over, which is less than 1 KiB and at most 10 s long.
     rotateBytes: integer("ROTATE_BYTES", vars.ROTATE_BYTES, 2 ** 30, 64 * 1_024, Number.MAX_SAFE_INTEGER),
     rotateMs: 1_000 * integer("ROTATE_SECONDS", vars.ROTATE_SECONDS, 600, 30, 365 * 86_400),

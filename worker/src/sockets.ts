@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What room.ts and pair.ts do alike with their sockets: accept one so that it outlives the object's memory, and close
+// What exit_socket.ts and pair.ts do alike with their sockets: accept one so that it outlives the object's memory, and close
 // one whatever state it is in.
 
 // The runtime answers these without waking the object.

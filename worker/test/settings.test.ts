@@ -16,6 +16,7 @@ test("without variables, and with empty ones", () => {
   });
   expect(usual).toMatchObject({
     maxPairsPerRoom: 1_000,
+    maxPairsPerSource: 1_000,
     rotateBytes: 2 ** 30,
     rotateMs: 600_000,
     windowBytes: 2 ** 22,
@@ -40,6 +41,7 @@ const wrong: Vars[] = [
   { JOIN_RATE: "-1" },
   { JOIN_RATE: "x" },
   { MAX_PAIRS_PER_ROOM: "0" },
+  { MAX_PAIRS_PER_SOURCE: "0" },
   { IDLE_SECONDS: "0" },
   { SOURCE_HEADER: "CF-Connecting-IP" }, // from anybody
   { TRUSTED_PROXIES: "10.0.0.0/33" },

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""What one source can take of a relay, and others beside it ("Registration", "Limits"): pairs and exits have a share for
+each source, and a room that is full makes room for whoever has less."""
+import asyncio
+import os
+import time
+from contextlib import suppress
+
+import pytest
+from relay_peers import PATIENCE, Room, base64url, client_path, exit_path, pair_path, scenario
+from websockets import InvalidStatusCode
+
+HONEST, STRANGER, OTHER = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+
+
+async def works(pair):
+    """Both halves hear each other."""
+    client, exit_half = pair
+    await client.send(b"keystroke")
+    assert await exit_half.receive() == b"keystroke"
+    await exit_half.send(b"echo")
+    assert await client.receive() == b"echo"
+
+
+async def joined(relay, room, exit_side, control):
+    """The pair of a client of `relay` and an exit."""
+    client = await relay.client(room)
+    exit_half = await exit_side.take(room, await control.receive())
+    await client.expect_paired()
+    await exit_half.expect_paired()
+    return client, exit_half
+
+
+@pytest.mark.needs("--max-pairs-per-source")
+def test_a_source_has_its_share_of_pairs_and_exits(relay_with):
+    relay = relay_with("--max-pairs-per-source", "3")
+    stranger, honest = relay.from_source(STRANGER), relay.from_source(HONEST)
+
+    async def fill():
+        async with honest.pair() as before:
+            room = Room()
+            controls = [await stranger.register(room) for room in (room, Room(), Room())]
+            assert await stranger.status_of(exit_path(room, os.urandom(8))) == 429
+            pairs = [await joined(stranger, room, stranger, controls[0]) for _ in range(3)]
+            assert await stranger.status_of(client_path(room)) == 429
+            async with honest.pair() as beside:
+                await works(beside)
+            await works(before)
+            # A place comes back with the end of a pair, and of an exit.
+            await pairs[0][0].close()
+            await eventually_101(stranger, client_path(room))
+            await controls[2].close()
+            await eventually_101(stranger, exit_path(room, os.urandom(8)))
+
+    scenario(fill())
+
+
+async def eventually_101(relay, path):
+    deadline = time.monotonic() + PATIENCE
+    while await relay.status_of(path) != 101:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.needs("--max-pairs-per-room")
+def test_a_full_room_makes_room_for_whoever_has_less(relay_with):
+    """Who knows a room's name can knock there. The exit takes each pair, as one does before the handshake fails."""
+    relay = relay_with("--max-pairs-per-room", "4")
+    stranger, honest, other = (relay.from_source(source) for source in (STRANGER, HONEST, OTHER))
+
+    async def fill():
+        room = Room()
+        control = await honest.register(room)
+        greedy = [await joined(stranger, room, honest, control) for _ in range(4)]
+        assert await stranger.status_of(client_path(room)) == 429
+        guest = await joined(honest, room, honest, control)
+        assert [await half.close_code() for half in greedy[3]] == [1013, 1013]
+        for _ in range(10):
+            assert await stranger.status_of(client_path(room)) == 429
+        another = await joined(other, room, honest, control)
+        assert [await half.close_code() for half in greedy[2]] == [1013, 1013]
+        for pair in (guest, another, *greedy[:2]):
+            await works(pair)
+
+    scenario(fill())
+
+
+@pytest.mark.needs("--join-rate")
+def test_joins_of_one_source_are_not_anothers(relay_with):
+    """Made-up pairs, clients of made-up rooms and exits that never answer, as fast as one source can."""
+    relay = relay_with("--join-rate", "2/s")
+    stranger, honest = relay.from_source(STRANGER), relay.from_source(HONEST)
+
+    async def storm():
+        statuses = set()
+        async with honest.pair() as pair:
+            for at in range(100):
+                path = (pair_path(Room(), base64url(os.urandom(16))), client_path(Room()),
+                        exit_path(Room(), os.urandom(8)))[at % 3]
+                with suppress(InvalidStatusCode):
+                    statuses.add(await stranger.status_of(path))
+                await works(pair)
+            assert statuses == {101, 410, 429}
+            assert await honest.status_of(client_path(Room())) == 101
+
+    scenario(storm())
