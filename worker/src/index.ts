@@ -34,7 +34,7 @@ let state: State | null = null;
 function stateOf(env: Env): State {
   if (state === null) {
     const settings = readSettings(env);
-    state = { settings, joins: new JoinLimiter(settings.joinRate, Date.now()), pairIds: null, started: Date.now() };
+    state = { settings, joins: new JoinLimiter(settings.joinRate), pairIds: null, started: Date.now() };
   }
   return state;
 }

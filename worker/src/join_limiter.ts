@@ -7,43 +7,30 @@ import { TokenBucket } from "./token_bucket";
 
 const MAX_SOURCES = 65_536;
 const BURST_SECONDS = 5;
-const SWEEP_EVERY_MS = 1_000;
 
 export class JoinLimiter {
-  private readonly buckets = new Map<string, TokenBucket>();
+  private readonly buckets = new Map<string, TokenBucket>(); // who asked last is at the end
   private readonly burst: number;
-  private readonly overflow: TokenBucket;
-  private sweptAt = 0;
 
   constructor(
     private readonly rate: number,
-    now: number,
     private readonly maxSources = MAX_SOURCES,
   ) {
     this.burst = Math.max(1, rate * BURST_SECONDS);
-    this.overflow = new TokenBucket(Math.max(rate, 1), this.burst, now);
   }
 
   admit(source: string, now: number): boolean {
     return this.rate <= 0 || this.bucketOf(source, now).tryTake(now);
   }
 
+  // When the table is full the source that asked longest ago is forgotten: its bucket is the one that is likeliest full
+  // again, and no two sources ever share one.
   private bucketOf(source: string, now: number): TokenBucket {
-    const found = this.buckets.get(source);
-    if (found) return found;
-    if (this.buckets.size >= this.maxSources) this.sweep(now);
-    if (this.buckets.size >= this.maxSources) return this.overflow;
-    const bucket = new TokenBucket(this.rate, this.burst, now);
+    const bucket = this.buckets.get(source) ?? new TokenBucket(this.rate, this.burst, now);
+    this.buckets.delete(source);
     this.buckets.set(source, bucket);
+    const oldest = this.buckets.keys().next().value;
+    if (this.buckets.size > this.maxSources && oldest !== undefined) this.buckets.delete(oldest);
     return bucket;
-  }
-
-  // At most once a second: whoever fills the table must not make every join walk through it.
-  private sweep(now: number): void {
-    if (now - this.sweptAt < SWEEP_EVERY_MS) return;
-    this.sweptAt = now;
-    for (const [source, bucket] of this.buckets) {
-      if (bucket.full(now)) this.buckets.delete(source);
-    }
   }
 }

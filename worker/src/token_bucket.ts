@@ -22,15 +22,10 @@ export class TokenBucket {
     return true;
   }
 
-  // A full bucket is as good as a new one: it need not be remembered.
-  full(now: number): boolean {
-    this.refill(now);
-    return this.tokens >= this.burst;
-  }
-
+  // A clock that went back, as an operator's may, begins to fill it anew: nobody is held until that time comes again.
   private refill(now: number): void {
-    if (now <= this.filled) return;
-    this.tokens = Math.min(this.burst, this.tokens + (this.rate * (now - this.filled)) / 1_000);
+    const passed = Math.max(0, now - this.filled);
+    this.tokens = Math.min(this.burst, this.tokens + (this.rate * passed) / 1_000);
     this.filled = now;
   }
 }

@@ -4,7 +4,7 @@ import { JoinLimiter } from "../src/join_limiter";
 import { sourceOf } from "../src/source";
 
 test("a rate a second and a burst of five seconds, for each source", () => {
-  const joins = new JoinLimiter(2, 0);
+  const joins = new JoinLimiter(2);
   for (let i = 0; i < 10; i++) expect(joins.admit("a", 0)).toBe(true);
   expect(joins.admit("a", 0)).toBe(false);
   expect(joins.admit("b", 0)).toBe(true);
@@ -14,21 +14,38 @@ test("a rate a second and a burst of five seconds, for each source", () => {
 });
 
 test("at least one join, and no limit at 0", () => {
-  const slow = new JoinLimiter(0.01, 0);
+  const slow = new JoinLimiter(0.01);
   expect(slow.admit("a", 0)).toBe(true);
   expect(slow.admit("a", 1)).toBe(false);
-  const free = new JoinLimiter(0, 0);
+  const free = new JoinLimiter(0);
   for (let i = 0; i < 1_000; i++) expect(free.admit("a", 0)).toBe(true);
 });
 
-test("a full table counts the rest together, and makes room when buckets are full again", () => {
-  const joins = new JoinLimiter(1, 0, 2);
-  for (const source of ["a", "b"]) expect(joins.admit(source, 0)).toBe(true);
-  for (let i = 0; i < 5; i++) expect(joins.admit(`other ${i}`, 0)).toBe(true);
-  expect(joins.admit("another", 0)).toBe(false);
-  expect(joins.admit("another", 60_000)).toBe(true);
-  for (let i = 0; i < 4; i++) expect(joins.admit("another", 60_000)).toBe(true);
-  expect(joins.admit("another", 60_000)).toBe(false);
+test("a full table forgets who asked longest ago, and no two sources share a bucket", () => {
+  const joins = new JoinLimiter(1, 3);
+  const exhaust = (source: string) => {
+    for (let i = 0; i < 5; i++) expect(joins.admit(source, 0)).toBe(true);
+    expect(joins.admit(source, 0)).toBe(false);
+  };
+  for (const source of ["a", "b", "c"]) exhaust(source);
+  expect(joins.admit("a", 0)).toBe(false); // and is remembered anew
+  for (const source of ["d", "e"]) exhaust(source);
+  expect(joins.admit("a", 0)).toBe(false);
+  expect(joins.admit("b", 0)).toBe(true); // forgotten
+});
+
+test("many sources take nothing from one that comes later", () => {
+  const joins = new JoinLimiter(1, 100);
+  for (let i = 0; i < 10_000; i++) joins.admit(`stranger ${i}`, 0);
+  for (let i = 0; i < 5; i++) expect(joins.admit("honest", 0)).toBe(true);
+});
+
+test("a clock that went forward for a moment holds nobody for as long", () => {
+  const joins = new JoinLimiter(1);
+  for (let i = 0; i < 5; i++) expect(joins.admit("a", 31_536_000_000)).toBe(true);
+  expect(joins.admit("a", 1_000)).toBe(false);
+  expect(joins.admit("a", 2_000)).toBe(true);
+  expect(joins.admit("a", 2_000)).toBe(false);
 });
 
 test.each([
