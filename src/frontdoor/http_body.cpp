@@ -57,6 +57,20 @@ ByteView BodyReader::next(ByteView& input) {
   return {};
 }
 
+bool BodyReader::within_line() const {
+  switch (state_) {
+    case State::kSize:
+      return digits_ > 0;
+    case State::kData:
+    case State::kDataCr:
+    case State::kDone:
+    case State::kFailed:
+      return false;
+    default:
+      return true;
+  }
+}
+
 void BodyReader::end() {
   if (!done()) state_ = kind_ == Kind::kUntilClose ? State::kDone : State::kFailed;
 }

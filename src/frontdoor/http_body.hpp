@@ -41,6 +41,9 @@ class BodyReader {
 
   bool done() const { return state_ == State::kDone; }
   bool failed() const { return state_ == State::kFailed; }  // not chunked as RFC 9112 has it
+  // Between bytes that a sender has together: a line of the chunked coding has begun, or trailer fields have.
+  // Not between data and the line end behind it, which some servers send with the next chunk.
+  bool within_line() const;
   // The other side ended; for a body until the end that is how it is done, for others it is cut off.
   void end();
 

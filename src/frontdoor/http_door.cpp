@@ -127,8 +127,8 @@ asio::awaitable<void> serve_connect(std::shared_ptr<Visit> self, HttpRequest req
 asio::awaitable<Outcome> exchange_over(std::shared_ptr<Visit> self, tunnel::StreamPtr stream,
                                        HttpRequest request, bool reused) {
   session::Destination destination = request.destination;
-  const auto exchange =
-      std::make_shared<HttpExchange>(self->client, stream, std::move(request), self->door.stopping);
+  const auto exchange = std::make_shared<HttpExchange>(self->client, stream, std::move(request),
+                                                       self->door.stopping, self->door.line_timeout);
   const Outcome outcome = co_await HttpExchange::run(exchange, reused);
   if (outcome == Outcome::kNext) self->kept = {std::move(stream), std::move(destination)};
   co_return outcome;

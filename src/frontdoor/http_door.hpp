@@ -26,6 +26,7 @@ struct HttpDoor {
   const bool& stopping;
   std::chrono::milliseconds header_timeout;
   std::chrono::milliseconds idle_timeout;
+  std::chrono::milliseconds line_timeout;
 };
 
 // True for what an HTTP method may begin with here, and an empty line before it (RFC 9112, section 2.2).

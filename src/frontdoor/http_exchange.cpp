@@ -2,40 +2,25 @@
 #include "frontdoor/http_exchange.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <exception>
 
 #include <boost/asio/co_spawn.hpp>
 
 #include "base/log.hpp"
+#include "base/token_bucket.hpp"
 #include "frontdoor/http_fields.hpp"
 
 namespace zks::frontdoor {
 namespace {
 
 using session::ResetCode;
+using std::chrono::steady_clock;
 using Kind = BodyFraming::Kind;
 
 constexpr unsigned kSwitchingProtocols = 101;
 // However many a server sends while it works (RFC 9110, section 15.2), it needs no more of them at a time.
-constexpr int kMaxInterimAnswersPerSecond = 256;
-
-class InterimRate {
- public:
-  bool takes_another() {
-    const auto now = std::chrono::steady_clock::now();
-    if (now - begun_ >= std::chrono::seconds(1)) {
-      begun_ = now;
-      count_ = 0;
-    }
-    return ++count_ <= kMaxInterimAnswersPerSecond;
-  }
-
- private:
-  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
-  int count_ = 0;
-};
+constexpr double kMaxInterimAnswersPerSecond = 256;
 
 Bytes to_bytes(std::string_view text) {
   return {text.begin(), text.end()};
@@ -60,13 +45,15 @@ struct HttpExchange::UploadDone {
 };
 
 HttpExchange::HttpExchange(std::shared_ptr<Connection> client, tunnel::StreamPtr stream, HttpRequest request,
-                           const bool& is_closing)
+                           const bool& is_closing, std::chrono::milliseconds line_timeout)
     : client_(std::move(client)),
       stream_(std::move(stream)),
       request_(std::move(request)),
       is_closing_(is_closing),
+      line_timeout_(line_timeout),
       body_(request_.body),
-      upload_ended_(client_->executor()) {}
+      upload_ended_(client_->executor()),
+      line_limit_(client_->executor()) {}
 
 asio::awaitable<HttpExchange::Outcome> HttpExchange::run(std::shared_ptr<HttpExchange> self, bool reused) {
   self->client_->serve_with(self->stream_);
@@ -76,6 +63,7 @@ asio::awaitable<HttpExchange::Outcome> HttpExchange::run(std::shared_ptr<HttpExc
   asio::co_spawn(self->client_->executor(), upload(self), UploadDone{self});
   const Outcome outcome = co_await answer(self, reused);
   self->stream_->on_reset({});
+  self->limit_line(false);
   const bool cut_short = !self->request_sent_;
   co_await stop_upload(self);
   // Where the rest of a body would be taken for the next request.
@@ -99,6 +87,7 @@ asio::awaitable<void> HttpExchange::upload(std::shared_ptr<HttpExchange> self) {
   bool sent = co_await send(self, std::move(header));
   while (sent && !self->body_.done() && !self->stop_upload_) {
     if (self->client_->input().empty()) {
+      self->limit_client_line(self->body_.within_line());
       const bool more = co_await Connection::read(self->client_);
       if (self->stop_upload_) co_return;
       if (!more) {  // half a request is none
@@ -112,8 +101,10 @@ asio::awaitable<void> HttpExchange::upload(std::shared_ptr<HttpExchange> self) {
       tunnel::cancel(self->stream_, ResetCode::kCancelled);
       co_return;
     }
+    if (!piece.empty()) self->limit_client_line(false);
     sent = co_await send(self, std::move(piece));
   }
+  self->limit_client_line(false);
   self->request_sent_ = sent && self->body_.done();
   if (self->request_sent_) co_await watch_client(self);
 }
@@ -132,6 +123,16 @@ asio::awaitable<void> HttpExchange::watch_client(std::shared_ptr<HttpExchange> s
     self->client_->abort();
   } else {
     self->stream_->finish();
+  }
+}
+
+// A client that has begun a line between chunks and does not end it is ended.
+void HttpExchange::limit_client_line(bool begun) {
+  if (std::exchange(client_line_begun_, begun) == begun) return;
+  if (begun) {
+    client_->limit_time(line_timeout_);
+  } else {
+    client_->lift_limit();
   }
 }
 
@@ -172,7 +173,7 @@ asio::awaitable<void> HttpExchange::stop_upload(std::shared_ptr<HttpExchange> se
 
 asio::awaitable<HttpExchange::Outcome> HttpExchange::answer(std::shared_ptr<HttpExchange> self, bool reused) {
   std::optional<HttpResponse> response;
-  InterimRate rate;
+  TokenBucket interim(kMaxInterimAnswersPerSecond, kMaxInterimAnswersPerSecond, steady_clock::now());
   while (true) {
     const Head head = co_await receive_header(self);
     if (self->client_->gone()) co_return Outcome::kOver;
@@ -184,7 +185,7 @@ asio::awaitable<HttpExchange::Outcome> HttpExchange::answer(std::shared_ptr<Http
     if (!response) break;
     self->received_ = std::string();  // which gives its memory back
     if (!response->is_interim()) break;
-    if (!rate.takes_another()) {
+    if (!interim.try_take(1, steady_clock::now())) {
       response.reset();
       break;
     }
@@ -214,11 +215,30 @@ std::optional<HttpResponse> HttpExchange::read_response() {
 // Reads up to the end of the header and not a byte further: what follows may be another protocol's.
 asio::awaitable<HttpExchange::Head> HttpExchange::receive_header(std::shared_ptr<HttpExchange> self) {
   while (true) {
-    if (self->take_header()) co_return Head::kComplete;
+    const bool complete = self->take_header();
+    self->limit_line(!complete && !self->received_.empty());
+    if (complete) co_return Head::kComplete;
     if (self->received_.size() >= kMaxResponseHeaderBytes) co_return Head::kTooLarge;
     if (self->stream_->reset_code() || self->stream_->at_end()) co_return Head::kEnded;
+    if (self->late_) co_return Head::kLate;
     co_await self->stream_->readable().wait();
   }
+}
+
+// What has begun has to end in time. Each call with another value than before begins anew.
+void HttpExchange::limit_line(bool begun) {
+  if (std::exchange(line_begun_, begun) == begun) return;
+  late_ = false;
+  line_limit_.expires_after(line_timeout_);  // which ends the wait before
+  if (!begun) return;
+  // A handler that is queued already can't be cancelled, so it looks whether it still is the last.
+  line_limit_.async_wait(
+      [weak = weak_from_this(), number = ++lines_begun_](const boost::system::error_code& ec) {
+        const auto self = weak.lock();
+        if (ec || !self || !self->line_begun_ || self->lines_begun_ != number) return;
+        self->late_ = true;
+        self->stream_->readable().notify();
+      });
 }
 
 // True when the header is complete.
@@ -266,12 +286,13 @@ asio::awaitable<bool> HttpExchange::deliver_body(std::shared_ptr<HttpExchange> s
   while (!body.done()) {
     std::array<ByteView, 8> pieces;
     if (self->stream_->peek(pieces) == 0) {
-      if (self->stream_->reset_code() || self->client_->gone()) co_return false;
+      if (self->stream_->reset_code() || self->client_->gone() || self->late_) co_return false;
       if (self->stream_->at_end()) {
         body.end();
         if (body.failed()) co_return false;
         break;
       }
+      self->limit_line(body.within_line());
       co_await self->stream_->readable().wait();
       continue;
     }
@@ -280,6 +301,7 @@ asio::awaitable<bool> HttpExchange::deliver_body(std::shared_ptr<HttpExchange> s
     Bytes piece = reframe(body, input, to);
     self->stream_->consume(offered - input.size());
     if (body.failed()) co_return false;
+    if (!piece.empty()) self->limit_line(false);
     self->receiving_ = !body.done();
     const bool written = co_await Connection::write(self->client_, std::move(piece));
     if (!written) co_return false;
@@ -311,6 +333,7 @@ asio::awaitable<HttpExchange::Outcome> HttpExchange::fail(std::shared_ptr<HttpEx
 StreamFailure HttpExchange::failure() const {
   if (bad_body_) return {400, "The request's body is not chunked as HTTP has it."};
   if (stream_->reset_code()) return describe_failure(*stream_->reset_code());
+  if (late_) return {504, "The destination began its answer and did not end the header in time."};
   if (stream_->at_end() && received_.empty()) return describe_failure(ResetCode::kConnectionReset);
   return {502, "What the destination answered is not HTTP, or can be read in more than one way."};
 }

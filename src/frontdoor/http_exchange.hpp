@@ -6,12 +6,16 @@
 // requests and streams for this.
 //
 // Bounds: a piece of kPieceBytes each way, and the answer's header. What is held back holds back the stream
-// or the client.
+// or the client. An answer may take its time, as a long poll does; a header or a line between chunks that has
+// begun has `line_timeout` for the rest.
 //
 // Executor: the client's. Lifetime: shared by its coroutines.
 #pragma once
 
+#include <chrono>
 #include <memory>
+
+#include <boost/asio/steady_timer.hpp>
 
 #include "frontdoor/connection.hpp"
 #include "frontdoor/http_page.hpp"
@@ -34,13 +38,13 @@ class HttpExchange : public std::enable_shared_from_this<HttpExchange> {
 
   // `is_closing` is asked when the answer comes: true when the client shall get no further one.
   HttpExchange(std::shared_ptr<Connection> client, tunnel::StreamPtr stream, HttpRequest request,
-               const bool& is_closing);
+               const bool& is_closing, std::chrono::milliseconds line_timeout);
 
   // `reused`: the stream has carried a request before, so its end before an answer is kUnused.
   static asio::awaitable<Outcome> run(std::shared_ptr<HttpExchange> self, bool reused);
 
  private:
-  enum class Head : std::uint8_t { kComplete, kTooLarge, kEnded };
+  enum class Head : std::uint8_t { kComplete, kTooLarge, kLate, kEnded };
   struct UploadDone;
 
   static asio::awaitable<void> upload(std::shared_ptr<HttpExchange> self);
@@ -62,13 +66,17 @@ class HttpExchange : public std::enable_shared_from_this<HttpExchange> {
   // Nothing of an answer came, and nothing of it went to the client.
   bool is_untouched() const { return received_.empty() && !answered_ && !bad_body_; }
   void watch_stream();
+  void limit_line(bool begun);
+  void limit_client_line(bool begun);
 
   std::shared_ptr<Connection> client_;
   tunnel::StreamPtr stream_;
   HttpRequest request_;
   const bool& is_closing_;
+  std::chrono::milliseconds line_timeout_;
 
   BodyReader body_;  // of the request
+  bool client_line_begun_ = false;
   bool uploading_ = false;
   bool request_sent_ = false;
   bool stop_upload_ = false;
@@ -78,6 +86,11 @@ class HttpExchange : public std::enable_shared_from_this<HttpExchange> {
   std::string received_;    // the answer's header, as far as it came
   bool answered_ = false;   // an answer has begun to go to the client
   bool receiving_ = false;  // and has not wholly come yet
+
+  asio::steady_timer line_limit_;  // while a header or line of the answer has begun
+  bool line_begun_ = false;
+  bool late_ = false;  // it did not end in time
+  std::uint64_t lines_begun_ = 0;
 };
 
 }  // namespace zks::frontdoor

@@ -90,8 +90,10 @@ asio::awaitable<void> ProxyServer::serve(std::shared_ptr<ProxyServer> self,
   if (!begun) co_return;
   const std::uint8_t first = client->input().front();
   if (may_begin_http(first)) {
-    HttpDoor door{self->opener_,   self->options_.credentials,       self->handshakes_,
-                  self->stopping_, self->options_.handshake_timeout, self->options_.idle_timeout};
+    const ProxyServerOptions& options = self->options_;
+    HttpDoor door{self->opener_,       options.credentials,       self->handshakes_,
+                  self->stopping_,     options.handshake_timeout, options.idle_timeout,
+                  options.line_timeout};
     co_await serve_http(std::move(client), std::move(door), std::move(among_handshakes));
   } else if (first == kSocks5Version || first == kSocks4Version) {
     co_await serve_socks_client(self, std::move(client), std::move(among_handshakes));

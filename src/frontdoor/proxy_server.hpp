@@ -35,7 +35,9 @@ struct ProxyServerOptions {
   std::size_t max_associations = 512;
   std::chrono::milliseconds handshake_timeout{10'000};  // of SOCKS; for the header of an HTTP request
   std::chrono::milliseconds idle_timeout{60'000};       // between two HTTP requests
-  std::chrono::milliseconds drain_timeout{5'000};       // for streams to finish after stop()
+  // For the rest of an answer's header or of a line between chunks, either way, once it has begun.
+  std::chrono::milliseconds line_timeout{60'000};
+  std::chrono::milliseconds drain_timeout{5'000};  // for streams to finish after stop()
 };
 
 class ProxyServer : public std::enable_shared_from_this<ProxyServer> {

@@ -131,6 +131,24 @@ TEST(HttpBodyTest, AnswersMayHaveLineFeedsAlone) {
     EXPECT_TRUE(read(kChunked, text, 0, LineEnd::kLfToo).failed) << text;
 }
 
+// Where a sender may pause: within data, and between chunks, before or behind the line end of the data.
+TEST(HttpBodyTest, ALineIsBegunFromItsFirstByteToItsLast) {
+  constexpr std::string_view kInput = "2;x\r\nab\r\n10\r\n0123456789abcdef\r\n0\r\nA: b\r\n\r\n";
+  constexpr std::string_view kWithin = "111100010111000000000000000001011111111110";  // behind each byte
+  static_assert(kInput.size() == kWithin.size());
+  BodyReader reader(kChunked);
+  for (std::size_t at = 0; at < kInput.size(); ++at) {
+    ByteView byte = as_bytes(kInput.substr(at, 1));
+    reader.next(byte);
+    EXPECT_EQ(reader.within_line(), kWithin[at] == '1') << at;
+  }
+  EXPECT_TRUE(reader.done());
+  BodyReader plain({Kind::kLength, 2});
+  ByteView one = as_bytes("a");
+  plain.next(one);
+  EXPECT_FALSE(plain.within_line());
+}
+
 TEST(HttpBodyTest, FramingIsBounded) {
   const std::string fits(BodyReader::kMaxLineBytes - 1, 'x');
   EXPECT_TRUE(read(kChunked, "0;" + fits + "\r\n\r\n").done);

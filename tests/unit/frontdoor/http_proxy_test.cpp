@@ -261,6 +261,11 @@ class Far {
     return out;
   }
   void send(std::string_view text) { asio::write(socket_, asio::buffer(text.data(), text.size())); }
+  // The same, where the other end may close meanwhile.
+  void send_what_is_wanted(std::string_view text) {
+    boost::system::error_code ignored;
+    asio::write(socket_, asio::buffer(text.data(), text.size()), ignored);
+  }
   // Until nobody takes any more, now, or wants any more.
   void fill() {
     socket_.non_blocking(true);
@@ -290,13 +295,14 @@ constexpr std::string_view kEmpty = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\
 
 class HttpStreamTest : public ProxyServerFixture<TunnelOpener> {
  protected:
-  void SetUp() override {
+  void SetUp() override { begin({}); }
+  void begin(const ProxyServerOptions& options) {
     target.open(tcp::v4());
     target.bind(tcp::endpoint(asio::ip::address_v4::loopback(), 0));
     target.listen();
     opener->target = target.local_endpoint();
     opener->bound.kind = session::Destination::Kind::kIpv4;
-    start();
+    start(options);
   }
   void TearDown() override {
     if (server) stop();
@@ -568,6 +574,134 @@ TEST_F(HttpStreamTest, InterimAnswersAreBoundedByTheirRate) {
     far.send(kEmpty);
     EXPECT_EQ(receive_page(client), 200);
   }
+}
+
+// Far more than 256 at once, and in whatever time they go through.
+TEST_F(HttpStreamTest, TooManyInterimAnswersAtATimeBecome502) {
+  Client client(server->local_endpoint());
+  client.send(bytes(kGet));
+  Far far = accept();
+  receive_header(far);
+  std::string many;
+  for (int i = 0; i < 20'000; ++i) many += "HTTP/1.1 103 Early Hints\r\n\r\n";
+  far.send_what_is_wanted(many);
+  std::string header = receive_header(client);
+  int passed = 0;
+  for (; header.starts_with("HTTP/1.1 103 "); header = receive_header(client)) ++passed;
+  EXPECT_GE(passed, 256);
+  EXPECT_THAT(header, StartsWith("HTTP/1.1 502 "));
+  EXPECT_EQ(client.end(), asio::error::eof) << "the page ends in order";
+  EXPECT_TRUE(far.end());
+}
+
+TEST_F(HttpStreamTest, AThousandInterimAnswersInTheirTimeAreFine) {
+  Client client(server->local_endpoint());
+  client.send(bytes(kGet));
+  Far far = accept();
+  receive_header(far);
+  const auto begun = std::chrono::steady_clock::now();
+  for (int i = 0; i < 1000; ++i) {
+    std::this_thread::sleep_until(begun + i * milliseconds(4));
+    far.send("HTTP/1.1 102 Processing\r\n\r\n");
+    ASSERT_EQ(receive_header(client), "HTTP/1.1 102 Processing\r\n\r\n") << i;
+  }
+  far.send(kEmpty);
+  EXPECT_EQ(receive_page(client), 200);
+}
+
+// --- what has begun has to end ---
+
+class HttpPatienceTest : public HttpStreamTest {
+ protected:
+  void SetUp() override {
+    ProxyServerOptions options;
+    options.line_timeout = milliseconds(200);
+    begin(options);
+  }
+};
+
+constexpr std::string_view kChunkedAnswer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+TEST_F(HttpPatienceTest, AnAnswersHeaderThatHasBegunHasToEnd) {
+  for (const std::string_view begun :
+       {"H", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 "}) {
+    Client client(server->local_endpoint());
+    client.send(bytes(kGet));
+    Far far = accept();
+    receive_header(far);
+    far.send(begun);
+    if (begun.find(" 100 ") != std::string_view::npos) receive_header(client);
+    EXPECT_EQ(receive_page(client), 504) << begun;
+    EXPECT_EQ(client.end(), asio::error::eof);
+    EXPECT_TRUE(far.end());
+  }
+}
+
+TEST_F(HttpPatienceTest, AHeaderThatDripsHasNoMoreTimeThanOneThatStops) {
+  Client client(server->local_endpoint());
+  client.send(bytes(kGet));
+  Far far = accept();
+  receive_header(far);
+  far.send("HTTP/1.1 200 OK\r\nX: ");
+  while (client.is_quiet()) far.send_what_is_wanted("x");
+  EXPECT_EQ(receive_page(client), 504);
+}
+
+TEST_F(HttpPatienceTest, ALineBetweenChunksThatHasBegunHasToEnd) {
+  for (const std::string_view begun :
+       {"5", "5;a", "5\r", "5\r\nhello\r", "0\r\n", "0\r\nA: b\r\n", "0\r\n\r"}) {
+    Client client(server->local_endpoint());
+    client.send(bytes(kGet));
+    Far far = accept();
+    receive_header(far);
+    far.send(std::string(kChunkedAnswer) + std::string(begun));
+    EXPECT_EQ(client.end(), asio::error::connection_reset) << begun;
+    EXPECT_TRUE(far.end());
+  }
+}
+
+TEST_F(HttpPatienceTest, ALineBetweenAClientsChunksHasToEndToo) {
+  for (const std::string_view begun : {"3", "3\r\nabc\r", "0\r\n", "0\r\nA: b"}) {
+    Client client(server->local_endpoint());
+    client.send(
+        bytes("PUT http://a.test/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + std::string(begun)));
+    Far far = accept();
+    receive_header(far);
+    EXPECT_TRUE(client.end()) << begun;
+    EXPECT_EQ(far.end(), asio::error::connection_reset) << "half a request is none";
+  }
+}
+
+// A long poll, an event stream, a pause within data and between chunks: as long as they like.
+TEST_F(HttpPatienceTest, WhatHasNotBegunMayWait) {
+  const auto pause = [] { std::this_thread::sleep_for(milliseconds(500)); };  // longer than a line may take
+  Client client(server->local_endpoint());
+  client.send(bytes("PUT http://a.test/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na"));
+  Far far = accept();
+  receive_header(far);
+  pause();
+  client.send(bytes("bc"));
+  pause();
+  client.send(bytes("\r\n"));
+  pause();
+  client.send(bytes("0\r\n\r\n"));
+  std::string sent;
+  while (!sent.ends_with("0\r\n\r\n")) sent += static_cast<char>(far.receive(1).at(0));
+  pause();
+  far.send("HTTP/1.1 100 Continue\r\n\r\n");
+  EXPECT_THAT(receive_header(client), StartsWith("HTTP/1.1 100 "));
+  pause();
+  far.send(std::string(kChunkedAnswer) + "5\r\nhel");
+  EXPECT_EQ(receive_header(client), kChunkedAnswer);
+  pause();
+  far.send("lo");
+  pause();
+  far.send("\r\n");
+  pause();
+  far.send("0\r\n\r\n");
+  std::string body;
+  while (!body.ends_with("0\r\n\r\n")) body += static_cast<char>(client.receive(1).at(0));
+  EXPECT_EQ(body, "3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n");
 }
 
 TEST_F(HttpStreamTest, ABodyThatIsNotChunkedIsTheClientsFault) {
