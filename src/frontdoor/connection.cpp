@@ -26,6 +26,9 @@ constexpr auto kToTuple = asio::as_tuple(asio::use_awaitable);
 
 // How long a client may take to read last words and close.
 constexpr std::chrono::milliseconds kFinishTime{1000};
+// The kernel tells of an RST at once, but not behind an urgent byte that nobody reads, and of FIN only to who
+// reads up to it. So whoever waits is looked at now and then.
+constexpr std::chrono::milliseconds kLookEvery{1000};
 constexpr std::size_t kMaxIgnoredBytes = 64 * 1024;
 
 }  // namespace
@@ -48,7 +51,10 @@ struct Connection::OpenDone {
 };
 
 Connection::Connection(tunnel::Socket socket)
-    : socket_(std::move(socket)), deadline_(socket_.get_executor()), open_ended_(socket_.get_executor()) {
+    : socket_(std::move(socket)),
+      deadline_(socket_.get_executor()),
+      look_(socket_.get_executor()),
+      open_ended_(socket_.get_executor()) {
   error_code ignored;  // a connection that died meanwhile says so when it is read
   socket_.non_blocking(true, ignored);
   socket_.set_option(tcp::no_delay(true), ignored);
@@ -140,6 +146,7 @@ asio::awaitable<tunnel::OpenOutcome> Connection::open(std::shared_ptr<Connection
   asio::co_spawn(self->executor(), run_open(self, std::move(opener), std::move(destination)),
                  asio::bind_cancellation_slot(self->cancel_open_.slot(), OpenDone{self}));
   self->watch_client(self->input_full() ? tcp::socket::wait_error : tcp::socket::wait_read);
+  self->look_later(End::kMayHalfClose);
   while (self->opening_) co_await self->open_ended_.wait();
 
   tunnel::OpenOutcome outcome = std::move(self->outcome_);
@@ -205,15 +212,32 @@ void Connection::client_gone() {
   cancel_open_.emit(asio::cancellation_type::terminal);
 }
 
-void Connection::watch_for_reset() {
+void Connection::watch(End end) {
   socket_.async_wait(tcp::socket::wait_error, [weak = weak_from_this()](const error_code& ec) {
     const auto self = weak.lock();
     if (ec || !self || !self->socket_.is_open()) return;
     if (tunnel::take_socket_error(self->socket_.native_handle())) self->abort();
   });
+  look_later(end);
+}
+
+void Connection::look_later(End end) {
+  look_.expires_after(kLookEvery);
+  look_.async_wait([weak = weak_from_this(), end, number = ++looks_](const error_code& ec) {
+    const auto self = weak.lock();
+    if (ec || !self || self->looks_ != number || !self->socket_.is_open()) return;
+    const int handle = self->socket_.native_handle();
+    if (tunnel::take_socket_error(handle) || (end == End::kLeaves && tunnel::is_ended_by_peer(handle))) {
+      self->abort();
+    } else {
+      self->look_later(end);
+    }
+  });
 }
 
 void Connection::stop_waiting() {
+  ++looks_;
+  look_.cancel();
   error_code ignored;
   socket_.cancel(ignored);
 }

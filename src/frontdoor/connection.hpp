@@ -50,6 +50,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // What the end of the client's data means while its stream is being opened: that it went away, unless data
   // came before it, as "nc -N" sends it; or nothing, where all that it had to say has been read already.
+  // While it waits for an answer (watch()): that it went away, or nothing.
   enum class End : std::uint8_t { kLeaves, kMayHalfClose };
   // Opens a stream, and meanwhile reads what the client sends: only so is its leaving noticed, which ends the
   // attempt. No stream and gone() then.
@@ -63,8 +64,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::optional<session::TimePoint> half_closed_since() const;
   // `stream` is reset when the connection is aborted.
   void serve_with(const tunnel::StreamPtr& stream) { stream_ = stream; }
-  // While nobody reads: an RST of the client aborts the connection. Until stop_waiting().
-  void watch_for_reset();
+  // Also while nobody reads, or there is more to read than anybody does: an RST of the client aborts the
+  // connection, and so does its end where that says that it left. Until stop_waiting().
+  void watch(End end);
   // Ends reads and watches of this connection with an error.
   void stop_waiting();
 
@@ -94,12 +96,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void watch_client(asio::ip::tcp::socket::wait_type event);
   void on_client_readable();
   void client_gone();
+  void look_later(End end);
 
   tunnel::Socket socket_;
   asio::ip::tcp::endpoint local_;
   asio::ip::tcp::endpoint remote_;
   asio::steady_timer deadline_;
   std::uint64_t limits_set_ = 0;
+  asio::steady_timer look_;
+  std::uint64_t looks_ = 0;
 
   std::unique_ptr<std::uint8_t[]> input_;  // kMaxInputBytes, while anything is read
   std::size_t input_begin_ = 0;

@@ -3,9 +3,9 @@
 // A client that speaks HTTP: one request after the other, each with a tunnel (CONNECT), an exchange over a
 // stream (http_exchange.hpp), or a page of the proxy's own. What is asked is decided in http_request.hpp.
 //
-// A stream that carried a request to its end is kept for the next one, when that goes to the same place and
-// could be repeated: a server may close at any time, and then only such a request can be sent again. One
-// stream a client is kept, as long as the client's connection.
+// A stream that carried a request to its end is kept for the next one, when that goes to the same place. A
+// server may close it at any time; then only a request that could be repeated is sent again. One stream a
+// client is kept, as long as the client's connection.
 #pragma once
 
 #include <chrono>

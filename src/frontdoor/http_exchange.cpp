@@ -57,7 +57,9 @@ HttpExchange::HttpExchange(std::shared_ptr<Connection> client, tunnel::StreamPtr
 
 asio::awaitable<HttpExchange::Outcome> HttpExchange::run(std::shared_ptr<HttpExchange> self, bool reused) {
   self->client_->serve_with(self->stream_);
-  self->client_->watch_for_reset();
+  // Who would send another request does not end its side while it waits: it is gone.
+  const bool goes_on = self->request_.keep_alive;
+  self->client_->watch(goes_on ? Connection::End::kLeaves : Connection::End::kMayHalfClose);
   self->watch_stream();
   self->uploading_ = true;
   asio::co_spawn(self->client_->executor(), upload(self), UploadDone{self});
@@ -117,8 +119,8 @@ asio::awaitable<void> HttpExchange::watch_client(std::shared_ptr<HttpExchange> s
     more = co_await Connection::read(self->client_);
   }
   if (more || self->stop_upload_ || self->client_->gone()) co_return;
-  // Who would send another request does not end its side while it waits: it is gone. From one that has said
-  // that this is its last, an end may be an orderly one, and the destination sees what it would see directly.
+  // From one that has said that this is its last, an end may be an orderly one, and the destination sees what
+  // it would see directly.
   if (self->request_.keep_alive) {
     self->client_->abort();
   } else {

@@ -37,6 +37,11 @@ boost::system::error_code take_socket_error(int socket) {
   return {pending, boost::system::system_category()};
 }
 
+bool is_ended_by_peer(int socket) {
+  pollfd entry{socket, POLLRDHUP, 0};
+  return ::poll(&entry, 1, 0) > 0 && (entry.revents & POLLRDHUP) != 0;
+}
+
 bool is_hung_up(int socket) {
   pollfd entry{socket, 0, 0};  // POLLHUP is always looked for
   return ::poll(&entry, 1, 0) > 0 && (entry.revents & POLLHUP) != 0;

@@ -25,6 +25,8 @@ void tune_user_socket(int socket);
 
 // What is wrong with the connection, and forgets it, as the kernel does.
 boost::system::error_code take_socket_error(int socket);
+// The other end has sent all that it will (FIN), whatever of it is still to be read.
+bool is_ended_by_peer(int socket);
 // Nothing that is written can be read any more: a unix socket whose peer closed it.
 bool is_hung_up(int socket);
 

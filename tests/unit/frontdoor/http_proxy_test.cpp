@@ -362,6 +362,21 @@ TEST_F(HttpStreamTest, TheKeptStreamEndsWithItsClient) {
   }
 }
 
+// Also when its destination has said something that nobody asked for, as servers that time out do.
+TEST_F(HttpStreamTest, TheKeptStreamEndsInOrderWithBytesThatNobodyReads) {
+  Client client(server->local_endpoint());
+  client.send(bytes(kGet));
+  Far far = accept();
+  receive_header(far);
+  far.send(kEmpty);
+  EXPECT_EQ(receive_page(client), 200);
+  far.send("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n");
+  client.close();
+  EXPECT_EQ(far.end(), asio::error::eof);
+  far.close();
+  eventually([&] { return server->connections() == 0 && opener->open_streams() == 0; });
+}
+
 TEST_F(HttpStreamTest, ARequestThatCannotBeRepeatedUsesTheKeptStreamToo) {
   Client client(server->local_endpoint());
   client.send(bytes(kGet));
@@ -406,6 +421,40 @@ TEST_F(HttpStreamTest, TheDestinationHearsOfAClientThatLeaves) {
       eventually([&] { return server->connections() == 0; });
     }
   }
+}
+
+// Its end stands behind more than the proxy reads before the answer.
+TEST_F(HttpStreamTest, SoItDoesOfOneThatHasAskedForMuchMore) {
+  std::string many(kGet);
+  while (many.size() < 3 * Connection::kMaxInputBytes) many += "GET http://a.test/next HTTP/1.1\r\n\r\n";
+  for (const bool by_reset : {false, true}) {
+    Client client(server->local_endpoint());
+    client.send(bytes(many));
+    Far far = accept();
+    receive_header(far);
+    if (by_reset) {
+      client.send_urgent('!');  // which would be all that the kernel tells
+      eventually([&] { return client.is_taken(); });
+      for (int i = 0; i < 3; ++i) on_server([] { return true; });  // the proxy has seen that one
+      client.reset();
+    } else {
+      client.close();
+    }
+    EXPECT_TRUE(far.end());
+    eventually([&] { return server->connections() == 0; });
+  }
+}
+
+TEST_F(HttpStreamTest, SoItDoesOfOneWhoseUploadItDoesNotRead) {
+  Client client(server->local_endpoint());
+  client.send(bytes("PUT http://a.test/ HTTP/1.1\r\nContent-Length: 100000000\r\n\r\n"));
+  Far far = accept();
+  receive_header(far);
+  client.fill();
+  while (!client.is_taken()) far.receive(1024);  // so that its end gets through to the proxy
+  client.close();
+  eventually([&] { return server->connections() == 0 && opener->open_streams() == 0; });
+  EXPECT_EQ(far.end(), asio::error::connection_reset) << "half a request is none";
 }
 
 TEST_F(HttpStreamTest, TheLastRequestsClientMayEndItsSideAndIsAnswered) {

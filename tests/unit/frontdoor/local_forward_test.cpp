@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "captured_log.hpp"
 #include "fake_opener.hpp"
 #include "tunnel_opener.hpp"
 
@@ -44,6 +45,25 @@ class LocalForwardTest : public testing::Test {
     socket.connect({asio::ip::make_address("127.0.0.1"), port});
     return socket;
   }
+  // In front of a real tunnel, whose far end connects to server_.
+  std::shared_ptr<TunnelOpener> listen_before_a_tunnel(std::size_t most) {
+    const auto tunnel = std::make_shared<TunnelOpener>(context_.get_executor());
+    server_.non_blocking(true);
+    tunnel->target = server_.local_endpoint();
+    tunnel->bound.kind = session::Destination::Kind::kIpv4;
+    forward_ = LocalForward::listen(tunnel, parse_local_forward("0:127.0.0.1:1").value(), most).value();
+    forward_->start();
+    return tunnel;
+  }
+  tcp::socket accept() {
+    tcp::socket far(context_);
+    EXPECT_TRUE(run_until([&] {
+      error_code ec;
+      if (!far.is_open()) server_.accept(far, ec);
+      return far.is_open();
+    }));
+    return far;
+  }
   // What the program sees next: bytes, or why there are none.
   template <class Socket>
   error_code next(Socket& socket) {
@@ -71,6 +91,7 @@ class LocalForwardTest : public testing::Test {
   }
 
   asio::io_context context_;
+  tcp::acceptor server_{context_, {asio::ip::make_address("127.0.0.1"), 0}};
   std::shared_ptr<FakeOpener> opener_ = std::make_shared<FakeOpener>(context_.get_executor());
   std::shared_ptr<LocalForward> forward_;
   std::filesystem::path directory_;
@@ -146,20 +167,9 @@ TEST_F(LocalForwardTest, OnlyASocketThatWasLeftBehindIsReplaced) {
 }
 
 TEST_F(LocalForwardTest, BytesPassBothWaysAndStopEndsWhatIsOpen) {
-  const auto tunnel = std::make_shared<TunnelOpener>(context_.get_executor());
-  tcp::acceptor server(context_, {asio::ip::make_address("127.0.0.1"), 0});
-  server.non_blocking(true);
-  tunnel->target = server.local_endpoint();
-  tunnel->bound.kind = session::Destination::Kind::kIpv4;
-  forward_ = LocalForward::listen(tunnel, parse_local_forward("0:127.0.0.1:1").value()).value();
-  forward_->start();
+  const auto tunnel = listen_before_a_tunnel(LocalForward::kMaxConnections);
   auto near = connect();
-  tcp::socket far(context_);
-  ASSERT_TRUE(run_until([&] {
-    error_code ec;
-    if (!far.is_open()) server.accept(far, ec);
-    return far.is_open();
-  }));
+  tcp::socket far = accept();
   near.send(asio::buffer("a", 1));
   EXPECT_FALSE(next(far));
   far.send(asio::buffer("b", 1));
@@ -171,6 +181,34 @@ TEST_F(LocalForwardTest, BytesPassBothWaysAndStopEndsWhatIsOpen) {
   EXPECT_TRUE(run_until([&stopped] { return stopped; }));
   EXPECT_EQ(forward_->connections(), 0U);
   EXPECT_TRUE(next(near)) << "it is over";
+  forward_.reset();
+  tunnel->end();
+  settle();
+}
+
+TEST_F(LocalForwardTest, AtTheBoundTheLongestHalfClosedMakesRoom) {
+  const CapturedLog log;
+  const auto tunnel = listen_before_a_tunnel(2);
+  auto whole = connect();
+  tcp::socket whole_far = accept();
+  auto abandoned = connect();
+  tcp::socket mute = accept();
+  abandoned.shutdown(tcp::socket::shutdown_send);
+  EXPECT_EQ(next(mute), asio::error::eof);
+  auto later = connect();
+  tcp::socket later_far = accept();
+  EXPECT_TRUE(next(abandoned)) << "it made room";
+  ASSERT_TRUE(run_until([&] { return forward_->connections() == 2; }));
+  auto refused = connect();
+  EXPECT_TRUE(next(refused)) << "whole ones are not thrown out";
+  whole_far.send(asio::buffer("a", 1));
+  EXPECT_FALSE(next(whole));
+  later_far.send(asio::buffer("b", 1));
+  EXPECT_FALSE(next(later));
+  EXPECT_EQ(log.count("are in use"), 1U);
+  for (tcp::socket* socket : {&whole, &later}) socket->close();
+  for (tcp::socket* socket : {&whole_far, &later_far}) socket->close();
+  EXPECT_TRUE(run_until([&] { return forward_->connections() == 0; }));
   forward_.reset();
   tunnel->end();
   settle();

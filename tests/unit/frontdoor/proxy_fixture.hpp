@@ -14,7 +14,9 @@
 #include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
 #include <gtest/gtest.h>
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 
 #include "frontdoor/proxy_server.hpp"
 
@@ -51,6 +53,23 @@ class Client {
   bool is_quiet() {
     pollfd wait{.fd = socket_.native_handle(), .events = POLLIN, .revents = 0};
     return ::poll(&wait, 1, 0) == 0;
+  }
+  void send_urgent(char byte) {
+    socket_.send(asio::buffer(&byte, 1), asio::socket_base::message_out_of_band);
+  }
+  // Until nobody takes any more, now.
+  void fill() {
+    socket_.non_blocking(true);
+    const Bytes much(1 << 20);
+    boost::system::error_code ec;
+    while (!ec) socket_.write_some(asio::buffer(much), ec);
+    socket_.non_blocking(false);
+  }
+  // Whether all that was sent has reached the other end's kernel.
+  bool is_taken() {
+    int left = 0;
+    EXPECT_EQ(::ioctl(socket_.native_handle(), SIOCOUTQ, &left), 0);
+    return left == 0;
   }
   void half_close() { socket_.shutdown(tcp::socket::shutdown_send); }
   void close() { socket_.close(); }

@@ -126,6 +126,20 @@ TEST_F(ProxyServerTest, ClientThatResetsWhileItWaitsEndsTheAttempt) {
   }
 }
 
+// Nobody reads the urgent byte, so the kernel has nothing new to tell.
+TEST_F(ProxyServerTest, ClientThatResetsBehindAnUrgentByteEndsTheAttempt) {
+  start();
+  on_server([&] { return opener->held = true; });
+  Client client(server->local_endpoint());
+  client.request(Bytes(64 * 1024, 'x'));
+  eventually([&] { return opener->pending == 1; });
+  client.send_urgent('!');
+  eventually([&] { return client.is_taken(); });
+  for (int i = 0; i < 3; ++i) on_server([] { return true; });  // it has seen that one
+  client.reset();
+  eventually([&] { return opener->pending == 0 && server->connections() == 0; });
+}
+
 TEST_F(ProxyServerTest, HalfCloseBehindDataIsNotTheEnd) {
   start();
   on_server([&] { return opener->held = true; });

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // The proxy, asked by SOCKS5, in front of a real tunnel: from the request to the last byte of the stream.
+#include <list>
+
 #include <gmock/gmock.h>
 
+#include "captured_log.hpp"
 #include "proxy_fixture.hpp"
 #include "tunnel_opener.hpp"
 
@@ -91,6 +94,43 @@ TEST_F(ProxyStreamTest, ClientThatLeavesWhileItWaitsResetsTheStream) {
     return opener->unanswered[0]->reset_code() == session::ResetCode::kCancelled &&
            server->connections() == 0;
   });
+}
+
+TEST_F(ProxyStreamTest, AtTheBoundTheLongestHalfClosedMakesRoom) {
+  const CapturedLog log;
+  ProxyServerOptions options;
+  options.max_connections = 3;
+  start_towards_listener(options);
+  const auto connect = [&](Client& client) {
+    client.request();
+    EXPECT_EQ(client.receive(10), success());
+    return target.accept();
+  };
+  Client whole(server->local_endpoint());
+  tcp::socket whole_far = connect(whole);
+  std::list<Client> abandoned;
+  std::list<tcp::socket> mute;
+  for (int i = 0; i < 2; ++i) {
+    mute.push_back(connect(abandoned.emplace_back(server->local_endpoint())));
+    abandoned.back().half_close();
+    EXPECT_EQ(read_to_end(mute.back()), Bytes());
+  }
+  std::list<Client> later;
+  for (Client& longest : abandoned) {
+    mute.push_back(connect(later.emplace_back(server->local_endpoint())));
+    EXPECT_TRUE(longest.end());
+    if (&longest == &abandoned.front()) {
+      EXPECT_TRUE(abandoned.back().is_quiet());
+    }
+    eventually([&] { return server->connections() == 3; });
+  }
+  Client refused(server->local_endpoint());
+  EXPECT_TRUE(refused.end()) << "whole ones are not thrown out";
+  asio::write(whole_far, asio::buffer("yes", 3));
+  EXPECT_EQ(whole.receive(3), (Bytes{'y', 'e', 's'}));
+  EXPECT_EQ(on_server([&] { return log.count("connections of the proxy are in use"); }), 1u);
+  later.clear();
+  stop();  // while the log is there
 }
 
 TEST_F(ProxyStreamTest, StopLetsStreamsFinish) {

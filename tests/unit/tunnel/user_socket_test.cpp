@@ -48,6 +48,17 @@ TEST_F(UserSocket, AsksAfterAMinuteAndGivesUpAfterTwo) {
   EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPCNT), 4);
 }
 
+TEST_F(UserSocket, TellsOfThePeersEndBehindBytesThatNobodyReads) {
+  far_.send(asio::buffer("ab", 2));
+  near_.wait(tcp::socket::wait_read);
+  EXPECT_FALSE(is_ended_by_peer(near_.native_handle()));
+  far_.shutdown(tcp::socket::shutdown_send);
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!is_ended_by_peer(near_.native_handle())) ASSERT_LT(std::chrono::steady_clock::now(), give_up);
+  std::array<char, 2> got{};
+  EXPECT_EQ(asio::read(near_, asio::buffer(got)), 2U);
+}
+
 TEST_F(UserSocket, KeepsUrgentBytesInTheirPlace) {
   far_.send(asio::buffer("ab", 2));
   far_.send(asio::buffer("X", 1), asio::socket_base::message_out_of_band);
