@@ -2,10 +2,13 @@
 """-L and -R with real programs: Redis behind the exit, curl at the exit's port to a web server here; what outlives a
 lost relay and an exit that is started again; refusals that say why; how connections end; the config file; rules that
 change. For UDP: test_udp_forwards.py."""
+import contextlib
 import json
+import select
 import shutil
 import signal
 import socket
+import time
 
 import pytest
 from harness import namespace, servers, socks
@@ -106,6 +109,39 @@ def test_reverse_to_a_unix_socket_and_any_port(new_chain, start_p2p, tmp_path):
                 assert socks.read_exactly(far, 8) == b"question"
                 far.sendall(b"answer")
                 assert socks.read_exactly(near, 6) == b"answer"
+
+
+def is_reset(sock):
+    poll = select.poll()
+    poll.register(sock, 0)
+    return bool(poll.poll(0))
+
+
+def test_a_unix_socket_that_was_closed_lets_its_stream_go_after_a_minute(new_chain, start_p2p, tmp_path):
+    """As the kernel does it for TCP: a program that has closed gets no answer any more, and one that is owed to it may
+    take its time. For both kinds of forwards."""
+    low = free_port()
+    chain = new_chain(exit_options=("--allow-listen", f"{low}-{min(low + 50, 65535)}"))
+    local, remote = tmp_path / "local.sock", tmp_path / "remote.sock"
+    with contextlib.ExitStack() as held:
+        server = held.enter_context(servers.accepting())
+        listener = held.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(remote))
+        listener.listen()
+        client = start_p2p(chain, "-L", f"{local}:127.0.0.1:{server.port}", "-R", f"0:{remote}")
+        program = held.enter_context(socket.socket(socket.AF_UNIX))
+        program.connect(str(local))
+        behind_local = held.enter_context(server.next())
+        behind_remote = held.enter_context(socket.create_connection(client.address(1), 10))
+        accepted, _ = listener.accept()
+        begun = time.monotonic()
+        for closes, mute in ((program, behind_local), (accepted, behind_remote)):
+            closes.sendall(b"bye")
+            closes.close()
+            assert socks.read_exactly(mute, 3) == b"bye"
+            assert mute.recv(1) == b""
+        wait_until(lambda: is_reset(behind_local) and is_reset(behind_remote), 150, "both streams are let go")
+        assert time.monotonic() - begun > 45, "an answer may take its time"
 
 
 @pytest.mark.parametrize("bind, advice", [("8099", "--allow-listen 8099"), ("0.0.0.0:8088", "--allow-listen 0.0.0.0:8088"),

@@ -120,6 +120,70 @@ def test_a_client_that_leaves_while_it_waits_is_told_to_the_destination(tunnel, 
         far.close()
 
 
+@pytest.mark.parametrize("unasked", [b"", b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"])
+def test_an_idle_connection_to_a_server_ends_in_order(tunnel, unasked):
+    """FIN, and no RST, whatever the server has said meanwhile that nobody reads."""
+    with servers.accepting() as server:
+        with socket.create_connection(tunnel.proxy, 10) as near:
+            near.sendall(f"GET http://127.0.0.1:{server.port}/ HTTP/1.1\r\n\r\n".encode())
+            far = server.next()
+            assert far.recv(65536).startswith(b"GET / HTTP/1.1")
+            answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+            far.sendall(answer)
+            assert socks.read_exactly(near, len(answer)) == answer
+            far.sendall(unasked)
+        assert far.recv(1) == b""
+        assert far.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+        far.close()
+
+
+# --- an upgrade to HTTP/2 ---
+
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, SETTINGS = 0, 1, 4
+END_STREAM, ACK, END_HEADERS = 1, 1, 4
+
+
+def frame(kind, flags, stream, payload=b""):
+    return struct.pack("!I", len(payload))[1:] + struct.pack("!BBI", kind, flags, stream) + payload
+
+
+def read_frame(sock):
+    head = socks.read_exactly(sock, 9)
+    return head[3], head[4], socks.read_exactly(sock, int.from_bytes(head[:3], "big"))
+
+
+def serve_h2c(far):
+    """The server's side of an upgrade (RFC 7540, section 3.2), strict about the request; its fields."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        request += socks.read_exactly(far, 1)
+    fields = dict(line.lower().split(b": ", 1) for line in request.split(b"\r\n")[1:] if line)
+    assert fields[b"upgrade"] == b"h2c" and fields[b"http2-settings"]
+    assert {b"upgrade", b"http2-settings"} <= {each.strip() for each in fields[b"connection"].split(b",")}
+    far.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + frame(SETTINGS, 0, 0))
+    assert socks.read_exactly(far, len(HTTP2_PREFACE)) == HTTP2_PREFACE
+    kind, flags, _ = read_frame(far)
+    assert (kind, flags & ACK) == (SETTINGS, 0)
+    far.sendall(frame(SETTINGS, ACK, 0))
+    status_200 = b"\x88"  # RFC 7541, appendix A, entry 8
+    far.sendall(frame(HEADERS, END_HEADERS, 1, status_200) + frame(DATA, END_STREAM, 1, b"hello"))
+    while read_frame(far)[:2] != (SETTINGS, ACK):
+        pass
+
+
+def test_curl_upgrades_to_http2(tunnel):
+    with servers.accepting() as server:
+        with subprocess.Popen(["curl", "-sS", "--noproxy", "", "--http2", "-w", " %{http_version} %{response_code}",
+                               *through(tunnel), f"http://127.0.0.1:{server.port}/"], stdout=subprocess.PIPE) as client:
+            with server.next() as far:
+                serve_h2c(far)
+                assert client.communicate(timeout=30)[0] == b"hello 2 200"
+                while far.recv(65536):
+                    pass  # GOAWAY, and the end
+        assert client.returncode == 0
+
+
 # --- answers of old and odd servers ---
 
 CHUNKS = b"5\r\nhello\r\n0\r\n\r\n"
