@@ -48,15 +48,17 @@ Allowance::Admission Allowance::admit() {
   if (!has_room()) {
     return refused(ResetCode::kLimit, "this invite's max-streams are in use");
   }
-  Duration pause{};
-  if (opens_) {
-    const TimePoint now = clock_();
-    pause = opens_->take(1, now);
-    if (pause > kLongestPause) {
-      opens_->give_back(1);
-      return refused(ResetCode::kLimit, "far beyond this invite's stream-rate");
-    }
+  const TimePoint now = clock_();
+  const Duration turn = opens_ ? opens_->take(1, now) : Duration::zero();
+  const Duration paid = up_.charge(kConnectionBytes, now);
+  const Duration pause = std::max(turn, paid);
+  if (pause > kLongestPause) {
+    if (opens_) opens_->give_back(1);
+    up_.give_back(kConnectionBytes);
+    return refused(ResetCode::kLimit, turn > kLongestPause ? "far beyond this invite's stream-rate"
+                                                           : "far beyond this invite's rate");
   }
+  count(kConnectionBytes);
   return Admission{{}, {}, pause, StreamPlace(shared_from_this())};
 }
 
@@ -86,8 +88,9 @@ void Allowance::passed(Direction direction, Place& place, std::uint64_t bytes) {
 }
 
 bool Allowance::take_datagram(Direction direction, std::size_t bytes) {
-  if (!gate(direction).try_pass(bytes, clock_())) return false;
-  count(bytes);
+  const std::uint64_t cost = std::max<std::uint64_t>(bytes, kDatagramBytes);
+  if (!gate(direction).try_pass(cost, clock_())) return false;
+  count(cost);
   return true;
 }
 

@@ -13,6 +13,9 @@
 //   rate          bytes a second in each direction; streams wait, datagrams are dropped
 //   quota         bytes in all; when they are used up nothing passes any more
 //
+// For both a connection costs kConnectionBytes beside its bytes, and a datagram, query or ping at least
+// kDatagramBytes: what carries nothing is not for nothing.
+//
 // Executor: one, given at construction. Lifetime: shared; streams hold it.
 #pragma once
 
@@ -41,6 +44,8 @@ class Allowance final : public tunnel::Meter, public std::enable_shared_from_thi
   using Clock = TimePoint (*)();
 
   static constexpr std::chrono::seconds kLongestPause{10};
+  static constexpr std::uint64_t kConnectionBytes = 64;
+  static constexpr std::uint64_t kDatagramBytes = 64;
 
   // One stream of the invite, for as long as it lives.
   class StreamPlace {
@@ -83,7 +88,7 @@ class Allowance final : public tunnel::Meter, public std::enable_shared_from_thi
   // Bytes of streams.
   std::uint64_t ask(Direction direction, Place& place) override;
   void passed(Direction direction, Place& place, std::uint64_t bytes) override;
-  // One datagram of `bytes`: false when it has to be dropped.
+  // One datagram of `bytes`, or a lookup for one (0): false when it has to be dropped.
   bool take_datagram(Direction direction, std::size_t bytes);
 
   // --- the quota

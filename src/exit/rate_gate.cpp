@@ -68,6 +68,18 @@ bool RateGate::try_pass(std::uint64_t bytes, TimePoint now) {
   return true;
 }
 
+TokenBucket::Duration RateGate::charge(std::uint64_t bytes, TimePoint now) {
+  if (!bucket_) return TokenBucket::Duration::zero();
+  const auto pause = bucket_->take(static_cast<double>(bytes), now);
+  if (!line_.empty() && !first_is_woken_) due_changed_();
+  return pause;
+}
+
+void RateGate::give_back(std::uint64_t bytes) {
+  if (bucket_) bucket_->give_back(static_cast<double>(bytes));
+  if (!line_.empty() && !first_is_woken_) due_changed_();
+}
+
 RateGate::TimePoint RateGate::due(TimePoint now) {
   if (line_.empty() || first_is_woken_ || closed_) return TimePoint::max();
   return bucket_ ? now + bucket_->take(0, now) : now;

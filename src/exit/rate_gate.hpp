@@ -39,6 +39,11 @@ class RateGate final : private tunnel::Meter::Place::Line {
   // passes when a stream could, whatever its length.
   bool try_pass(std::uint64_t bytes, TimePoint now);
 
+  // For what is not bytes of a stream: how long who takes `bytes` now has to pause for that.
+  TokenBucket::Duration charge(std::uint64_t bytes, TimePoint now);
+  // They were not taken after all.
+  void give_back(std::uint64_t bytes);
+
   // When wake() is to be called; max() for never.
   TimePoint due(TimePoint now);
   void wake();

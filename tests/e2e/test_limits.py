@@ -220,7 +220,7 @@ def test_what_was_used_outlives_the_exit(tmp_path, programs):
             far.sendall(bytes(50_000))
             assert socks.read_exactly(near, 50_000)
         exit_peer.stop()
-        assert listed(exit_peer, "alice")["used_bytes"] == 150_000
+        assert listed(exit_peer, "alice")["used_bytes"] == 150_000 + 64, "and 64 for the connection"
         again = start_exit(tmp_path, relay.url, name="again", state=exit_peer.state)
         programs.append(again)
         again.state = exit_peer.state

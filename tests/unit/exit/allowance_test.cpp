@@ -37,8 +37,10 @@ TEST_F(AllowanceTest, WithoutTermsEverythingPasses) {
     EXPECT_TRUE(one.reason.empty());
     EXPECT_EQ(one.pause, Allowance::Duration::zero());
   }
+  const auto connections = allowance->used_bytes();
+  EXPECT_EQ(connections, 5000 * Allowance::kConnectionBytes);
   EXPECT_TRUE(allowance->take_datagram(Direction::kUp, 1 << 20));
-  EXPECT_EQ(allowance->used_bytes(), 1u << 20);
+  EXPECT_EQ(allowance->used_bytes(), connections + (1u << 20));
   EXPECT_FALSE(allowance->used_up());
 }
 
@@ -79,7 +81,8 @@ TEST_F(AllowanceTest, TheQuotaCountsBothDirectionsAndDatagrams) {
   allowance->passed(Direction::kUp, place, 300);
   EXPECT_GT(allowance->ask(Direction::kDown, place), 0u);
   allowance->passed(Direction::kDown, place, 300);
-  EXPECT_TRUE(allowance->take_datagram(Direction::kUp, 399));
+  EXPECT_TRUE(allowance->take_datagram(Direction::kUp, 399 - Allowance::kDatagramBytes));
+  EXPECT_TRUE(allowance->take_datagram(Direction::kUp, 1));
   EXPECT_FALSE(allowance->used_up());
   EXPECT_TRUE(allowance->take_datagram(Direction::kDown, 1));
   EXPECT_TRUE(allowance->used_up());
@@ -99,8 +102,8 @@ TEST_F(AllowanceTest, WhatIsWrittenDownIsCountedOnce) {
   set({.quota_bytes = 1000});
   EXPECT_TRUE(allowance->take_datagram(Direction::kUp, 100));
   EXPECT_EQ(allowance->unsaved_bytes(), 100u);
-  EXPECT_TRUE(allowance->take_datagram(Direction::kUp, 10));
-  allowance->note_saved(100);
+  EXPECT_TRUE(allowance->take_datagram(Direction::kUp, 110));
+  allowance->note_saved(200);
   allowance->set_saved(500);  // another exit has carried 400
   EXPECT_EQ(allowance->unsaved_bytes(), 10u);
   EXPECT_EQ(allowance->used_bytes(), 510u);
@@ -109,6 +112,23 @@ TEST_F(AllowanceTest, WhatIsWrittenDownIsCountedOnce) {
   allowance->set_saved(0);  // limit --reset-used
   EXPECT_FALSE(allowance->used_up());
   EXPECT_TRUE(allowance->take_datagram(Direction::kUp, 1));
+}
+
+TEST_F(AllowanceTest, WhatCarriesNothingIsNotForNothing) {
+  set({.rate_bytes = 1024, .quota_bytes = 1024 * 1024});
+  int datagrams = 0;
+  while (datagrams < 10'000 && allowance->take_datagram(Direction::kDown, 0)) ++datagrams;
+  EXPECT_LE(datagrams, 17) << "a burst of a kilobyte, and one on credit";
+  int connections = 0;
+  while (connections < 10'000 && allowance->admit().reason.empty()) ++connections;
+  EXPECT_LE(connections, 16 + 160) << "a burst, and ten seconds' worth that wait for their turn";
+  EXPECT_GE(connections, 160);
+  const auto used = allowance->used_bytes();
+  EXPECT_EQ(used, datagrams * Allowance::kDatagramBytes + connections * Allowance::kConnectionBytes)
+      << "what was refused cost nothing";
+  test_now += 1s;
+  EXPECT_TRUE(allowance->admit().reason.empty());
+  EXPECT_TRUE(allowance->take_datagram(Direction::kDown, 0));
 }
 
 TEST_F(AllowanceTest, TheDirectionsHaveARateEach) {
