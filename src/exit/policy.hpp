@@ -46,6 +46,8 @@ Result<Rule> parse_rule(std::string_view text);
 struct LocalNetwork {
   Prefix prefix;
   std::string interface;
+
+  friend bool operator==(const LocalNetwork&, const LocalNetwork&) = default;
 };
 
 struct Rules {
@@ -68,9 +70,18 @@ class Policy {
   // An invite's: the rules of both count, and what `exit` closes by default. Changes of `exit` count at once.
   Policy(std::shared_ptr<const Policy> exit, Rules rules);
 
-  void set_rules(Rules rules) { rules_ = std::move(rules); }
+  void set_rules(Rules rules) {
+    rules_ = std::move(rules);
+    ++changes_;
+  }
   // What the exit's interfaces have now; replaces what was known. For the exit's policy only.
-  void set_local_networks(std::vector<LocalNetwork> networks) { local_networks_ = std::move(networks); }
+  void set_local_networks(std::vector<LocalNetwork> networks) {
+    if (networks == local_networks_) return;
+    local_networks_ = std::move(networks);
+    ++changes_;
+  }
+  // Another number than before as soon as a verdict may be another one: who remembers verdicts compares it.
+  std::uint64_t generation() const { return changes_ + (exit_ ? exit_->changes_ : 0); }
 
   // A deny rule for the name itself, so that nothing is looked up for it.
   std::optional<Verdict> denied_by_name(std::string_view name, std::uint16_t port) const;
@@ -90,6 +101,7 @@ class Policy {
   std::shared_ptr<const Policy> exit_;  // null: this is the exit's
   Rules rules_;
   std::vector<LocalNetwork> local_networks_;
+  std::uint64_t changes_ = 0;
 };
 
 }  // namespace zks::exit

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Whom one flow may talk to (udp_flow.hpp): what the policy said of the addresses that it talked to lately,
-// so that it is not asked for each datagram. Sans-IO.
+// so that it is not asked for each datagram. A verdict holds until the policy changes. Sans-IO.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -21,7 +22,7 @@ class UdpPeers {
   using TimePoint = std::chrono::steady_clock::time_point;
 
   static constexpr std::size_t kMaxPeers = 256;                // the least recently used one makes room
-  static constexpr auto kJudgedFor = std::chrono::seconds(2);  // rules and interfaces may change
+  static constexpr auto kToldEvery = std::chrono::seconds(2);  // that somebody is refused
 
   explicit UdpPeers(std::shared_ptr<const Policy> policy) : policy_(std::move(policy)) {}
 
@@ -34,8 +35,7 @@ class UdpPeers {
   // A datagram to an address; `name` is what the client asked for, empty when it asked for the address.
   Answer outbound(const std::string& name, const IpAddress& address, std::uint16_t port, TimePoint now) {
     Peer& peer = find(address, port, now);
-    const bool fresh = peer.name == name && now - peer.judged_at < kJudgedFor;
-    if (fresh) return {peer.allowed, false, {}};
+    if (peer.name == name && is_fresh(peer, now)) return {peer.allowed, false, {}};
     peer.name = name;
     return judge(peer, address, port, now);
   }
@@ -49,7 +49,7 @@ class UdpPeers {
       return {verdict.allowed, true, verdict.reason};
     }
     Peer& peer = at->second;
-    if (now - peer.judged_at < kJudgedFor) return {peer.allowed, false, {}};
+    if (is_fresh(peer, now)) return {peer.allowed, false, {}};
     return judge(peer, address, port, now);
   }
 
@@ -59,14 +59,21 @@ class UdpPeers {
   struct Peer {
     std::string name;
     bool allowed = false;
+    std::optional<std::uint64_t> judged_by;  // the policy's generation
     TimePoint judged_at{};
     TimePoint used_at{};
   };
   using Where = std::pair<std::array<std::uint8_t, 16>, std::uint32_t>;  // port and family
 
+  bool is_fresh(const Peer& peer, TimePoint now) const {
+    if (peer.judged_by != policy_->generation()) return false;
+    return peer.allowed || now - peer.judged_at < kToldEvery;
+  }
+
   Answer judge(Peer& peer, const IpAddress& address, std::uint16_t port, TimePoint now) {
     const Verdict verdict = policy_->judge(peer.name, address, port);
     peer.allowed = verdict.allowed;
+    peer.judged_by = policy_->generation();
     peer.judged_at = now;
     return {verdict.allowed, true, verdict.reason};
   }

@@ -169,14 +169,30 @@ TEST_F(UdpFlowTest, WhatThePolicyClosesIsNeitherSentToNorHeard) {
   EXPECT_TRUE(received_.empty());
 }
 
-TEST_F(UdpFlowTest, RulesThatChangeCountWithinSeconds) {
+TEST_F(UdpFlowTest, RulesThatChangeCountForTheNextDatagram) {
   send(to(first_.local_endpoint()), "before");
   EXPECT_EQ(take(first_).first, "before");
   policy_->set_rules({});
-  run_for(std::chrono::duration_cast<std::chrono::milliseconds>(UdpPeers::kJudgedFor) + 50ms);
   send(to(first_.local_endpoint()), "after");
   ASSERT_TRUE(run_until([&] { return !errors_.empty(); }));
   EXPECT_EQ(first_.available(), 0U);
+}
+
+TEST_F(UdpFlowTest, AnAddressThatBecomesTheExitsOwnIsClosedForTheNextDatagram) {
+  const auto exits = std::make_shared<Policy>(Rules{{parse_rule("127.0.0.1").value()}, {}});
+  const auto invites = std::make_shared<Policy>(exits, Rules{});
+  UdpPeers peers(invites);
+  const auto now = UdpPeers::TimePoint{} + 1h;
+  const IpAddress address = parse_ip_address("192.88.100.1").value();
+  EXPECT_TRUE(peers.outbound("", address, 9, now).allowed);
+  EXPECT_FALSE(peers.outbound("", address, 9, now).judged) << "remembered";
+  exits->set_local_networks({{parse_prefix("192.88.100.0/24").value(), "eth0"}});
+  EXPECT_FALSE(peers.outbound("", address, 9, now).allowed);
+  EXPECT_FALSE(peers.inbound(address, 9, now).allowed);
+  exits->set_local_networks({});
+  EXPECT_TRUE(peers.inbound(address, 9, now).allowed) << "opened again";
+  invites->set_rules({{}, {parse_rule("192.88.100.1").value()}});
+  EXPECT_FALSE(peers.inbound(address, 9, now).allowed) << "by the invite's own rule";
 }
 
 TEST_F(UdpFlowTest, ANameOnTheListOfDeniedOnesIsNotLookedUp) {
