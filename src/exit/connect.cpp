@@ -127,7 +127,7 @@ asio::awaitable<ConnectOutcome> connect(asio::any_io_executor executor, Destinat
     target.name = destination.name;
     auto denied = policy->denied_by_name(target.name, target.port);
     if (denied) co_return failure(ResetCode::kNotAllowed, std::move(denied->reason));
-    Resolution resolution = co_await resolver->resolve(destination.name, deadline);
+    Resolution resolution = co_await resolver->resolve(destination.name, deadline, options.asker);
     if (resolution.addresses.empty()) co_return failure(resolution.code, session::describe(resolution.code));
     target.addresses = std::move(resolution.addresses);
   }

@@ -19,11 +19,21 @@ void EchoHost::forget_old() {
   for (Side* of : {&ipv4_, &ipv6_}) forget_old(*of, now);
 }
 
-int EchoHost::ping(const IpAddress& target, std::uint8_t hop_limit, ByteView data, Answered answered) {
+EchoHost::Answered EchoHost::Side::take(std::unordered_map<std::uint16_t, Ping>::iterator ping) {
+  Answered answered = std::move(ping->second.answered);
+  shares.remove(ping->second.sender);
+  order.erase(ping->second.turn);
+  pings.erase(ping);
+  return answered;
+}
+
+int EchoHost::ping(const IpAddress& target, std::uint8_t hop_limit, ByteView data, Sender sender,
+                   Answered answered) {
   Side& to = side(target.family);
   if (!to.socket) return EAFNOSUPPORT;
   const TimePoint now = std::chrono::steady_clock::now();
   forget_old(to, now);
+  if (!to.shares.leaves_enough(sender, kMaxPings)) return EAGAIN;
   std::uint16_t sequence = 0;
   do {
     const auto random = random_array<2>();
@@ -31,16 +41,16 @@ int EchoHost::ping(const IpAddress& target, std::uint8_t hop_limit, ByteView dat
   } while (to.pings.contains(sequence));  // at most one in sixteen is taken
   if (const int failure = to.socket->send(target, hop_limit, sequence, data); failure != 0) return failure;
   const auto turn = to.order.insert(to.order.end(), sequence);
-  to.pings.emplace(sequence, Ping{target, std::move(answered), now, turn});
+  to.pings.emplace(sequence, Ping{target, std::move(answered), now, turn, sender});
+  to.shares.add(sender);
   return 0;
 }
 
 void EchoHost::forget_old(Side& side, TimePoint now) {
   while (!side.order.empty()) {
     const auto at = side.pings.find(side.order.front());
-    if (side.pings.size() < kMaxPings && now - at->second.sent_at < kPingWithin) return;
-    side.pings.erase(at);
-    side.order.pop_front();
+    if (now - at->second.sent_at < kPingWithin) return;
+    (void)side.take(at);
   }
 }
 
@@ -59,10 +69,7 @@ void EchoHost::on_ready(Family family) {
   of.socket->receive(buffer_, [&of](const PingSocket::Answer& answer) {
     const auto at = of.pings.find(answer.sequence);
     if (at == of.pings.end() || at->second.target != answer.target) return;
-    const Answered answered = std::move(at->second.answered);
-    of.order.erase(at->second.turn);
-    of.pings.erase(at);
-    answered(answer);
+    of.take(at)(answer);
   });
   watch(family);
 }

@@ -3,8 +3,8 @@
 // Pings of all sessions through one socket a family (ping_socket.hpp): the sequence number, random and not
 // used twice at a time, says whose an answer is. Before it: session_requests.hpp.
 //
-// Bounds: kMaxPings of a family at once, the oldest makes room; one that got no answer is forgotten after
-// kPingWithin.
+// Bounds: kMaxPings of a family at once, of which an invite has at most as many as are left then
+// (shares.hpp); one more is not sent. One that got no answer is forgotten after kPingWithin.
 //
 // Executor: the exit's. Lifetime: shared.
 #pragma once
@@ -15,6 +15,7 @@
 #include <unordered_map>
 
 #include "exit/ping_socket.hpp"
+#include "exit/shares.hpp"
 
 namespace zks::exit {
 
@@ -33,8 +34,10 @@ class EchoHost : public std::enable_shared_from_this<EchoHost> {
   bool can_ping(Family family) const { return side(family).socket.has_value(); }
   // Those that got no answer within kPingWithin; ping() does it, too.
   void forget_old();
-  // 0, or an errno. `answered` is called at most once.
-  int ping(const IpAddress& target, std::uint8_t hop_limit, ByteView data, Answered answered);
+  // Whose share of the pings it is; compared only.
+  using Sender = const void*;
+  // 0, or an errno; EAGAIN beyond the bound. `answered` is called at most once.
+  int ping(const IpAddress& target, std::uint8_t hop_limit, ByteView data, Sender sender, Answered answered);
 
  private:
   using TimePoint = std::chrono::steady_clock::time_point;
@@ -43,11 +46,16 @@ class EchoHost : public std::enable_shared_from_this<EchoHost> {
     Answered answered;
     TimePoint sent_at;
     std::list<std::uint16_t>::iterator turn;  // in Side::order
+    Sender sender;
   };
   struct Side {
     std::optional<PingSocket> socket;
     std::unordered_map<std::uint16_t, Ping> pings;  // by sequence number, which is random
     std::list<std::uint16_t> order;                 // the oldest first
+    Shares<Sender> shares;
+
+    // It is over; what waited for its answer.
+    Answered take(std::unordered_map<std::uint16_t, Ping>::iterator ping);
   };
 
   Side& side(Family family) { return family == Family::kIpv4 ? ipv4_ : ipv6_; }

@@ -171,7 +171,7 @@ ExitPeer::VisitPtr ExitPeer::find_session(const SessionId& id, const tunnel::Cla
 }
 
 Result<ExitPeer::VisitPtr> ExitPeer::new_visit(const SessionId& id, const tunnel::Claim& claim) {
-  if (visits_.size() >= options_.limits.max_sessions && !end_oldest_orphan("its place was needed")) {
+  if (visits_.size() >= options_.limits.max_sessions && !make_place(claim)) {
     return make_error(ErrorKind::kLimit, "too many sessions; raise --max-sessions");
   }
   session::Options options;
@@ -210,22 +210,36 @@ bool ExitPeer::make_way(const Visit& visit, const Listeners::Place& place) {
   return false;
 }
 
-bool ExitPeer::end_oldest_orphan(const char* why) {
-  const auto at = std::find_if(visits_.begin(), visits_.end(),
-                               [](const VisitPtr& visit) { return visit->tunnel->orphaned(); });
-  if (at == visits_.end()) return false;
-  const VisitPtr oldest = *at;
-  oldest->tunnel->end(make_error(ErrorKind::kLimit, why));  // leaves visits_
-  return true;
+std::vector<HeldSession> ExitPeer::held_sessions() const {
+  std::vector<HeldSession> out;
+  for (const auto& visit : visits_) {
+    const bool orphaned = visit->tunnel->orphaned();
+    out.push_back({visit->claim, orphaned, orphaned ? visit->tunnel->memory_bytes() : 0});
+  }
+  return out;
+}
+
+void ExitPeer::end_session(std::size_t index, const char* why) {
+  const VisitPtr visit = *std::next(visits_.begin(), static_cast<std::ptrdiff_t>(index));
+  visit->tunnel->end(make_error(ErrorKind::kLimit, why));  // leaves visits_
+}
+
+bool ExitPeer::make_place(const tunnel::Claim& newcomer) {
+  const auto index = session_that_gives_way(held_sessions(), newcomer);
+  if (index) end_session(*index, "its place was needed by somebody who has fewer");
+  return index.has_value();
 }
 
 // Sockets at the exit's side still fill an orphan's buffers, so this is looked at again every second.
 void ExitPeer::bound_orphans() {
   for (;;) {
+    const auto sessions = held_sessions();
     std::size_t bytes = 0;
-    for (const auto& visit : visits_) bytes += visit->tunnel->orphaned() ? visit->tunnel->memory_bytes() : 0;
+    for (const HeldSession& session : sessions) bytes += session.memory_bytes;
     if (bytes <= options_.orphan_memory_bytes) return;
-    end_oldest_orphan("sessions without a lane held too much memory");
+    const auto index = orphan_that_gives_way(sessions);
+    if (!index) return;
+    end_session(*index, "sessions without a lane held too much memory");
   }
 }
 
@@ -314,8 +328,10 @@ asio::awaitable<void> ExitPeer::serve_stream(std::shared_ptr<ExitPeer> self, Vis
   }
   const std::string where =
       self->options_.limits.log_destinations ? " to " + session::to_text(destination) : "";
+  ConnectOptions options;
+  options.asker = visit->allowance.get();
   auto outcome = co_await connect(self->executor_, std::move(destination), visit->allowance->policy(),
-                                  self->resolver_, {});
+                                  self->resolver_, std::move(options));
   --visit->connecting;
   const bool told = !where.empty() || outcome.code == ResetCode::kNotAllowed;
   if (told && visit->allowance->may_log()) {

@@ -26,6 +26,7 @@
 #include "exit/guests.hpp"
 #include "exit/listeners.hpp"
 #include "exit/session_requests.hpp"
+#include "exit/session_shares.hpp"
 #include "exit/udp_flow.hpp"
 #include "tunnel/tunnel.hpp"
 
@@ -91,7 +92,9 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
                  std::size_t record_bytes);
   VisitPtr find_session(const SessionId& id, const tunnel::Claim& claim) const;
   Result<VisitPtr> new_visit(const SessionId& id, const tunnel::Claim& claim);
-  bool end_oldest_orphan(const char* why);
+  std::vector<HeldSession> held_sessions() const;
+  void end_session(std::size_t index, const char* why);
+  bool make_place(const tunnel::Claim& newcomer);
   void bound_orphans();
   tunnel::Tunnel::Handlers visit_handlers(const VisitPtr& visit);
   void on_open(const VisitPtr& visit, tunnel::StreamPtr stream, session::Destination destination);

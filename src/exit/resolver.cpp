@@ -56,11 +56,12 @@ bool is_settled(Lookup& lookup, Resolver::TimePoint& wait_until) {
 }
 
 struct Slot {
-  explicit Slot(std::size_t& c) : count(c) { ++count; }
-  ~Slot() { --count; }
+  Slot(Shares<Resolver::Asker>& all, Resolver::Asker who) : shares(all), asker(who) { shares.add(asker); }
+  ~Slot() { shares.remove(asker); }
   Slot(const Slot&) = delete;
   Slot& operator=(const Slot&) = delete;
-  std::size_t& count;
+  Shares<Resolver::Asker>& shares;
+  Resolver::Asker asker;
 };
 
 // Queries that a server on the internet may be asked by strangers: not the transfer of a zone.
@@ -95,13 +96,13 @@ Result<std::shared_ptr<Resolver>> Resolver::create(boost::asio::any_io_executor 
 Resolver::Resolver(boost::asio::any_io_executor executor, Options options)
     : executor_(executor), options_(std::move(options)) {}
 
-boost::asio::awaitable<Resolution> Resolver::resolve(std::string name, TimePoint deadline) {
+boost::asio::awaitable<Resolution> Resolver::resolve(std::string name, TimePoint deadline, Asker asker) {
   const auto self = shared_from_this();
   if (name.ends_with('.')) name.pop_back();
   if (!is_resolvable_name(name)) co_return Resolution{};
-  if (outstanding_ >= options_.max_lookups) co_return Resolution{ResetCode::kLimit, {}};
+  if (!outstanding_.leaves_enough(asker, options_.max_lookups)) co_return Resolution{ResetCode::kLimit, {}};
 
-  const Slot slot(outstanding_);
+  const Slot slot(outstanding_, asker);
   Lookup lookup(executor_, options_.lookup);
   const auto started = lookup.start(name, deadline);
   if (!started) co_return Resolution{ResetCode::kGeneralFailure, {}};
@@ -115,7 +116,7 @@ boost::asio::awaitable<Resolution> Resolver::resolve(std::string name, TimePoint
   co_return out;
 }
 
-boost::asio::awaitable<Result<Bytes>> Resolver::answer(Bytes query, TimePoint deadline) {
+boost::asio::awaitable<Result<Bytes>> Resolver::answer(Bytes query, TimePoint deadline, Asker asker) {
   const auto self = shared_from_this();
   const auto question = read_dns_query(query);
   if (!question) co_return make_error(ErrorKind::kProtocol, "not a DNS query with one question");
@@ -124,10 +125,10 @@ boost::asio::awaitable<Result<Bytes>> Resolver::answer(Bytes query, TimePoint de
     co_return dns_failure(query, *question, *code,
                           transfer ? DnsReason::kProhibited : DnsReason::kNotSupported);
   }
-  if (outstanding_ >= options_.max_lookups) {
+  if (!outstanding_.leaves_enough(asker, options_.max_lookups)) {
     co_return dns_failure(query, *question, DnsCode::kServFail, DnsReason::kOther);
   }
-  const Slot slot(outstanding_);
+  const Slot slot(outstanding_, asker);
   auto answer = co_await ask_dns(executor_, options_.lookup, query, deadline);
   if (answer) co_return answer;
   const bool silent = answer.error().kind == ErrorKind::kTimeout;

@@ -100,8 +100,8 @@ void SessionRequests::resolve(session::RequestId request, Bytes query) {
 
 asio::awaitable<void> SessionRequests::answer(std::shared_ptr<SessionRequests> self,
                                               session::RequestId request, Bytes query) {
-  const auto answered =
-      co_await self->resolver_->answer(std::move(query), steady_clock::now() + kAnswerWithin);
+  const auto answered = co_await self->resolver_->answer(
+      std::move(query), steady_clock::now() + kAnswerWithin, self->allowance_.get());
   --self->queries_;
   const auto tunnel = self->tunnel_.lock();
   if (!tunnel || !answered) co_return;
@@ -123,8 +123,8 @@ void SessionRequests::ping(const session::Event& event) {
     if (allowance_->may_log()) log::info("ping: {}", verdict.reason);
     return say(event.request, event.address, ipv4 ? IcmpError{3, 13} : IcmpError{1, 1});
   }
-  const int failure =
-      echo_->ping(target, event.hop_limit, event.bytes, on_answer(event.request, event.address));
+  const int failure = echo_->ping(target, event.hop_limit, event.bytes, allowance_.get(),
+                                  on_answer(event.request, event.address));
   if (failure == EHOSTUNREACH)
     return say(event.request, event.address, ipv4 ? IcmpError{3, 1} : IcmpError{1, 3});
   if (failure == ENETUNREACH || failure == EADDRNOTAVAIL || failure == EAFNOSUPPORT) {

@@ -50,7 +50,7 @@ Destination to_destination(const IpAddress& address, std::uint16_t port) {
 }  // namespace
 
 void UdpHost::serve(tunnel::SessionFlowPtr flow, std::shared_ptr<Allowance> allowance) {
-  if (flows_ >= options_.max_flows) return;
+  if (!flows_.leaves_enough(allowance.get(), options_.max_flows)) return;
   (void)buffers();
   std::make_shared<UdpFlow>(shared_from_this(), std::move(flow), std::move(allowance))->start();
 }
@@ -68,11 +68,11 @@ UdpFlow::UdpFlow(std::shared_ptr<UdpHost> host, tunnel::SessionFlowPtr flow,
       peers_(allowance_->policy()),
       last_sent_(steady_clock::now()),
       idle_(host_->executor_) {
-  ++host_->flows_;
+  host_->flows_.add(allowance_.get());
 }
 
 UdpFlow::~UdpFlow() {
-  --host_->flows_;
+  host_->flows_.remove(allowance_.get());
 }
 
 // The flow's handlers hold this object until the flow is closed.
@@ -109,6 +109,7 @@ void UdpFlow::send_to_name(const Destination& to, ByteView bytes) {
   Name* name = find_name(normalise_name(to.name), now);
   if (name == nullptr) return;
   if (now < name->until) return send_by_name(normalise_name(to.name), *name, to.port, bytes);
+  if (!name->looking && !allowance_->take_datagram(tunnel::Meter::Direction::kUp, 0)) return;
   if (waiting_ < kMaxWaiting) {
     name->waiting.emplace_back(to.port, Bytes(bytes.begin(), bytes.end()));
     ++waiting_;
@@ -137,8 +138,8 @@ UdpFlow::Name* UdpFlow::find_name(const std::string& spelled, TimePoint now) {
 
 asio::awaitable<void> UdpFlow::look_up(std::shared_ptr<UdpFlow> self, std::string spelled) {
   std::string wanted = spelled;
-  Resolution resolution =
-      co_await self->host_->resolver_->resolve(std::move(wanted), steady_clock::now() + kLookupWithin);
+  Resolution resolution = co_await self->host_->resolver_->resolve(
+      std::move(wanted), steady_clock::now() + kLookupWithin, self->allowance_.get());
   if (self->stopped_) co_return;
   Name& name = self->names_[spelled];
   name.looking = false;

@@ -23,6 +23,7 @@
 
 #include "exit/allowance.hpp"
 #include "exit/resolver.hpp"
+#include "exit/shares.hpp"
 #include "exit/udp_peers.hpp"
 #include "exit/udp_socket.hpp"
 #include "tunnel/flow.hpp"
@@ -32,7 +33,8 @@ namespace zks::exit {
 struct UdpOptions {
   std::chrono::milliseconds idle_timeout{120'000};
   std::chrono::milliseconds dns_idle_timeout{10'000};  // while nothing but port 53 was talked to
-  std::size_t max_flows = 4096;                        // of all sessions together
+  // Of all sessions together; of them an invite has at most as many as are left then.
+  std::size_t max_flows = 4096;
   bool log_destinations = false;
 };
 
@@ -41,10 +43,10 @@ class UdpHost : public std::enable_shared_from_this<UdpHost> {
   UdpHost(asio::any_io_executor executor, std::shared_ptr<Resolver> resolver, UdpOptions options)
       : executor_(std::move(executor)), resolver_(std::move(resolver)), options_(options) {}
 
-  // Beyond max_flows the flow is dropped, which closes it.
+  // Beyond max_flows, or its invite's share of them, the flow is dropped, which closes it.
   void serve(tunnel::SessionFlowPtr flow, std::shared_ptr<Allowance> allowance);
   void set_options(const UdpOptions& options) { options_ = options; }  // a flow's timer follows
-  std::size_t flows() const { return flows_; }
+  std::size_t flows() const { return flows_.total(); }
   std::uint64_t refused() const { return refused_; }  // destinations, each time that the policy was asked
   // Where all sockets of this exit read to.
   std::shared_ptr<UdpBuffers> buffers();
@@ -55,7 +57,7 @@ class UdpHost : public std::enable_shared_from_this<UdpHost> {
   std::shared_ptr<Resolver> resolver_;
   UdpOptions options_;
   std::shared_ptr<UdpBuffers> buffers_;  // once there is a socket
-  std::size_t flows_ = 0;
+  Shares<const Allowance*> flows_;
   std::uint64_t refused_ = 0;
 };
 

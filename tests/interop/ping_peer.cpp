@@ -25,7 +25,8 @@ int main(int count, char** words) {
                 << answer.data.size() << std::endl;
     };
     const Bytes data(56, 'p');
-    const int failure = echo->ping(target, static_cast<std::uint8_t>(std::stoi(words[i + 1])), data, print);
+    const int failure =
+        echo->ping(target, static_cast<std::uint8_t>(std::stoi(words[i + 1])), data, nullptr, print);
     if (failure != 0) {
       std::cout << std::strerror(failure) << std::endl;
       continue;

@@ -249,6 +249,45 @@ TEST_F(UdpFlowTest, AnInvitesQuotaCountsDatagrams) {
   EXPECT_EQ(first_.available(), 0U);
 }
 
+TEST_F(UdpFlowTest, EmptyDatagramsAndLookupsCountToo) {
+  link::Terms terms;
+  terms.quota_bytes = 10 * Allowance::kDatagramBytes;
+  allowance_->set_terms({}, terms);
+  for (int i = 0; i < 50; ++i) send(to(first_.local_endpoint()), "");
+  ASSERT_TRUE(run_until([&] { return allowance_->used_up(); }));
+  run_for(50ms);
+  std::size_t arrived = 0;
+  for (; first_.available() > 0 || arrived == 0; ++arrived) take(first_);
+  EXPECT_LE(arrived, 10U);
+  EXPECT_EQ(allowance_->used_bytes(), terms.quota_bytes);
+  Destination name;
+  name.name = "four.test";
+  name.port = 53;
+  send(name, "x");
+  run_for(50ms);
+  EXPECT_EQ(dns_.queries(), 0U) << "nothing is left that could pay for it";
+}
+
+TEST_F(UdpFlowTest, OneInviteLeavesFlowsToOthers) {
+  UdpOptions options;
+  options.max_flows = 8;
+  flow_.reset();
+  near_->end(make_error(ErrorKind::kClosed, "another tunnel"));
+  far_->end(make_error(ErrorKind::kClosed, "another tunnel"));
+  run_for(20ms);
+  start(options);
+  std::vector<tunnel::SessionFlowPtr> heavy{std::exchange(flow_, nullptr)};
+  for (int i = 0; i < 12; ++i) heavy.push_back(near_->open_flow().value());
+  run_for(50ms);
+  EXPECT_EQ(host_->flows(), 4U) << "half, as long as nobody else has one";
+  const auto other = allowance_;
+  allowance_ = std::make_shared<Allowance>(context_.get_executor(), policy_);
+  open();
+  ASSERT_TRUE(run_until([&] { return host_->flows() == 5; }));
+  EXPECT_FALSE(closed_);
+  allowance_ = other;
+}
+
 TEST(UdpPeers, TheTableIsBoundedAndStrangersHaveNoPlaceInIt) {
   const auto policy = std::make_shared<const Policy>(Rules{});
   UdpPeers peers(policy);

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+#include "exit/session_shares.hpp"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "exit/shares.hpp"
+
+namespace zks::exit {
+namespace {
+
+using Device = std::pair<InviteId, PublicKey>;
+
+Device device_of(const tunnel::Claim& claim) {
+  return {claim.invite, claim.client_key};
+}
+
+class Weights {
+ public:
+  Weights(const std::vector<HeldSession>& sessions, const tunnel::Claim& newcomer) : newcomer_(newcomer) {
+    for (const HeldSession& session : sessions) {
+      invites_.add(session.claim.invite);
+      devices_.add(device_of(session.claim));
+    }
+  }
+
+  std::size_t of_device(const tunnel::Claim& claim) const { return devices_.of(device_of(claim)); }
+
+  // Above 0: whose session it is holds more than the newcomer will; 0: as many.
+  int against_newcomer(const tunnel::Claim& claim) const {
+    const bool same = claim.invite == newcomer_.invite;
+    const std::size_t theirs = same ? of_device(claim) : invites_.of(claim.invite);
+    const std::size_t newcomers = 1 + (same ? of_device(newcomer_) : invites_.of(newcomer_.invite));
+    return theirs > newcomers ? 1 : theirs == newcomers ? 0 : -1;
+  }
+
+  // As in the header; 0: it stays.
+  int turn_of(const HeldSession& session) const {
+    const int weight = against_newcomer(session.claim);
+    const bool own = device_of(session.claim) == device_of(newcomer_);
+    if (session.orphaned) return weight > 0 || own ? 1 : weight == 0 ? 3 : 0;
+    if (weight <= 0) return 0;
+    return of_device(session.claim) > 1 ? 2 : 4;
+  }
+
+ private:
+  const tunnel::Claim& newcomer_;
+  Shares<InviteId> invites_;
+  Shares<Device> devices_;
+};
+
+}  // namespace
+
+std::optional<std::size_t> session_that_gives_way(const std::vector<HeldSession>& sessions,
+                                                  const tunnel::Claim& newcomer) {
+  const Weights weights(sessions, newcomer);
+  const std::size_t count = sessions.size();
+  std::optional<std::size_t> out;
+  std::tuple<int, std::size_t, std::size_t> best;  // the lowest: turn, lightness of the device, place
+  for (std::size_t i = 0; i < count; ++i) {
+    const int turn = weights.turn_of(sessions[i]);
+    if (turn == 0) continue;
+    const std::size_t lightness = count - weights.of_device(sessions[i].claim);
+    const std::tuple rank(turn, lightness, sessions[i].orphaned ? i : count - i);
+    if (!out || rank < best) out = i, best = rank;
+  }
+  return out;
+}
+
+std::optional<std::size_t> orphan_that_gives_way(const std::vector<HeldSession>& sessions) {
+  std::map<InviteId, std::size_t> bytes;
+  for (const HeldSession& session : sessions) {
+    if (session.orphaned) bytes[session.claim.invite] += session.memory_bytes;
+  }
+  if (bytes.empty()) return std::nullopt;
+  const auto fewer = [](const auto& a, const auto& b) { return a.second < b.second; };
+  const InviteId most = std::max_element(bytes.begin(), bytes.end(), fewer)->first;
+  const auto oldest = std::find_if(sessions.begin(), sessions.end(), [&](const HeldSession& session) {
+    return session.orphaned && session.claim.invite == most;
+  });
+  return static_cast<std::size_t>(oldest - sessions.begin());
+}
+
+}  // namespace zks::exit
