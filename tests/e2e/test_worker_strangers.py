@@ -4,6 +4,7 @@ costs")."""
 import asyncio
 import contextlib
 import os
+import resource
 import socket
 import struct
 import subprocess
@@ -11,6 +12,7 @@ import subprocess
 import pytest
 from harness import namespace
 from harness.process import REPOSITORY, wait_until
+from harness.transfer import MIB
 from harness.tunnel import RELAYS, start_relay
 from relay_peers import (PATIENCE, RelayAccess, Room, base64url, client_path, exit_path, from_base64url, pair_path,
                          scenario)
@@ -31,6 +33,14 @@ def worker_with(tmp_path, programs):
         return access
 
     return start
+
+
+@pytest.fixture
+def many_descriptors():
+    """For the test's own end of many connections; the Worker is started with the usual few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8_192), hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def exchange(near, far):
@@ -141,6 +151,73 @@ def test_clients_that_are_refused_are_cut(worker_with):
         assert await worker.status_of(client_path(known)) == 101
 
     scenario(refuse())
+
+
+SILENT_CONNECTIONS = 1_500
+UNFINISHED, UNFINISHED_BYTES = 32, 16 * MIB
+SLACK_BYTES = 192 * MIB
+
+
+@pytest.mark.load
+def test_connections_that_say_nothing_keep_nobody_out(worker_with, many_descriptors):
+    """TCP connections without a request, or with half of one: others join beside them, and the runtime closes them."""
+    worker = worker_with()
+    many_descriptors()
+
+    async def crowd():
+        with contextlib.ExitStack() as held:
+            strangers = [held.enter_context(worker.raw()) for _ in range(SILENT_CONNECTIONS)]
+            for stranger in strangers[::2]:
+                stranger.sendall(b"GET /v1/rooms/")
+            for _ in range(5):
+                async with worker.pair() as pair:
+                    await exchange(*pair)
+            for stranger in strangers:
+                stranger.settimeout(2 * PATIENCE)
+                while await asyncio.to_thread(stranger.recv, 4096):
+                    pass
+
+    scenario(crowd())
+
+
+def unfinished(worker, path):
+    """A socket of a stranger that sent half of a message, and never the rest."""
+    connection = worker.raw()
+    connection.settimeout(PATIENCE)
+    connection.sendall(worker.upgrade(path))
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    head = b"\x82\xff" + struct.pack("!Q", 2 * UNFINISHED_BYTES) + bytes(4)
+    with contextlib.suppress(OSError):
+        connection.sendall(head + bytes(UNFINISHED_BYTES))
+    return connection
+
+
+@pytest.mark.load
+def test_unfinished_messages_end_with_their_sockets(worker_with):
+    """The runtime holds what came of a message; strangers' sockets are cut within seconds, and with them what they sent."""
+    worker = worker_with()
+
+    async def fill():
+        async with worker.pair() as (near, far):
+            before = worker.program.resident_bytes()
+            with contextlib.ExitStack() as held:
+                strangers = []
+                for at in range(UNFINISHED):
+                    path = client_path(Room()) if at % 2 else exit_path(Room(), os.urandom(8))
+                    strangers.append(held.enter_context(await asyncio.to_thread(unfinished, worker, path)))
+                    await exchange(near, far)
+                for stranger in strangers:
+                    with contextlib.suppress(ConnectionResetError):
+                        while await asyncio.to_thread(stranger.recv, 4096):
+                            pass
+                await asyncio.to_thread(wait_until, lambda: worker.program.resident_bytes() < before + SLACK_BYTES, PATIENCE,
+                                        "what they sent is given back")
+                await exchange(near, far)
+
+    scenario(fill())
 
 
 @pytest.mark.load
