@@ -21,6 +21,7 @@ Result<> TlsServer::reload() {
                       SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   // Tickets resume sessions without memory here; the server's own cache would hold 20,000 of them.
   SSL_CTX_set_session_cache_mode(native, SSL_SESS_CACHE_OFF);
+  if (const Result<> attached = tickets_.attach(native); !attached) return attached;
   boost::system::error_code ec;
   context->use_certificate_chain_file(files_.certificate, ec);
   if (ec) {

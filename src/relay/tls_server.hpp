@@ -11,6 +11,7 @@
 
 #include "base/result.hpp"
 #include "relay/options.hpp"
+#include "relay/ticket_keys.hpp"
 
 namespace zks::relay {
 
@@ -26,6 +27,7 @@ class TlsServer {
 
  private:
   const TlsFiles files_;
+  TicketKeys tickets_;
   mutable std::mutex mutex_;
   std::shared_ptr<boost::asio::ssl::context> context_;
 };
