@@ -17,6 +17,7 @@ using asio_endpoint = boost::asio::ip::tcp::endpoint;
 constexpr std::uint64_t kMaxThreads = 256;
 constexpr std::uint64_t kMaxCount = 10'000'000;
 constexpr std::uint64_t kMinPairRate = 1'024;
+constexpr std::uint64_t kMinHeldBytes = 16 << 20;
 // An end takes no key before its handshake is over, which is less than 1 KiB and at most 10 s long.
 constexpr std::uint64_t kMinRotateBytes = 64 * 1'024;
 constexpr std::size_t kMinRotateSeconds = 30;
@@ -48,6 +49,12 @@ Result<std::uint64_t> parse_pair_rate(std::string_view text) {
   if (!rate) return rate;
   if (*rate < kMinPairRate) return make_error(ErrorKind::kUsage, "is under 1KiB/s; 0 means no limit");
   return rate;
+}
+
+Result<std::uint64_t> parse_max_held(std::string_view text) {
+  auto bytes = ops::parse_bytes(text);
+  if (bytes && *bytes < kMinHeldBytes) return make_error(ErrorKind::kUsage, "is under 16MiB");
+  return bytes;
 }
 
 Result<std::uint64_t> parse_rotate_bytes(std::string_view text) {
@@ -127,6 +134,11 @@ void RelayFlags::add_limits(CLI::App& app) {
                  "of these, and of registered exits, of one address or one IPv6 /64");
   ops::add_count(app, "--max-pairs-per-room", relay.max_pairs_per_room, 1, kMaxCount, "pairs in one room");
   ops::add_count(app, "--max-message", relay.max_message_bytes, 64 * 1024, 64 << 20, "bytes of one message");
+  ops::add_parsed<std::uint64_t>(
+      app, "--max-held", max_held_, parse_max_held,
+      "bytes of messages that wait in all pairs together, before the heaviest pair is "
+      "ended [a quarter of the memory, at most 512MiB]",
+      "BYTES");
   ops::add_count(app, "--max-url", relay.max_url_bytes, 128, 16 * 1024, "bytes of a request's target");
   ops::add_count(app, "--max-headers", relay.max_header_bytes, 1024, 64 * 1024,
                  "bytes of a request's header");
@@ -163,6 +175,7 @@ Result<> RelayFlags::finish() {
     return make_error(ErrorKind::kUsage, "--tls-cert and --tls-key need each other");
   }
   relay::Options& relay = program_.relay;
+  if (max_held_ > 0) relay.max_held_bytes = max_held_;
   if (tls) relay.tls = relay::TlsFiles{certificate_, key_};
   for (const carrier::Endpoints& each : listen_) {
     relay.listen.insert(relay.listen.end(), each.begin(), each.end());

@@ -39,6 +39,7 @@ class RelayFlags {
   std::string certificate_;
   std::string key_;
   bool plaintext_ = false;
+  std::uint64_t max_held_ = 0;  // 0: the default
 };
 
 }  // namespace zks::app

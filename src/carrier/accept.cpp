@@ -33,6 +33,11 @@ Task<CarrierPtr> accept_on(Stream stream, UpgradeRequest request, AcceptOptions 
 
 }  // namespace
 
+void set_max_message(Carrier& carrier, std::size_t bytes) {
+  if (auto* plain = dynamic_cast<WebSocketCarrier<TcpStream>*>(&carrier)) plain->set_max_message(bytes);
+  if (auto* secure = dynamic_cast<WebSocketCarrier<TlsStream>*>(&carrier)) secure->set_max_message(bytes);
+}
+
 bool is_upgrade(const UpgradeRequest& request) {
   return websocket::is_upgrade(request);
 }

@@ -24,6 +24,9 @@ struct AcceptOptions {
   std::chrono::milliseconds timeout{10'000};  // for the answer to the upgrade
 };
 
+// From the next message's beginning on, for a carrier of accept_upgrade().
+void set_max_message(Carrier& carrier, std::size_t bytes);
+
 // Whether `request` asks for a WebSocket at all.
 bool is_upgrade(const UpgradeRequest& request);
 

@@ -83,6 +83,8 @@ class WebSocketCarrier final : public Carrier {
     }
   }
 
+  void set_max_message(std::size_t bytes) { ws_.read_message_max(bytes); }
+
   std::size_t unsent_bytes() const noexcept override {
     return unacknowledged_bytes(boost::beast::get_lowest_layer(ws_).socket());
   }

@@ -3,6 +3,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 
+#include "carrier/on_end.hpp"
 #include "carrier/spawn.hpp"
 #include "tunnel/deadline.hpp"
 
@@ -34,7 +35,10 @@ ControlLine::ControlLine(asio::any_io_executor executor, ControlLineOptions opti
       silence_(executor_) {}
 
 void ControlLine::start() {
-  asio::co_spawn(executor_, run(shared_from_this()), carrier::RethrowFailure{});
+  const auto over = [self = shared_from_this()](const std::exception_ptr& failure) {
+    if (failure) self->handlers_.on_end(self.get(), make_error(ErrorKind::kIo, "out of memory"));
+  };
+  asio::co_spawn(executor_, run(shared_from_this()), carrier::OnEnd(executor_, over));
 }
 
 void ControlLine::stop() {

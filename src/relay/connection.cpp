@@ -14,6 +14,7 @@
 #include <boost/beast/http.hpp>
 
 #include "carrier/accept.hpp"
+#include "carrier/on_end.hpp"
 #include "relay/admission.hpp"
 #include "relay/exit_socket.hpp"
 #include "relay/half.hpp"
@@ -35,7 +36,8 @@ constexpr std::chrono::seconds kLinger{1};
 constexpr std::size_t kMaxLingerBytes = 64 * 1024;
 // Writing the answer to an upgrade can't wait for anything: the send buffer is empty.
 constexpr std::chrono::seconds kAnswerTimeout{2};
-// An exit's control socket carries control messages alone, which are shorter than this.
+// An exit's control socket, and a client's until it is paired, carry control messages alone, which are
+// shorter than this.
 constexpr std::size_t kMaxControlMessageBytes = 4 * 1024;
 
 template <class Stream>
@@ -53,6 +55,9 @@ class Connection final : public LiveSocket, public std::enable_shared_from_this<
   static asio::awaitable<void> run(std::shared_ptr<Connection> self);
   // On the loop's thread.
   static void start(const std::shared_ptr<Connection>& self, asio::awaitable<void> work) {
+    // From here on it ends in over(), whatever there is no memory for.
+    carrier::OnEnd over(self->loop_->executor(),
+                        [self](const std::exception_ptr& failure) { self->over(failure); });
     self->loop_->add(self);
     const auto evict = [weak = self->weak_from_this(), executor = self->loop_->executor()] {
       asio::post(executor, [weak] {
@@ -60,8 +65,7 @@ class Connection final : public LiveSocket, public std::enable_shared_from_this<
       });
     };
     if (!self->slot_->on_evict(evict)) self->abort();
-    asio::co_spawn(self->loop_->executor(), std::move(work),
-                   [self](std::exception_ptr failure) { self->over(failure); });
+    asio::co_spawn(self->loop_->executor(), std::move(work), std::move(over));
   }
   void over(const std::exception_ptr& failure);
 
@@ -259,7 +263,7 @@ asio::awaitable<void> Connection<Stream>::refuse(unsigned status, std::string bo
 template <class Stream>
 asio::awaitable<void> Connection<Stream>::upgrade(Route route, std::optional<PairSlot> slot) {
   authority_ = std::string(request_[http::field::host]);
-  const bool control = std::holds_alternative<ExitRoute>(route);
+  const bool control = !std::holds_alternative<PairRoute>(route);
   const carrier::AcceptOptions options{control ? kMaxControlMessageBytes : relay_->options.max_message_bytes,
                                        kAnswerTimeout};
   Stream stream = std::move(*stream_);

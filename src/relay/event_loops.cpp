@@ -3,6 +3,8 @@
 
 #include <csignal>
 
+#include "carrier/run_loop.hpp"
+
 namespace zks::relay {
 
 EventLoops::EventLoops(std::size_t count) {
@@ -55,7 +57,7 @@ void EventLoops::run_one(boost::asio::io_context& loop) {
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
   while (true) {
     try {
-      loop.run();
+      carrier::run_loop(loop);
       break;
     } catch (...) {
       failed_(std::current_exception());

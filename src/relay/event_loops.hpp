@@ -29,7 +29,8 @@ class EventLoops {
   std::vector<boost::asio::any_io_executor> executors();
 
   // Starts the threads. `failed` is called, on a loop's thread, for an exception that came out of a loop,
-  // which goes on after it; `finished` when the last loop ended.
+  // which goes on after it, unless it was lack of memory: that costs the connection which lacked it.
+  // `finished` when the last loop ended.
   void run(std::function<void(std::exception_ptr)> failed, std::function<void()> finished);
   // Each loop ends once it has nothing left to do.
   void release();

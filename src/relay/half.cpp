@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 
 #include "base/log.hpp"
+#include "carrier/on_end.hpp"
 
 namespace zks::relay {
 
@@ -36,6 +37,11 @@ Half::Half(RelayPtr relay, std::shared_ptr<Loop> loop, carrier::CarrierPtr carri
       claimed_(executor()),
       ledger_(relay_->options.window_bytes) {}
 
+// One that could not even start has no end.
+Half::~Half() {
+  if (waiting_under_) relay_->rooms.withdraw(*waiting_under_);
+}
+
 // ---- waiting for an exit
 
 void Half::start_waiting(const std::shared_ptr<Half>& client, PairSlot slot, const RoomId& room,
@@ -51,11 +57,11 @@ void Half::start_waiting(const std::shared_ptr<Half>& client, PairSlot slot, con
   };
   if (!client->slot_->on_give_way(give_way)) client->end(kGaveWay);
   asio::co_spawn(client->executor(), await_exit(client, pair, std::move(exits)),
-                 [client](std::exception_ptr failure) {
+                 carrier::OnEnd(client->executor(), [client](const std::exception_ptr& failure) {
                    if (!failure) return;
                    log_failure(failure, "knock");
-                   client->end(close_code::kNoExit);
-                 });
+                   client->end(close_code::kPairGone);
+                 }));
 }
 
 asio::awaitable<void> Half::await_exit(std::shared_ptr<Half> self, PairId pair,
@@ -108,7 +114,19 @@ void Half::join(Join with) {
   other_ = std::move(with.other);
   pace_ = std::move(with.pace);
   send_text(std::move(with.paired));
+  allow_messages_of(relay_->options.max_message_bytes);
   claimed_.notify();
+  if (rotation_) loop()->backlog().add(this);
+}
+
+std::size_t Half::held_bytes() const {
+  return Socket::held_bytes() + (other_ ? other_->Socket::held_bytes() : 0);
+}
+
+void Half::give_way() {
+  const auto other = other_;
+  end_soon(close_code::kBehind);
+  if (other) other->end_soon(close_code::kBehind);
 }
 
 // ---- forwarding
@@ -203,6 +221,7 @@ void Half::key_answered() {
 
 void Half::on_ending(std::uint16_t code, bool ours) {
   if (waiting_under_) relay_->rooms.withdraw(*waiting_under_);
+  if (rotation_) loop()->backlog().remove(this);
   claimed_.notify();
   if (!other_) return;
   const std::shared_ptr<Half> other = std::exchange(other_, nullptr);

@@ -23,11 +23,12 @@
 
 namespace zks::relay {
 
-class Half final : public Socket {
+class Half final : public Socket, private Backlog::Pair {
  public:
   static constexpr std::uint64_t kProtocolVersion = 1;
 
   Half(RelayPtr relay, std::shared_ptr<Loop> loop, carrier::CarrierPtr carrier);
+  ~Half() override;
 
   // The client's half: starts, and knocks on `exits` one after the other until one claims it.
   static void start_waiting(const std::shared_ptr<Half>& client, PairSlot slot, const RoomId& room,
@@ -54,6 +55,10 @@ class Half final : public Socket {
   void count_towards_key(std::size_t bytes);
   std::uint16_t on_key_seen(std::uint64_t epoch);
   void key_answered();
+
+  // The exit's half stands for both.
+  std::size_t held_bytes() const override;
+  void give_way() override;
 
   std::uint16_t on_control(const carrier::Control& message) override;
   asio::awaitable<std::uint16_t> on_binary(carrier::Buffer message) override;

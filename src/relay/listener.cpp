@@ -8,6 +8,7 @@
 
 #include "base/log.hpp"
 #include "carrier/listen.hpp"
+#include "carrier/on_end.hpp"
 #include "relay/connection.hpp"
 
 namespace zks::relay {
@@ -35,9 +36,13 @@ Result<std::shared_ptr<Listener>> Listener::bind(RelayPtr relay, std::shared_ptr
 }
 
 void Listener::start() {
-  asio::co_spawn(loop_->executor(), accept_connections(shared_from_this()), [](std::exception_ptr failure) {
-    if (failure) std::rethrow_exception(failure);  // a relay that can't accept has to end, and be restarted
-  });
+  const auto over = [self = shared_from_this()](const std::exception_ptr& failure) {
+    if (!failure || self->stopping_) return;
+    log_failure(failure, "accepting");
+    self->start();
+  };
+  asio::co_spawn(loop_->executor(), accept_connections(shared_from_this()),
+                 carrier::OnEnd(loop_->executor(), over));
 }
 
 void Listener::stop() {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "relay/loop.hpp"
 
+#include <utility>
 #include <vector>
 
 #include <boost/asio/post.hpp>
+#include <malloc.h>
 
 #include "base/log.hpp"
 
@@ -16,7 +18,19 @@ void Loop::add(const std::shared_ptr<LiveSocket>& socket) {
 
 void Loop::remove(const std::shared_ptr<LiveSocket>& socket) {
   live_.erase(socket);
+  trim_later();
   if (stopping_ && live_.empty()) stop_timer_.cancel();
+}
+
+void Loop::trim_later() {
+  if (stopping_ || std::exchange(trims_, true)) return;
+  trim_timer_.expires_after(kTrimAfter);
+  trim_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
+    const auto self = weak.lock();
+    if (ec || !self) return;
+    self->trims_ = false;
+    ::malloc_trim(0);
+  });
 }
 
 void Loop::stop() {
@@ -26,6 +40,7 @@ void Loop::stop() {
 void Loop::begin_stop() {
   if (stopping_) return;
   stopping_ = true;
+  trim_timer_.cancel();
   const std::vector<std::shared_ptr<LiveSocket>> sockets(live_.begin(), live_.end());
   for (const auto& socket : sockets) socket->shut_down();
   if (live_.empty()) return;
@@ -40,11 +55,14 @@ void Loop::abort_all() {
   for (const auto& socket : sockets) socket->abort();
 }
 
-void log_failure(const std::exception_ptr& failure, const char* where) {
+void log_failure(const std::exception_ptr& failure, const char* where) noexcept {
   try {
-    std::rethrow_exception(failure);
-  } catch (const std::exception& e) {
-    log::error("{}: {}", where, e.what());
+    try {
+      std::rethrow_exception(failure);
+    } catch (const std::exception& e) {
+      log::error("{}: {}", where, e.what());
+    }
+  } catch (...) {
   }
 }
 

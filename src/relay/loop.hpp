@@ -11,6 +11,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "relay/backlog.hpp"
 #include "relay/counters.hpp"
 
 namespace zks::relay {
@@ -29,14 +30,24 @@ class Loop : public std::enable_shared_from_this<Loop> {
  public:
   // What shut_down() may take before abort(): the relay has 5 s to stop.
   static constexpr std::chrono::milliseconds kStopGrace{4'000};
+  // What sockets held stays with the allocator for the relay's life, unless it is asked; a while after one
+  // left.
+  static constexpr std::chrono::seconds kTrimAfter{5};
 
-  explicit Loop(asio::any_io_executor executor) : executor_(std::move(executor)), stop_timer_(executor_) {}
+  // `budget_bytes`: what its pairs may hold (backlog.hpp).
+  Loop(asio::any_io_executor executor, std::size_t budget_bytes)
+      : executor_(std::move(executor)),
+        stop_timer_(executor_),
+        trim_timer_(executor_),
+        backlog_(std::make_shared<Backlog>(executor_, budget_bytes)) {}
 
   const asio::any_io_executor& executor() const { return executor_; }
 
   // On the loop's thread.
   void add(const std::shared_ptr<LiveSocket>& socket);
   void remove(const std::shared_ptr<LiveSocket>& socket);
+
+  Backlog& backlog() { return *backlog_; }
 
   // What its sockets count; written on the loop's thread.
   Counters& counters() { return counters_; }
@@ -48,16 +59,20 @@ class Loop : public std::enable_shared_from_this<Loop> {
  private:
   void begin_stop();
   void abort_all();
+  void trim_later();
 
   asio::any_io_executor executor_;
   asio::steady_timer stop_timer_;
+  asio::steady_timer trim_timer_;
+  bool trims_ = false;
+  std::shared_ptr<Backlog> backlog_;
   std::unordered_set<std::shared_ptr<LiveSocket>> live_;
   bool stopping_ = false;
   Counters counters_;
 };
 
 // For co_spawn: an exception ends the connection it happened in, not the relay. It can only be lack of
-// memory.
-void log_failure(const std::exception_ptr& failure, const char* where);
+// memory; where there is none to log with, nothing is said.
+void log_failure(const std::exception_ptr& failure, const char* where) noexcept;
 
 }  // namespace zks::relay

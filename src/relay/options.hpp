@@ -12,6 +12,7 @@
 
 #include <boost/asio/ip/tcp.hpp>
 
+#include "relay/backlog.hpp"
 #include "relay/client_address.hpp"
 
 namespace zks::relay {
@@ -33,6 +34,7 @@ struct Options {
   std::size_t max_pairs_per_source = 1'000;
   std::size_t max_pairs_per_room = 1'000;
   std::size_t max_message_bytes = 1 << 20;
+  std::size_t max_held_bytes = Backlog::default_bytes();  // by all pairs, each loop's a part of it
   std::size_t max_url_bytes = 512;
   std::size_t max_header_bytes = 8 * 1024;
   // Connections between accept and their place in a room (handshakes.hpp says who gives way).

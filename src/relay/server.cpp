@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "relay/server.hpp"
 
+#include <algorithm>
+
 #include "base/log.hpp"
 #include "carrier/listen.hpp"
 #include "relay/listener.hpp"
@@ -11,7 +13,8 @@ namespace zks::relay {
 Result<std::unique_ptr<Server>> Server::start(Options options,
                                               const std::vector<asio::any_io_executor>& loops) {
   auto relay = std::make_shared<Relay>(std::move(options));
-  for (const auto& executor : loops) relay->loops.push_back(std::make_shared<Loop>(executor));
+  const std::size_t budget = relay->options.max_held_bytes / std::max<std::size_t>(loops.size(), 1);
+  for (const auto& executor : loops) relay->loops.push_back(std::make_shared<Loop>(executor, budget));
   std::unique_ptr<Server> server(new Server(relay));
   const Result<> loaded = server->reload();
   if (!loaded) return loaded.error();

@@ -6,6 +6,9 @@
 #include <boost/asio/co_spawn.hpp>
 #include <sodium.h>
 
+#include "carrier/accept.hpp"
+#include "carrier/on_end.hpp"
+
 namespace zks::relay {
 
 namespace close_code = carrier::close_code;
@@ -32,11 +35,13 @@ void Socket::start() {
   const auto self = shared_from_this();
   last_read_ = moved_ = Clock::now();
   arm_timer(last_read_ + std::min(idle_timeout_, write_timeout_ / kLooksAtWrites));
-  loop_->add(self);
+  const auto over = [self](const std::exception_ptr& failure) { self->coroutine_over(failure); };
+  carrier::OnEnd reading_over(executor(), over);  // both before anything that may fail
+  carrier::OnEnd writing_over(executor(), over);
   running_ = 2;
-  const auto over = [self](std::exception_ptr failure) { self->coroutine_over(failure); };
-  asio::co_spawn(executor(), read_messages(self), over);
-  asio::co_spawn(executor(), write_messages(self), over);
+  loop_->add(self);
+  asio::co_spawn(executor(), read_messages(self), std::move(reading_over));
+  asio::co_spawn(executor(), write_messages(self), std::move(writing_over));
 }
 
 // ---- reading
@@ -48,7 +53,9 @@ asio::awaitable<void> Socket::read_messages(std::shared_ptr<Socket> self) {
     if (self->ending_) co_return;
     carrier::Buffer buffer;  // a new one each time: an idle socket holds no message's memory
     self->reading_ = true;
+    self->incoming_ = &buffer;
     const auto type = co_await self->carrier_->read(buffer);
+    self->incoming_ = nullptr;
     self->reading_ = false;
     self->last_read_ = Clock::now();
     if (!type) {
@@ -72,6 +79,18 @@ std::uint16_t Socket::on_text(std::string_view text) {
   if (!std::holds_alternative<carrier::Ping>(*message)) return on_control(*message);
   send_text(carrier::encode_control(carrier::Pong{}));
   return 0;
+}
+
+void Socket::allow_messages_of(std::size_t bytes) {
+  carrier::set_max_message(*carrier_, bytes);
+}
+
+std::size_t Socket::held_bytes() const {
+  std::size_t bytes = outgoing_bytes_ + (incoming_ != nullptr ? incoming_->capacity() : 0);
+  for (const InOrder& next : order_) {
+    if (const auto* message = std::get_if<carrier::Buffer>(&next)) bytes += message->size();
+  }
+  return bytes;
 }
 
 // ---- writing
@@ -144,7 +163,9 @@ carrier::Task<> Socket::write_next() {
   }
   const asio::const_buffer bytes = std::get<carrier::Buffer>(next).cdata();
   const ByteView view(static_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  outgoing_bytes_ = view.size();
   const Result<> written = co_await carrier_->write(carrier::MessageType::kBinary, view);
+  outgoing_bytes_ = 0;
   if (written) on_sent(view.size());
   co_return written;
 }
@@ -176,6 +197,13 @@ void Socket::end(std::uint16_t code) {
   begin_ending(code, /*ours=*/true);
 }
 
+void Socket::end_soon(std::uint16_t code) {
+  end(code);
+  if (lost_) return;
+  if (writing_) return abort();
+  arm_timer(Clock::now() + kEndSoonTimeout);
+}
+
 void Socket::end_after_queue(std::uint16_t code) {
   if (ending_) return;
   close_code_ = code;
@@ -198,9 +226,15 @@ void Socket::abort() {
   writer_signal_.notify();
 }
 
+// Only lack of memory comes here, so this must do with none: what it can't do now, closing the connection
+// will.
 void Socket::failed(const std::exception_ptr& failure) {
   log_failure(failure, "connection");
-  lost(make_error(ErrorKind::kClosed, "failed"));
+  try {
+    lost(make_error(ErrorKind::kClosed, "failed"));
+  } catch (...) {
+    carrier_->abort();
+  }
   abort();
 }
 
@@ -218,8 +252,17 @@ void Socket::arm_timer(Clock::time_point at) {
   timer_.expires_at(at);
   timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
     if (ec) return;
-    if (const auto self = weak.lock()) self->on_timer();
+    if (const auto self = weak.lock()) self->try_on_timer();
   });
+}
+
+// Without memory for the next wait nothing else would end this socket.
+void Socket::try_on_timer() {
+  try {
+    on_timer();
+  } catch (...) {
+    failed(std::current_exception());
+  }
 }
 
 void Socket::on_timer() {

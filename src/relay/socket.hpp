@@ -33,6 +33,9 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
 
   // Ends with `code`: what is queued is dropped, what is being written gets a few seconds.
   void end(std::uint16_t code);
+  // Ends with `code`, in half a second at most, and at once where a message is being written: what it holds
+  // is needed.
+  void end_soon(std::uint16_t code);
   // Ends with `code` after what is queued, for which a slow receiver gets longer.
   void end_after_queue(std::uint16_t code);
   bool ending() const { return ending_; }
@@ -63,6 +66,9 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
   asio::awaitable<void> write_queued();
   // Behind every binary message that is queued: they may be sealed in the epoch before the last.
   void send_key(carrier::NewKey key);
+  void allow_messages_of(std::size_t bytes);
+  // Bytes of the message that is being read, as far as memory was taken for it, and of those to be written.
+  std::size_t held_bytes() const;
   carrier::Signal& reader_signal() { return reader_signal_; }
   Counters& counters() { return loop_->counters(); }
   void wake_reader() { reader_signal_.notify(); }
@@ -73,6 +79,7 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
   // A peer that sends pings and does not read pongs is not read from.
   static constexpr std::size_t kMaxTextsToRead = 96;
   static constexpr std::chrono::seconds kEndTimeout{6};
+  static constexpr std::chrono::milliseconds kEndSoonTimeout{500};
   static constexpr std::chrono::seconds kDrainTimeout{30};
 
   static asio::awaitable<void> read_messages(std::shared_ptr<Socket> self);
@@ -88,6 +95,7 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
   void begin_ending(std::uint16_t code, bool ours);
   void coroutine_over(const std::exception_ptr& failure);
   void arm_timer(std::chrono::steady_clock::time_point at);
+  void try_on_timer();
   void on_timer();
   bool write_stalled(std::chrono::steady_clock::time_point now);
 
@@ -96,8 +104,10 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
   const std::chrono::milliseconds idle_timeout_;
   const std::chrono::milliseconds write_timeout_;
 
-  std::deque<std::string> texts_;  // sent before anything in order_
-  std::deque<InOrder> order_;      // the other half keeps this at 1 message; 1 key until it is answered
+  std::deque<std::string> texts_;              // sent before anything in order_
+  const carrier::Buffer* incoming_ = nullptr;  // while it is read to
+  std::size_t outgoing_bytes_ = 0;             // while a message of that many is being written
+  std::deque<InOrder> order_;  // the other half keeps this at 1 message; 1 key until it is answered
   carrier::Signal writer_signal_;
   carrier::Signal reader_signal_;
 

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/log.hpp"
-#include "carrier/spawn.hpp"
+#include "carrier/on_end.hpp"
 
 namespace zks::tunnel {
 namespace {
@@ -112,9 +112,16 @@ AcceptLoop::AcceptLoop(Acceptor acceptor, std::string what, Handler handler)
 }
 
 void AcceptLoop::start() {
-  for (Door& door : doors_) {
-    asio::co_spawn(door.acceptor.get_executor(), run(shared_from_this(), &door), carrier::RethrowFailure{});
-  }
+  for (Door& door : doors_) start(door);
+}
+
+// One that lacked memory for a connection goes on with the next one.
+void AcceptLoop::start(Door& door) {
+  const auto executor = door.acceptor.get_executor();
+  const auto over = [self = shared_from_this(), &door](const std::exception_ptr& failure) {
+    if (failure && !self->stopped_) self->start(door);
+  };
+  asio::co_spawn(executor, run(shared_from_this(), &door), carrier::OnEnd(executor, over));
 }
 
 asio::awaitable<void> AcceptLoop::run(std::shared_ptr<AcceptLoop> self, Door* door) {

@@ -59,6 +59,7 @@ class AcceptLoop : public std::enable_shared_from_this<AcceptLoop> {
     carrier::Signal wake;
   };
 
+  void start(Door& door);
   static asio::awaitable<void> run(std::shared_ptr<AcceptLoop> self, Door* door);
   void wake();
 

@@ -6,6 +6,7 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include "base/log.hpp"
+#include "carrier/on_end.hpp"
 #include "tunnel/backoff.hpp"
 #include "tunnel/client_flow.hpp"
 #include "tunnel/deadline.hpp"
@@ -70,7 +71,7 @@ Client::Client(asio::any_io_executor executor, ClientOptions options, Handlers h
 Client::~Client() = default;
 
 void Client::start() {
-  asio::co_spawn(executor_, run(shared_from_this()), [self = shared_from_this()](std::exception_ptr failure) {
+  const auto over = [self = shared_from_this()](const std::exception_ptr& failure) {
     if (failure) {
       try {
         std::rethrow_exception(failure);
@@ -83,7 +84,8 @@ void Client::start() {
     self->ask_again_.cancel();
     self->wake_waiters();
     self->stopped();
-  });
+  };
+  asio::co_spawn(executor_, run(shared_from_this()), carrier::OnEnd(executor_, over));
 }
 
 asio::awaitable<void> Client::run(std::shared_ptr<Client> self) {

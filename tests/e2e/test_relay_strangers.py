@@ -2,10 +2,14 @@
 """What strangers can take of a relay, and an honest pair beside them: each bound is used up from one address, or from
 some, and others go on."""
 import asyncio
-from contextlib import suppress
+import os
+import resource
+import socket
+import struct
+from contextlib import asynccontextmanager, suppress
 
 import pytest
-from relay_peers import RelayAccess, Room, client_path, exit_path, scenario
+from relay_peers import Closed, RelayAccess, Room, client_path, exit_path, scenario
 from websockets import InvalidStatusCode
 
 HONEST, OTHER, STRANGER = "127.0.0.2", "127.0.0.4", "127.0.0.3"
@@ -123,5 +127,138 @@ def test_behind_a_trusted_proxy_pairs_are_the_forwarded_address(own_relay):
         await relay.client(room, headers=of("fd00::1"))
         await relay.client(room, headers=of("fd00::2"))
         assert await relay.status_of(client_path(room), of("fd00::3")) == 429  # the same /64
+
+    scenario(flow())
+
+
+# ---- bytes
+
+MIB = 1 << 20
+
+
+def descriptors(relay):
+    return len(os.listdir(f"/proc/{relay.program.process.pid}/fd"))
+
+
+def unfinished(size):
+    """A binary message of `size` bytes but for its last one."""
+    return b"\x82\xff" + struct.pack(">Q", size) + bytes(4) + bytes(size - 1)
+
+
+@asynccontextmanager
+async def hoard(stranger, pairs, fill):
+    """So many pairs whose halves each have been `fill`ed and read nothing any more."""
+    room = Room()
+    control = await stranger.register(room)
+    halves = []
+    for _ in range(pairs):
+        client = await stranger.client(room)
+        exit_half = await stranger.take(room, await control.receive())
+        for half in (client, exit_half):
+            await half.expect_paired()
+            half.ws.transport.pause_reading()
+            half.ws.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for half in (client, exit_half):
+            half.ws.transport.set_write_buffer_limits(high=64 * MIB)
+            fill(half)
+        halves += [client, exit_half]
+    yield halves
+    for half in halves:
+        half.drop()
+
+
+def messages_that_nobody_takes(half):
+    for _ in range(3):
+        half.ws.transport.write(b"\x82\xff" + struct.pack(">Q", MIB) + bytes(4) + bytes(MIB))
+
+
+@pytest.mark.parametrize("fill", [lambda half: half.ws.transport.write(unfinished(MIB)), messages_that_nobody_takes],
+                         ids=["unfinished messages", "messages that nobody takes"])
+def test_pairs_that_hold_much_give_way(own_relay, fill):
+    """Thirty pairs would hold 60 MiB of 16; beside them a pair goes on, and so does one that holds a little."""
+    relay = own_relay("--max-held", "16MiB", "--threads", "1")
+
+    async def flow():
+        stranger, honest = from_address(relay, STRANGER), from_address(relay, HONEST)
+        async with honest.pair() as beside, honest.pair() as (slow, sender):
+            slow.ws.transport.pause_reading()
+            kept = [bytes([number]) * 65_536 for number in range(64)]
+            sending = asyncio.ensure_future(asyncio.gather(*(sender.send(message) for message in kept)))
+            idle = relay.program.resident_bytes()
+            before = descriptors(relay)
+            async with hoard(stranger, 30, fill):
+                while descriptors(relay) - before > 2 * 10:
+                    await works(beside)
+                    await asyncio.sleep(0.05)
+                assert relay.program.resident_bytes() - idle < 64 * MIB
+                await works(beside)
+            slow.ws.transport.resume_reading()
+            assert [await slow.receive() for _ in kept] == kept
+            await sending
+
+    scenario(flow())
+
+
+def test_until_it_is_paired_a_client_says_little(own_relay):
+    relay = own_relay()
+
+    async def flow():
+        room = Room()
+        control = await relay.register(room)
+        client = await relay.client(room)
+        knock = await control.receive()
+        client.ws.transport.write(b"\x82\xfe" + struct.pack(">H", 4_097) + bytes(4))  # so many are to follow
+        assert await client.close_code() == 1009
+        assert await relay.status_of(f"/v1/rooms/{room.id}/pairs/{knock['pair']}") == 410
+        patient = await relay.client(room)
+        exit_half = await relay.take(room, await control.receive())
+        await patient.expect_paired()
+        await exit_half.expect_paired()
+        for sender, receiver in ((patient, exit_half), (exit_half, patient)):
+            sending = asyncio.ensure_future(sender.send(bytes(MIB)))
+            assert await receiver.receive() == bytes(MIB)
+            await sending
+
+    scenario(flow())
+
+
+def test_lack_of_memory_ends_connections_and_not_the_relay(own_relay):
+    """The relay may have 48 MiB more than it has; strangers make it want ten times that."""
+    relay = own_relay("--threads", "1")
+    pid = relay.program.process.pid
+
+    async def flow():
+        stranger, honest = from_address(relay, STRANGER), from_address(relay, HONEST)
+        await stranger.register(Room())  # what is made once was made
+        with open(f"/proc/{pid}/statm") as sizes:
+            virtual = int(sizes.read().split()[0]) * resource.getpagesize()
+        resource.prlimit(pid, resource.RLIMIT_AS, (virtual + 48 * MIB, resource.RLIM_INFINITY))
+        with suppress(Closed, OSError, asyncio.TimeoutError, InvalidStatusCode):
+            async with hoard(stranger, 250, messages_that_nobody_takes):
+                while "bad_alloc" not in relay.program.stderr() and "memory" not in relay.program.stderr():
+                    await asyncio.sleep(0.05)
+        assert "memory" in relay.program.stderr() or "bad_alloc" in relay.program.stderr()
+        async with honest.pair() as beside:
+            await works(beside)
+        resource.prlimit(pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    scenario(flow())
+    assert relay.program.alive()
+    assert relay.program.stop() == 0
+
+
+def test_memory_goes_back_when_pairs_have_left(own_relay):
+    relay = own_relay("--threads", "2")
+
+    async def flow():
+        async with relay.pair() as beside:
+            idle = relay.program.resident_bytes()
+            async with hoard(from_address(relay, STRANGER), 100, messages_that_nobody_takes):
+                while relay.program.resident_bytes() - idle < 100 * MIB:
+                    await works(beside)
+                    await asyncio.sleep(0.05)
+            while relay.program.resident_bytes() - idle > 24 * MIB:
+                await works(beside)
+                await asyncio.sleep(0.1)
 
     scenario(flow())

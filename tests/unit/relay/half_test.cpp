@@ -17,6 +17,7 @@ using carrier::MessageType;
 using carrier::NewKey;
 
 constexpr std::uint64_t kRotateBytes = 1'000;
+constexpr std::size_t kBudgetBytes = 1 << 20;
 constexpr RoomId kRoom{1};
 
 // What a peer reads: a control message, a binary message (its size and first byte), or the close code.
@@ -73,7 +74,7 @@ class HalfTest : public testing::Test {
     Options options;
     options.rotate_bytes = kRotateBytes;
     relay_ = std::make_shared<Relay>(options);
-    loop_ = std::make_shared<Loop>(io_.get_executor());
+    loop_ = std::make_shared<Loop>(io_.get_executor(), kBudgetBytes);
     auto client = carrier::make_memory_pair(io_.get_executor());
     auto exit = carrier::make_memory_pair(io_.get_executor());
     client_ = std::move(client.first);
