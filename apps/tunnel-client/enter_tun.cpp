@@ -59,8 +59,10 @@ int run_with_tun(const ops::CommandLine& line, Socks5Options options) {
   // Not of whoever is refused: the file may be that of the one who runs.
   parent.on_begin = [&] { ready.emplace(options.common.ready_file); };
   parent.stay_closed = options.tun->stay_closed;
+  parent.on_alive = [] { ops::notify_alive(); };
   parent.on_stopping = [] { ops::notify_stopping(); };
   parent.on_ended = [&](pid_t worker) { remove_control_socket(options, worker); };
+  options.alive_every = ops::watchdog_interval();  // $WATCHDOG_PID is the parent's
   auto part = vpn::supervise(std::move(parent));
   if (!part) return line.fail(part.error());
   if (!part->worker) return part->status;

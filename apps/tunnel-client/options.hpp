@@ -78,7 +78,8 @@ struct Socks5Options {
   ProxyOptions proxy;
   ForwardOptions forwards;
   std::optional<TunOptions> tun;
-  std::shared_ptr<vpn::Worker> worker;  // with `tun`, once this process is it
+  std::shared_ptr<vpn::Worker> worker;                   // with `tun`, once this process is it
+  std::optional<std::chrono::microseconds> alive_every;  // the worker tells its parent; none: it need not
 };
 
 struct ExitPeerOptions {

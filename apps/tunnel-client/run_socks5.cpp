@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.hpp"
+#include "carrier/run_loop.hpp"
 #include "carrier/tls_client.hpp"
 #include "modes.hpp"
 #include "ops/notify.hpp"
@@ -91,9 +92,11 @@ Result<> run_socks5(Socks5Options options) {
     ops::notify_stopping();
     service->stop();
   });
-  const ops::Watchdog watchdog(loop.get_executor());
+  const ops::Watchdog watchdog =
+      options.worker ? ops::Watchdog(loop.get_executor(), options.alive_every, [&] { parent->tell_alive(); })
+                     : ops::Watchdog(loop.get_executor());
   service->start();
-  loop.run();
+  carrier::run_loop(loop);
   return result;
 }
 

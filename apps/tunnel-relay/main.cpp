@@ -9,6 +9,7 @@
 
 #include "base/log.hpp"
 #include "base/relay_url.hpp"
+#include "carrier/run_loop.hpp"
 #include "command_line.hpp"
 #include "metrics.hpp"
 #include "ops/notify.hpp"
@@ -95,10 +96,6 @@ int serve(const ops::CommandLine& line, const app::RelayProgram& program) {
     metrics = std::move(*listening);
     metrics->start();
   }
-  ops::ReadyFile ready(program.ready_file);
-  const Result<> announced = announce(**server, program, ready);
-  if (!announced) return line.fail(announced.error());
-
   std::atomic<bool> broken = false;
   const auto stop = [&] {
     ops::notify_stopping();
@@ -106,7 +103,10 @@ int serve(const ops::CommandLine& line, const app::RelayProgram& program) {
     loops.release();
   };
   const ops::Signals signals(control.get_executor(), stop, [&] { reload(**server); });
-  const ops::Watchdog watchdog(control.get_executor());
+  const ops::Watchdog watchdog(control.get_executor(), loops.executors());
+  ops::ReadyFile ready(program.ready_file);  // whoever reads it may send a signal at once
+  const Result<> announced = announce(**server, program, ready);
+  if (!announced) return line.fail(announced.error());
   loops.run(
       [&](const std::exception_ptr& failure) {
         log_failure(failure);
@@ -114,7 +114,7 @@ int serve(const ops::CommandLine& line, const app::RelayProgram& program) {
         boost::asio::post(control, stop);
       },
       [&control] { control.stop(); });
-  control.run();
+  carrier::run_loop(control);
   log::info("stopped");
   return broken ? 1 : 0;
 }

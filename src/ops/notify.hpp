@@ -4,8 +4,12 @@
 // nothing.
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -14,19 +18,29 @@ namespace zks::ops {
 void notify_ready(const std::string& status);
 void notify_status(const std::string& status);
 void notify_stopping();
+void notify_alive();
 
-// Tells systemd at half of its interval that the executor still runs; one that hangs is then restarted.
-// Executor: the one given. Lifetime: its own; after destruction nothing more is sent.
+// How often a watchdog that this process was told of wants to hear, with time to spare; none: not at all.
+std::optional<std::chrono::microseconds> watchdog_interval();
+
+// Says at each interval that every loop still runs; a process of which one hangs says nothing more, and is
+// restarted. Executor: the first one. Lifetime: its own; after destruction nothing more is said, and the
+// loops may be over.
 class Watchdog {
  public:
-  explicit Watchdog(boost::asio::any_io_executor executor);
+  // Tells systemd, where it asked; the timer is `executor`'s, and `others` are looked after as well.
+  explicit Watchdog(boost::asio::any_io_executor executor,
+                    std::vector<boost::asio::any_io_executor> others = {});
+  // Says it by `beat`; no interval: never.
+  Watchdog(boost::asio::any_io_executor executor, std::optional<std::chrono::microseconds> interval,
+           std::function<void()> beat);
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
   ~Watchdog();
 
  private:
   struct State;
-  std::shared_ptr<State> state_;  // none when systemd did not ask
+  std::shared_ptr<State> state_;  // none without an interval
 };
 
 }  // namespace zks::ops

@@ -131,6 +131,10 @@ carrier::Task<std::vector<tcp::endpoint>> ParentLink::look_up(std::string host, 
   co_return out;
 }
 
+void ParentLink::tell_alive() {
+  if (socket_.is_open()) (void)send_message(socket_.native_handle(), {{"do", "alive"}});
+}
+
 void ParentLink::tell_up(const std::vector<std::string>& lines) {
   if (socket_.is_open()) (void)send_message(socket_.native_handle(), {{"do", "up"}, {"lines", lines}});
 }

@@ -36,6 +36,7 @@ class ParentLink final : public carrier::Outside, public std::enable_shared_from
   carrier::Task<asio::ip::tcp::socket> open(asio::ip::tcp protocol) override;
   carrier::Task<std::vector<asio::ip::tcp::endpoint>> look_up(std::string host, std::uint16_t port,
                                                               TimePoint deadline) override;
+  void tell_alive();
   void tell_up(const std::vector<std::string>& lines);
 
  private:

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/log.hpp"
+#include "carrier/run_loop.hpp"
 #include "carrier/spawn.hpp"
 #include "exit/resolver.hpp"
 #include "host/change_watch.hpp"
@@ -43,6 +44,7 @@ constexpr std::chrono::seconds kNameServiceEvery{2};
 constexpr std::chrono::milliseconds kDevicePause{50};
 constexpr std::chrono::milliseconds kRestorePause{100};  // between two looks at what is set up
 constexpr std::chrono::seconds kTellAgainAfter{10};      // what was put back
+constexpr std::chrono::seconds kAliveAtMostEvery{1};
 
 Error failed(const std::string& what) {
   return make_error(ErrorKind::kIo, what + ": " + std::strerror(errno), errno);
@@ -79,6 +81,7 @@ class Parent {
   bool has_names() const;
   void remember(const Place& place, const std::vector<IpAddress>& addresses);
   Result<> allow();
+  void on_alive();
   void on_signal(int signal);
   void on_child();
   void stop_worker();
@@ -104,6 +107,7 @@ class Parent {
   std::map<Place, std::deque<IpAddress>> addresses_;
   bool stopping_ = false;  // the operator said so
   bool up_ = false;
+  std::chrono::steady_clock::time_point alive_;
   std::optional<int> ended_;  // the worker; its status
 };
 
@@ -218,7 +222,7 @@ int Parent::run() {
     });
   };
   wait(wait);
-  loop_.run();
+  carrier::run_loop(loop_);
   return finish();
 }
 
@@ -312,7 +316,17 @@ void Parent::on_message(const Json& body) {
     if (told) return;
     log::error("{}", told.error().text);
     stop_worker();
+  } else if (what == "alive") {
+    on_alive();
   }
+}
+
+// No more often than there is a use for: the worker is not believed.
+void Parent::on_alive() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - alive_ < kAliveAtMostEvery) return;
+  alive_ = now;
+  if (options_.on_alive) options_.on_alive();
 }
 
 void Parent::give_socket(std::uint64_t id, int family) {

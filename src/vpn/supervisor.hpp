@@ -36,6 +36,7 @@ struct SupervisorOptions {
   std::function<void()> on_begin;  // no other vpn runs here
   // In the parent. The session is up for the first time; the lines are the worker's for the ready file.
   std::function<Result<>(const std::vector<std::string>& lines)> on_up;
+  std::function<void()> on_alive;  // the worker's loop runs, and so does the parent's
   std::function<void()> on_stopping;
   std::function<void(pid_t worker)> on_ended;
 };

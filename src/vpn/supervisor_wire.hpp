@@ -7,6 +7,7 @@
 //   {"id":1,"do":"socket","family":4}                        -> {"id":1} and a descriptor
 //   {"id":2,"do":"look_up","host":"relay.example","port":443} -> {"id":2,"addresses":["192.0.2.1"]}
 //   {"do":"up","lines":["..."]}                              no answer: what the ready file shall say
+//   {"do":"alive"}                                           no answer: its loop runs
 //
 // and {"id":N,"error":"..."} when it can't be had.
 #pragma once

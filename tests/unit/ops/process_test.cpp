@@ -176,6 +176,20 @@ TEST_F(Notify, TheWatchdogIsFedWhileTheExecutorRunsAndNoLonger) {
   EXPECT_EQ(socket_.available(), 0U);
 }
 
+TEST_F(Notify, ALoopThatHangsStopsTheWatchdog) {
+  ::setenv("WATCHDOG_USEC", "4000", 1);
+  asio::io_context hanging;
+  Watchdog watchdog(context_.get_executor(), {hanging.get_executor()});
+  EXPECT_EQ(receive(), "WATCHDOG=1");
+  for (int looks = 0; looks < 5; ++looks) context_.run_one();
+  EXPECT_EQ(socket_.available(), 0U) << "the other loop did not run";
+  hanging.poll();
+  context_.run_one();
+  EXPECT_EQ(receive(), "WATCHDOG=1");
+  context_.run_one();
+  EXPECT_EQ(socket_.available(), 0U);
+}
+
 TEST_F(Notify, WithoutAWatchdogNothingIsSent) {
   Watchdog watchdog(context_.get_executor());
   context_.run();

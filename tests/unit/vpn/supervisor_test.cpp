@@ -242,6 +242,24 @@ TEST_F(SupervisorTest, NothingIsChangedBeforeTheWorkerIsPrepared) {
             (Ended{0, false}));
 }
 
+// One that hangs says nothing; one that says it without end is heard once a second.
+TEST_F(SupervisorTest, HearsThatTheWorkerIsAlive) {
+  int heard = 0;
+  options.on_alive = [&heard] { ++heard; };
+  const auto began = std::chrono::steady_clock::now();
+  const auto alive = [](const Worker& it) {
+    for (int i = 0; i < 50; ++i) (void)send_message(it.parent.get(), {{"do", "alive"}});
+    up(it);
+    return 0;
+  };
+  EXPECT_EQ(run(alive,
+                [&] {
+                  const auto took = std::chrono::steady_clock::now() - began;
+                  require(heard >= 1 && heard <= 1 + took / std::chrono::seconds(1), "once a second");
+                }),
+            (Ended{1, true}));
+}
+
 // What a first vpn left closed is not opened by an error of the second.
 TEST_F(SupervisorTest, WhatWasClosedStaysClosed) {
   const auto closed = [](const Worker& it) {
