@@ -19,8 +19,10 @@ namespace zks::relay {
 class JoinLimiter {
  public:
   static constexpr std::size_t kMaxSources = 65'536;
-  // Everything behind one address reconnects at once after a network change: that much is allowed in a burst.
-  static constexpr double kBurstSeconds = 5;
+  // Everything behind one address comes back at once after a change of network or a restart of this relay,
+  // which then knows nothing of it, and clients ask again until their exits have registered. So much is
+  // allowed in a burst; it is what a source may have in these seconds anyway.
+  static constexpr double kBurstSeconds = 20;
 
   // `rate`: joins a second of one source; 0 means no limit.
   explicit JoinLimiter(double rate);

@@ -10,6 +10,7 @@ using namespace std::chrono_literals;
 using TimePoint = TokenBucket::TimePoint;
 
 const TimePoint kStart{1000s};
+constexpr int kBurst = 20;  // at one a second
 
 Source address(const char* text) {
   return Source(boost::asio::ip::make_address(text));
@@ -17,7 +18,7 @@ Source address(const char* text) {
 
 TEST(JoinLimiter, CountsEachSourceByItself) {
   JoinLimiter limiter(1);
-  for (int i = 0; i < 5; ++i) EXPECT_TRUE(limiter.admit(address("192.0.2.1"), kStart));
+  for (int i = 0; i < kBurst; ++i) EXPECT_TRUE(limiter.admit(address("192.0.2.1"), kStart));
   EXPECT_FALSE(limiter.admit(address("192.0.2.1"), kStart));
   EXPECT_FALSE(limiter.admit(address("::ffff:192.0.2.1"), kStart)) << "the same address";
   EXPECT_TRUE(limiter.admit(address("192.0.2.2"), kStart));
@@ -25,7 +26,7 @@ TEST(JoinLimiter, CountsEachSourceByItself) {
 }
 
 TEST(JoinLimiter, AnIpv6SourceIsItsPrefix) {
-  JoinLimiter limiter(0.1);
+  JoinLimiter limiter(0.01);
   EXPECT_TRUE(limiter.admit(address("2001:db8:1:2::1"), kStart));
   EXPECT_FALSE(limiter.admit(address("2001:db8:1:2:ffff::9"), kStart));
   EXPECT_TRUE(limiter.admit(address("2001:db8:1:3::1"), kStart));
@@ -44,9 +45,9 @@ TEST(JoinLimiter, WhoAskedLongestAgoIsForgottenWhenTheTableIsFull) {
     return Source(boost::asio::ip::address_v4(static_cast<std::uint32_t>(i)));
   };
   const Source busy = address("192.0.2.1");
-  for (int i = 0; i < 5; ++i) ASSERT_TRUE(limiter.admit(busy, kStart));
+  for (int i = 0; i < kBurst; ++i) ASSERT_TRUE(limiter.admit(busy, kStart));
   for (std::size_t i = 0; i < 2 * JoinLimiter::kMaxSources; ++i) {
-    for (int taken = 0; taken < 5; ++taken) ASSERT_TRUE(limiter.admit(source(i), kStart)) << i;
+    for (int taken = 0; taken < kBurst; ++taken) ASSERT_TRUE(limiter.admit(source(i), kStart)) << i;
     if (i % 1000 != 0) continue;
     ASSERT_FALSE(limiter.admit(busy, kStart)) << "it asks, and so is remembered";
   }
