@@ -48,6 +48,7 @@ class Relay:
         self.bug = bug
         self.exits = {}    # room: {instance: socket}, the one whose turn it is first
         self.waiting = {}  # (room, pair): future of the exit's socket
+        self.challenged = {}  # room: how often
         self.pairs = []
         self.nonce = os.urandom(32)
 
@@ -67,8 +68,11 @@ class Relay:
     async def serve_exit(self, ws, room, instance):
         nonce = self.nonce if self.bug == "one nonce for all" else os.urandom(32)
         await ws.send(json.dumps({"type": "challenge", "nonce": base64url(nonce)}))
+        self.challenged[room] = self.challenged.get(room, 0) + 1
         answer = await ws.recv()
         exits = self.exits.setdefault(room, {})
+        if self.bug == "strangers take places" and self.challenged[room] > 8:
+            return await ws.close(4403)
         if not self.owns(room, instance, nonce, ws.request_headers["Host"], answer) or \
                 (len(exits) >= 8 and instance not in exits and self.bug != "nine instances"):
             return await ws.close(4403)
@@ -79,6 +83,8 @@ class Relay:
         await ws.send(json.dumps({"type": "registered"}))
         try:
             async for message in ws:
+                if len(message) > 4 * KIB and self.bug != "long messages on control sockets":
+                    return await ws.close(1009)
                 if message != "ping":
                     return await ws.close(1008)
                 await ws.send("pong")

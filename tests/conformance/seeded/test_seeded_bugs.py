@@ -17,6 +17,8 @@ CAUGHT_BY = {
     "any key opens a room": "test_registration.py::test_a_key_of_one_room_opens_no_other",
     "nine instances": "test_registration.py::test_eight_instances_a_room",
     "the older socket stays": "test_registration.py::test_a_newer_socket_of_an_instance_replaces_the_old",
+    "strangers take places": "test_registration.py::test_strangers_in_a_room_keep_no_exit_out",
+    "long messages on control sockets": "test_registration.py::test_a_control_socket_takes_no_long_message[text-registered]",
     "always the same instance": "test_knocks.py::test_instances_are_knocked_on_in_turn",
     "any instance for a named one": "test_knocks.py::test_a_named_instance_is_knocked_on",
     "only one instance is knocked on": "test_knocks.py::test_a_knock_that_is_not_taken_goes_to_the_next_instance",
