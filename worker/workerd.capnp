@@ -36,6 +36,7 @@ const relay :Workerd.Worker = (
     (name = "SOURCE_HEADER", fromEnvironment = "ZKS_SOURCE_HEADER"),
     (name = "TRUSTED_PROXIES", fromEnvironment = "ZKS_TRUSTED_PROXIES"),
     (name = "WINDOW_BYTES", fromEnvironment = "ZKS_WINDOW_BYTES"),
+    (name = "WRITE_SECONDS", fromEnvironment = "ZKS_WRITE_SECONDS"),
   ],
   # Nothing is stored on disk. The unique keys only keep the kinds of objects apart, and no object dials out.
   durableObjectNamespaces = [

@@ -153,6 +153,32 @@ def test_clients_that_are_refused_are_cut(worker_with):
     scenario(refuse())
 
 
+def test_who_takes_nothing_is_ended_though_its_sender_is_silent_too(worker_with):
+    """What waits for it would stay for as long as it likes. One that reads slowly, and a pair beside it, go on."""
+    worker = worker_with("--write-timeout", "3s")
+
+    async def flow():
+        async with worker.pair() as (deaf, sender), worker.pair() as (slow, slow_sender), worker.pair() as beside:
+            deaf.ws.transport.pause_reading()
+            for _ in range(16):
+                await sender.send(bytes(64 * 1024))
+                await slow_sender.send(bytes(64 * 1024))
+            ended = asyncio.ensure_future(sender.close_code())
+            received = 0
+            while not ended.done() or received < 16:
+                await exchange(*beside)
+                deaf.say("ping")
+                if received < 16:
+                    assert len(await slow.receive()) == 64 * 1024
+                    received += 1
+                await asyncio.sleep(0.4)  # 256 KiB take it half of the time that it has
+            assert ended.result() == 4413
+            await exchange(slow_sender, slow)
+            await exchange(*beside)
+
+    scenario(flow())
+
+
 SILENT_CONNECTIONS = 1_500
 UNFINISHED, UNFINISHED_BYTES = 32, 16 * MIB
 SLACK_BYTES = 192 * MIB

@@ -74,7 +74,9 @@ export class ExitSocket extends DurableObject<Env> {
     if (control.state === "verifying" || answer?.type !== "register") return this.drop(socket, FORBIDDEN);
     this.clearDeadline();
     attach(socket, { ...control, state: "verifying" });
-    this.registering = this.register(socket, control, answer.roomKey, answer.signature);
+    this.registering = this.register(socket, control, answer.roomKey, answer.signature).catch(() => {
+      this.drop(socket, OTHER); // the platform failed: another try may help
+    });
     await this.registering;
     this.registering = null;
   }

@@ -13,6 +13,12 @@ export type Role = "client" | "exit";
 export interface Shared {
   room: string; // which has counted the pair
   rotation: KeyRotation;
+  stalled: (half: Half) => void; // called when it has echoed no mark for `stallMs`, though one is open
+}
+
+export interface Limits {
+  windowBytes: number;
+  stallMs: number;
 }
 
 interface SavedHalf {
@@ -27,25 +33,27 @@ export class Half {
   other: Half | null = null; // from `paired` on
   private readonly ledger: MarkLedger;
   private unseenKey: number | null = null;
+  private stallTimer: ReturnType<typeof setTimeout> | null = null; // while a mark is open
 
   constructor(
     readonly role: Role,
     readonly socket: WebSocket,
     readonly shared: Shared,
-    windowBytes: number,
+    private readonly limits: Limits,
   ) {
-    this.ledger = new MarkLedger(windowBytes);
+    this.ledger = new MarkLedger(limits.windowBytes);
   }
 
   // The half whose socket outlived the object, or null for a socket that was closed. The rotation is the same in both
   // halves' attachments, and read from each.
-  static restore(socket: WebSocket, rotation: KeyRotation, windowBytes: number): Half | null {
+  static restore(socket: WebSocket, shared: Omit<Shared, "room">, limits: Limits): Half | null {
     const saved = socket.deserializeAttachment() as SavedHalf | null;
     if (saved === null) return null;
-    rotation.restore(saved.rotation);
-    const half = new Half(saved.role, socket, { room: saved.room, rotation }, windowBytes);
+    shared.rotation.restore(saved.rotation);
+    const half = new Half(saved.role, socket, { ...shared, room: saved.room }, limits);
     half.ledger.restore(saved.ledger);
     half.unseenKey = saved.unseenKey;
+    half.awaitEcho();
     return half;
   }
 
@@ -84,6 +92,8 @@ export class Half {
   // False for what has no place here.
   echoed(id: string): boolean {
     if (!this.ledger.echoed(id)) return false;
+    this.stopWaiting();
+    this.awaitEcho();
     this.save();
     return true;
   }
@@ -98,6 +108,7 @@ export class Half {
   // What still comes on the socket after this is nobody's.
   forget(): void {
     this.other = null;
+    this.stopWaiting();
     this.socket.serializeAttachment(null);
   }
 
@@ -106,7 +117,20 @@ export class Half {
     if (mark !== null) {
       this.socket.send(encodeMark(mark));
       this.save();
+      this.awaitEcho();
     }
     return !this.ledger.behind();
+  }
+
+  // A receiver that takes nothing would keep what waits for it for ever once its sender is silent, too. The timer runs
+  // while a mark is open, so an idle half has none.
+  private awaitEcho(): void {
+    if (this.stallTimer !== null || !this.ledger.open()) return;
+    this.stallTimer = setTimeout(() => this.shared.stalled(this), this.limits.stallMs);
+  }
+
+  private stopWaiting(): void {
+    if (this.stallTimer !== null) clearTimeout(this.stallTimer);
+    this.stallTimer = null;
   }
 }

@@ -40,6 +40,11 @@ export class MarkLedger {
     return true;
   }
 
+  // Whether a mark is waited for.
+  open(): boolean {
+    return this.marks.length > 0;
+  }
+
   // More than the window behind the oldest mark not echoed.
   behind(): boolean {
     const oldest = this.marks[0];

@@ -64,7 +64,7 @@ export class Pair extends DurableObject<Env> {
       return response;
     }
     const rotation = new KeyRotation(this.settings.rotateBytes, this.settings.rotateMs, Date.now());
-    this.client = new Half("client", socket, { room, rotation }, this.settings.windowBytes);
+    this.client = new Half("client", socket, { room, rotation, stalled: this.stalled }, this.settings);
     this.client.save();
     this.ctx.waitUntil(this.awaitExit(this.client, room, pair, exits));
     return response;
@@ -123,7 +123,7 @@ export class Pair extends DurableObject<Env> {
     const client = this.client;
     if (client === null || this.exit !== null) return new Response(null, { status: 410 });
     const { socket, response } = this.accept();
-    const exit = new Half("exit", socket, client.shared, this.settings.windowBytes);
+    const exit = new Half("exit", socket, client.shared, this.settings);
     this.exit = exit;
     client.other = exit;
     exit.other = client;
@@ -205,6 +205,8 @@ export class Pair extends DurableObject<Env> {
     this.over(socket, OTHER);
   }
 
+  private readonly stalled = (half: Half): void => this.end(half, BEHIND, BEHIND);
+
   private over(socket: WebSocket, toOther: number): void {
     const half = this.halfOf(socket);
     this.sockets.delete(socket);
@@ -249,7 +251,7 @@ export class Pair extends DurableObject<Env> {
   private restore(): void {
     const rotation = new KeyRotation(this.settings.rotateBytes, this.settings.rotateMs, Date.now());
     for (const socket of this.sockets) {
-      const half = Half.restore(socket, rotation, this.settings.windowBytes);
+      const half = Half.restore(socket, { rotation, stalled: this.stalled }, this.settings);
       if (half !== null) this[half.role] = half;
     }
     if (this.client === null || this.exit === null) return;

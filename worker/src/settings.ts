@@ -30,6 +30,7 @@ export interface Env {
   SOURCE_HEADER?: Variable;
   TRUSTED_PROXIES?: Variable;
   WINDOW_BYTES?: Variable;
+  WRITE_SECONDS?: Variable;
 }
 
 export interface Settings {
@@ -46,6 +47,7 @@ export interface Settings {
   sourceHeader: string; // of the proxies
   trustedProxies: Proxies; // none: the TCP peer's address counts
   windowBytes: number;
+  stallMs: number; // a receiver may take for 256 KiB
 }
 
 export type Vars = Omit<Env, "EXIT" | "ROOM" | "PAIR" | "PAIR_KEY">;
@@ -71,6 +73,7 @@ export function readSettings(vars: Vars): Settings {
     rotateMs: 1_000 * integer("ROTATE_SECONDS", vars.ROTATE_SECONDS, 600, 30, 365 * 86_400),
     sourceHeader: vars.SOURCE_HEADER || "X-Forwarded-For",
     trustedProxies: proxies(vars),
+    stallMs: 1_000 * number("WRITE_SECONDS", vars.WRITE_SECONDS, 120, 1, 86_400),
     // The ends fill three quarters of it and acknowledge every 256 KiB.
     windowBytes: integer("WINDOW_BYTES", vars.WINDOW_BYTES, 4 * 2 ** 20, 2 ** 20, 64 * 2 ** 20),
   };

@@ -19,6 +19,7 @@ test("without variables, and with empty ones", () => {
     maxPairsPerSource: 1_000,
     rotateBytes: 2 ** 30,
     rotateMs: 600_000,
+    stallMs: 120_000,
     windowBytes: 2 ** 22,
   });
   expect(usual.relayNames).toEqual(["localhost", "127.0.0.1", "::1"]);
@@ -43,6 +44,7 @@ const wrong: Vars[] = [
   { MAX_PAIRS_PER_ROOM: "0" },
   { MAX_PAIRS_PER_SOURCE: "0" },
   { IDLE_SECONDS: "0" },
+  { WRITE_SECONDS: "0" },
   { SOURCE_HEADER: "CF-Connecting-IP" }, // from anybody
   { TRUSTED_PROXIES: "10.0.0.0/33" },
   { TRUSTED_PROXIES: "proxy.example" },
