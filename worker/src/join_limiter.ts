@@ -6,7 +6,8 @@
 import { TokenBucket } from "./token_bucket";
 
 const MAX_SOURCES = 65_536;
-const BURST_SECONDS = 5;
+// After a restart all that is behind one address is back at once, and asks until its exits are there.
+const BURST_SECONDS = 20;
 
 export class JoinLimiter {
   private readonly buckets = new Map<string, TokenBucket>(); // who asked last is at the end

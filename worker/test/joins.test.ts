@@ -3,9 +3,9 @@ import { expect, test } from "vitest";
 import { JoinLimiter } from "../src/join_limiter";
 import { sourceOf } from "../src/source";
 
-test("a rate a second and a burst of five seconds, for each source", () => {
+test("a rate a second and a burst of twenty seconds, for each source", () => {
   const joins = new JoinLimiter(2);
-  for (let i = 0; i < 10; i++) expect(joins.admit("a", 0)).toBe(true);
+  for (let i = 0; i < 40; i++) expect(joins.admit("a", 0)).toBe(true);
   expect(joins.admit("a", 0)).toBe(false);
   expect(joins.admit("b", 0)).toBe(true);
   expect(joins.admit("a", 499)).toBe(false);
@@ -24,7 +24,7 @@ test("at least one join, and no limit at 0", () => {
 test("a full table forgets who asked longest ago, and no two sources share a bucket", () => {
   const joins = new JoinLimiter(1, 3);
   const exhaust = (source: string) => {
-    for (let i = 0; i < 5; i++) expect(joins.admit(source, 0)).toBe(true);
+    for (let i = 0; i < 20; i++) expect(joins.admit(source, 0)).toBe(true);
     expect(joins.admit(source, 0)).toBe(false);
   };
   for (const source of ["a", "b", "c"]) exhaust(source);
@@ -37,12 +37,12 @@ test("a full table forgets who asked longest ago, and no two sources share a buc
 test("many sources take nothing from one that comes later", () => {
   const joins = new JoinLimiter(1, 100);
   for (let i = 0; i < 10_000; i++) joins.admit(`stranger ${i}`, 0);
-  for (let i = 0; i < 5; i++) expect(joins.admit("honest", 0)).toBe(true);
+  for (let i = 0; i < 20; i++) expect(joins.admit("honest", 0)).toBe(true);
 });
 
 test("a clock that went forward for a moment holds nobody for as long", () => {
   const joins = new JoinLimiter(1);
-  for (let i = 0; i < 5; i++) expect(joins.admit("a", 31_536_000_000)).toBe(true);
+  for (let i = 0; i < 20; i++) expect(joins.admit("a", 31_536_000_000)).toBe(true);
   expect(joins.admit("a", 1_000)).toBe(false);
   expect(joins.admit("a", 2_000)).toBe(true);
   expect(joins.admit("a", 2_000)).toBe(false);
