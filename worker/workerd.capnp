@@ -26,6 +26,7 @@ const relay :Workerd.Worker = (
     (name = "DEBUG_COUNTERS", fromEnvironment = "ZKS_DEBUG_COUNTERS"),
     (name = "IDLE_SECONDS", fromEnvironment = "ZKS_IDLE_SECONDS"),
     (name = "JOIN_RATE", fromEnvironment = "ZKS_JOIN_RATE"),
+    (name = "MAX_HELD_BYTES", fromEnvironment = "ZKS_MAX_HELD_BYTES"),
     (name = "MAX_PAIRS_PER_ROOM", fromEnvironment = "ZKS_MAX_PAIRS_PER_ROOM"),
     (name = "MAX_PAIRS_PER_SOURCE", fromEnvironment = "ZKS_MAX_PAIRS_PER_SOURCE"),
     (name = "RELAY_NAMES", fromEnvironment = "ZKS_RELAY_NAMES"),

@@ -14,7 +14,7 @@ from harness import namespace
 from harness.process import REPOSITORY, wait_until
 from harness.transfer import MIB
 from harness.tunnel import RELAYS, start_relay
-from relay_peers import (PATIENCE, RelayAccess, Room, base64url, client_path, exit_path, from_base64url, pair_path,
+from relay_peers import (PATIENCE, Closed, RelayAccess, Room, base64url, client_path, exit_path, from_base64url, pair_path,
                          scenario)
 from test_worker import counters
 
@@ -174,6 +174,47 @@ def test_who_takes_nothing_is_ended_though_its_sender_is_silent_too(worker_with)
                 await asyncio.sleep(0.4)  # 256 KiB take it half of the time that it has
             assert ended.result() == 4413
             await exchange(slow_sender, slow)
+            await exchange(*beside)
+
+    scenario(flow())
+
+
+@pytest.mark.load
+def test_pairs_that_hold_much_give_way(worker_with):
+    """Each within its window, together more than may wait: the heaviest end until it is enough, and nobody else."""
+    worker = worker_with("--max-held", "16MiB")
+    pairs, pieces = 16, 32  # of 64 KiB: 2 MiB each
+
+    async def flow():
+        async with worker.pair() as beside:
+            held = [worker.pair() for _ in range(pairs)]
+            rude = [await pair.__aenter__() for pair in held]
+            for _, receiver in rude:
+                receiver.ws.transport.pause_reading()
+            ended = [asyncio.ensure_future(sender.close_code()) for sender, _ in rude]
+            for _ in range(pieces):
+                for sender, _ in rude:
+                    with contextlib.suppress(Closed):
+                        await sender.send(bytes(64 * 1024))
+                await exchange(*beside)
+            deadline = asyncio.get_running_loop().time() + PATIENCE
+            while sum(task.done() for task in ended) < pairs // 2:
+                assert asyncio.get_running_loop().time() < deadline
+                await exchange(*beside)
+            assert {task.result() for task in ended if task.done()} == {4413}
+            left = [(pair, task) for pair, task in zip(rude, ended, strict=True) if not task.done()]
+            assert len(left) >= pairs // 4, "no more than need be"
+            for (sender, receiver), task in left[:2]:
+                task.cancel()
+                await asyncio.wait([task])
+                receiver.ws.transport.resume_reading()
+                for _ in range(pieces):
+                    assert len(await receiver.receive()) == 64 * 1024
+                await exchange(receiver, sender)
+            # Who reads is never one of them, however much it is that passes.
+            for _ in range(20):
+                await beside[0].send(bytes(MIB))
+                assert len(await beside[1].receive()) == MIB
             await exchange(*beside)
 
     scenario(flow())

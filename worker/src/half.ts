@@ -73,6 +73,11 @@ export class Half {
     return this.unseenKey === null;
   }
 
+  // What waits for it in the runtime.
+  get heldBytes(): number {
+    return this.ledger.held();
+  }
+
   // A peer's message goes to this half. False when it is more than the window behind.
   deliver(message: ArrayBuffer): boolean {
     this.socket.send(message);

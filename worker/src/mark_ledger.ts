@@ -40,6 +40,12 @@ export class MarkLedger {
     return true;
   }
 
+  // What the receiver may not have yet, as far as marks tell.
+  held(): number {
+    const oldest = this.marks[0];
+    return oldest === undefined ? 0 : this.sentBytes - oldest[1] + MARK_EVERY_BYTES;
+  }
+
   // Whether a mark is waited for.
   open(): boolean {
     return this.marks.length > 0;

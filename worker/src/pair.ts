@@ -5,6 +5,7 @@
 // acts on messages, and hibernates between them. A pair's id (pair_ids.ts) is the object's name: an id works once
 // because no second client is ever sent here.
 import { DurableObject } from "cloudflare:workers";
+import { Backlog } from "./backlog";
 import { answerTo, BEHIND, NO_EXIT, OTHER, PAIR_GONE, POLICY, passedOn, TOO_LONG, TRY_AGAIN } from "./close_codes";
 import { decodeControl, encodePaired } from "./control";
 import { counters } from "./counters";
@@ -24,9 +25,11 @@ const KNOCK_TIMEOUT_MS = 3_000;
 // How long a half may take to receive what is on its way, and to answer its close.
 const DRAIN_MS = 30_000;
 const CLOSING_MS = 6_000;
+const GIVING_WAY_MS = 1_000;
 
 // The pairs of this isolate, by their objects' ids, and whose clients they have. A self-hosted workerd has one isolate.
 const shares = new Shares();
+const backlog = new Backlog();
 
 export class Pair extends DurableObject<Env> {
   private readonly settings: Settings;
@@ -161,7 +164,22 @@ export class Pair extends DurableObject<Env> {
     if (message.byteLength > MAX_MESSAGE_BYTES) return this.end(from, TOO_LONG, OTHER);
     const epoch = from.shared.rotation.pass(message.byteLength, Date.now(), from.answered && to.answered);
     if (epoch !== null && !this.announce(from, to, epoch)) return;
-    if (!to.deliver(message)) this.end(to, BEHIND, BEHIND);
+    if (!to.deliver(message)) return this.end(to, BEHIND, BEHIND);
+    this.account();
+  }
+
+  // Says what waits for both halves, and has the pair that holds most give way when all hold too much. That one can only
+  // be told by a call: an object's sockets are its own.
+  private account(): void {
+    const held = (this.client?.heldBytes ?? 0) + (this.exit?.heldBytes ?? 0);
+    const heaviest = backlog.set(this.ctx.id.toString(), held, this.settings.maxHeldBytes);
+    if (heaviest === null) return;
+    backlog.set(heaviest, 0, this.settings.maxHeldBytes);
+    this.ctx.waitUntil(
+      this.env.PAIR.get(this.env.PAIR.idFromString(heaviest))
+        .holdsMost()
+        .catch(() => {}),
+    );
   }
 
   // The key goes to both halves before the message that it was due at, and behind all others.
@@ -175,7 +193,7 @@ export class Pair extends DurableObject<Env> {
 
   private onText(half: Half, text: string): void {
     const message = decodeControl(text);
-    if (message?.type === "mark" && half.echoed(message.id)) return;
+    if (message?.type === "mark" && half.echoed(message.id)) return this.account();
     if (message?.type === "key_seen" && half.keySeen(message.epoch)) return;
     this.end(half, POLICY, OTHER);
   }
@@ -186,6 +204,14 @@ export class Pair extends DurableObject<Env> {
   giveWay(): void {
     counters.pair_events++;
     if (this.client !== null) this.end(this.client, TRY_AGAIN, TRY_AGAIN);
+  }
+
+  // Called by a pair of the same isolate. What is held goes with the sockets, so they are cut soon.
+  holdsMost(): void {
+    counters.pair_events++;
+    if (this.client === null) return;
+    this.cutAfter(GIVING_WAY_MS);
+    this.end(this.client, BEHIND, BEHIND);
   }
 
   alive(): boolean {
@@ -239,6 +265,7 @@ export class Pair extends DurableObject<Env> {
   private giveBackPlace(room: string): void {
     const object = this.ctx.id.toString();
     shares.release(object);
+    backlog.set(object, 0, this.settings.maxHeldBytes);
     this.ctx.waitUntil(
       this.roomObject(room)
         .release(object)

@@ -21,6 +21,7 @@ export interface Env {
   DEBUG_COUNTERS?: Variable;
   IDLE_SECONDS?: Variable;
   JOIN_RATE?: Variable;
+  MAX_HELD_BYTES?: Variable;
   MAX_PAIRS_PER_ROOM?: Variable;
   MAX_PAIRS_PER_SOURCE?: Variable;
   RELAY_NAMES?: Variable;
@@ -38,6 +39,7 @@ export interface Settings {
   debugCounters: boolean;
   idleMs: number;
   joinRate: number; // a second and source; 0: no limit
+  maxHeldBytes: number; // in an isolate
   maxPairsPerRoom: number;
   maxPairsPerSource: number; // in an isolate; and registered exits, as many again
   relayNames: readonly string[]; // in lower case, without ports
@@ -64,6 +66,8 @@ export function readSettings(vars: Vars): Settings {
     debugCounters: vars.DEBUG_COUNTERS === "1",
     idleMs: 1_000 * number("IDLE_SECONDS", vars.IDLE_SECONDS, 75, 1, 86_400),
     joinRate: number("JOIN_RATE", vars.JOIN_RATE, 20, 0, 1e6),
+    // Half of what Cloudflare gives an isolate.
+    maxHeldBytes: integer("MAX_HELD_BYTES", vars.MAX_HELD_BYTES, 64 * 2 ** 20, 2 ** 20, Number.MAX_SAFE_INTEGER),
     maxPairsPerRoom: integer("MAX_PAIRS_PER_ROOM", vars.MAX_PAIRS_PER_ROOM, 1_000, 1, 1e7),
     maxPairsPerSource: integer("MAX_PAIRS_PER_SOURCE", vars.MAX_PAIRS_PER_SOURCE, 1_000, 1, 1e7),
     relayNames: words(vars.RELAY_NAMES || LOOPBACK_NAMES).map((name) => name.toLowerCase()),

@@ -20,6 +20,20 @@ test("a mark after every 256 KiB", () => {
   expect(second).not.toBe(first);
 });
 
+test("what is held begins with the oldest mark that was not echoed", () => {
+  const ledger = new MarkLedger(WINDOW);
+  ledger.sent(MARK_EVERY_BYTES - 1);
+  expect(ledger.held()).toBe(0); // nothing tells
+  const first = sentMark(ledger, 1);
+  expect(ledger.held()).toBe(MARK_EVERY_BYTES);
+  const second = sentMark(ledger);
+  expect(ledger.held()).toBe(2 * MARK_EVERY_BYTES);
+  ledger.echoed(first);
+  expect(ledger.held()).toBe(MARK_EVERY_BYTES);
+  ledger.echoed(second);
+  expect(ledger.held()).toBe(0);
+});
+
 test("behind is more than the window after the oldest mark that was not echoed", () => {
   const ledger = new MarkLedger(WINDOW);
   ledger.sent(MARK_EVERY_BYTES - 1);

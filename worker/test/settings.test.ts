@@ -15,6 +15,7 @@ test("without variables, and with empty ones", () => {
     trustedProxies: [],
   });
   expect(usual).toMatchObject({
+    maxHeldBytes: 2 ** 26,
     maxPairsPerRoom: 1_000,
     maxPairsPerSource: 1_000,
     rotateBytes: 2 ** 30,
@@ -44,6 +45,7 @@ const wrong: Vars[] = [
   { MAX_PAIRS_PER_ROOM: "0" },
   { MAX_PAIRS_PER_SOURCE: "0" },
   { IDLE_SECONDS: "0" },
+  { MAX_HELD_BYTES: "1000" },
   { WRITE_SECONDS: "0" },
   { SOURCE_HEADER: "CF-Connecting-IP" }, // from anybody
   { TRUSTED_PROXIES: "10.0.0.0/33" },
