@@ -5,11 +5,12 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sys
 
 import pytest
 from harness import namespace
-from harness.process import BUILD, run, wait_until
+from harness.process import BUILD, RELAY_PROGRAM, ReadyProgram, clean_environment, run, wait_until
 from harness.world import SITE, World
 
 PACKAGING = os.path.join(os.path.dirname(__file__), "..", "..", "packaging")
@@ -39,6 +40,61 @@ def test_systemd_finds_no_fault(tmp_path, name):
 @pytest.mark.parametrize("name", ["zks-exit-peer", "zks-tunnel-relay"])
 def test_what_sighup_reads_again_is_reloaded_by_systemd(name):
     assert "\nExecReload=/bin/kill -HUP $MAINPID\n" in unit_text(name)
+
+
+@pytest.mark.parametrize("name", EXPOSURE)
+def test_a_program_that_hangs_is_restarted(name):
+    assert re.search(r"^Type=notify\n(.*\n)*Restart=on-failure\n(.*\n)*WatchdogSec=\d+$", unit_text(name), re.M)
+
+
+class Notify:
+    """What systemd would hear."""
+
+    def __init__(self, directory):
+        self.path = directory / "notify"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(self.path))
+        self._socket.settimeout(60)
+
+    def environment(self, **more):
+        return clean_environment(NOTIFY_SOCKET=str(self.path), WATCHDOG_USEC="4000000", **more)
+
+    def quiet(self, seconds):
+        """Nothing is said for so long, half as much again as systemd would wait, but for what is on its way."""
+        self._socket.settimeout(seconds)
+        with pytest.raises(TimeoutError):
+            for _ in range(3):
+                self._socket.recv(4096)
+        self._socket.settimeout(60)
+
+    def wait_for(self, text):
+        while self._socket.recv(4096).decode() != text:
+            pass
+
+
+def test_the_relay_tells_that_its_loops_run(tmp_path, programs):
+    notify = Notify(tmp_path)
+    programs.append(ReadyProgram("relay", [RELAY_PROGRAM, "--plaintext", "--listen", "127.0.0.1:0", "--threads", "3"],
+                                 tmp_path, environment=notify.environment()))
+    for _ in range(3):
+        notify.wait_for("WATCHDOG=1")
+
+
+@pytest.mark.skipif(not namespace.possible(), reason="takes root, for network namespaces")
+def test_vpn_tells_that_both_processes_run(tmp_path):
+    notify = Notify(tmp_path)
+    with World(tmp_path) as world:
+        world.start_relay()
+        vpn = world.start_vpn(world.start_exit().link, environment=notify.environment())
+        notify.wait_for("READY=1\nSTATUS=session is up")
+        for _ in range(3):
+            notify.wait_for("WATCHDOG=1")
+        # The worker alone hangs: its parent says nothing for it.
+        worker = int(run(["pgrep", "-P", str(vpn.pid)]).stdout.split()[0])
+        os.kill(worker, signal.SIGSTOP)
+        notify.quiet(6)
+        os.kill(worker, signal.SIGCONT)
+        notify.wait_for("WATCHDOG=1")
 
 
 def allowed_calls(unit):
