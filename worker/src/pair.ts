@@ -33,6 +33,7 @@ const backlog = new Backlog();
 
 export class Pair extends DurableObject<Env> {
   private readonly settings: Settings;
+  private readonly object: string; // its id, by which others know its places
   private client: Half | null = null;
   private exit: Half | null = null;
   private readonly sockets: Set<WebSocket>; // that have not ended
@@ -43,6 +44,7 @@ export class Pair extends DurableObject<Env> {
     super(ctx, env);
     counters.pairs_constructed++;
     this.settings = readSettings(env);
+    this.object = ctx.id.toString();
     this.sockets = new Set(ctx.getWebSockets());
     answerPings(ctx);
     this.restore();
@@ -75,15 +77,14 @@ export class Pair extends DurableObject<Env> {
 
   // The exits to knock on; null: the source has its share of pairs, or the room is full.
   private async reserve(room: string, source: string, instance: string | null): Promise<Exit[] | null> {
-    const object = this.ctx.id.toString();
     const limits = { most: Number.POSITIVE_INFINITY, ofSource: this.settings.maxPairsPerSource };
-    if (shares.take(object, source, limits) === null) return null;
+    if (shares.take(this.object, source, limits) === null) return null;
     let exits: Exit[] | null = null;
     try {
-      exits = await this.roomObject(room).reserve(object, source, instance);
+      exits = await this.roomObject(room).reserve(this.object, source, instance);
       return exits;
     } finally {
-      if (exits === null || exits.length === 0) shares.release(object);
+      if (exits === null || exits.length === 0) shares.release(this.object);
     }
   }
 
@@ -172,7 +173,7 @@ export class Pair extends DurableObject<Env> {
   // be told by a call: an object's sockets are its own.
   private account(): void {
     const held = (this.client?.heldBytes ?? 0) + (this.exit?.heldBytes ?? 0);
-    const heaviest = backlog.set(this.ctx.id.toString(), held, this.settings.maxHeldBytes);
+    const heaviest = backlog.set(this.object, held, this.settings.maxHeldBytes);
     if (heaviest === null) return;
     backlog.set(heaviest, 0, this.settings.maxHeldBytes);
     this.ctx.waitUntil(
@@ -263,12 +264,11 @@ export class Pair extends DurableObject<Env> {
 
   // A room that does not hear it finds out when it needs the place.
   private giveBackPlace(room: string): void {
-    const object = this.ctx.id.toString();
-    shares.release(object);
-    backlog.set(object, 0, this.settings.maxHeldBytes);
+    shares.release(this.object);
+    backlog.set(this.object, 0, this.settings.maxHeldBytes);
     this.ctx.waitUntil(
       this.roomObject(room)
-        .release(object)
+        .release(this.object)
         .catch(() => {}),
     );
   }
