@@ -692,7 +692,10 @@ TEST_F(HttpPatienceTest, AHeaderThatDripsHasNoMoreTimeThanOneThatStops) {
   Far far = accept();
   receive_header(far);
   far.send("HTTP/1.1 200 OK\r\nX: ");
-  while (client.is_quiet()) far.send_what_is_wanted("x");
+  while (client.is_quiet()) {
+    far.send_what_is_wanted("x");
+    std::this_thread::sleep_for(milliseconds(1));  // so that it is late before it is too large
+  }
   EXPECT_EQ(receive_page(client), 504);
 }
 

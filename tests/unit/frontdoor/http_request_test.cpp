@@ -231,6 +231,26 @@ TEST(HttpRequestTest, VersionsAndNonsense) {
     EXPECT_EQ(refused(head({line})), 400u) << line;
 }
 
+// What an answer may have and is put right (http_response_test.cpp): here somebody else may read it
+// otherwise.
+TEST(HttpRequestTest, WhatIsPutRightInAnswersIsRefusedInRequests) {
+  for (const std::string& header : {
+           head({"POST http://a/ HTTP/1.1", "Content-Length: 5", "Transfer-Encoding: chunked"}),
+           head({"POST http://a/ HTTP/1.1", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked"}),
+           head({"POST http://a/ HTTP/1.1", "Transfer-Encoding: chunked, chunked"}),
+           head({"POST http://a/ HTTP/1.1", "Transfer-Encoding: identity, chunked"}),
+           head({"POST http://a/ HTTP/1.1", "Content-Length: 5, 5"}),
+           head({"POST http://a/ HTTP/1.1", "Content-Length : 5"}),
+           head({"POST http://a/ HTTP/1.1", "X: a", " b"}),
+           head({"POST http://a/ HTTP/1.1", "no colon"}),
+           head({"GET http://a/ http/1.1"}),
+           head({"GET http://a/ HTTP/1.2"}),
+           head({"GET  http://a/ HTTP/1.1"}),
+       }) {
+    EXPECT_GE(refused(header), 400u) << header;
+  }
+}
+
 TEST(HttpRequestTest, ForwardsAreCounted) {
   EXPECT_EQ(accepted(head({"OPTIONS http://host HTTP/1.1", "Max-Forwards: 10"})).header,
             head({"OPTIONS * HTTP/1.1", "Host: host", "Max-Forwards: 9"}));
