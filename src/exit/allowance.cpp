@@ -2,6 +2,9 @@
 #include "exit/allowance.hpp"
 
 #include <algorithm>
+#include <limits>
+
+#include <sys/resource.h>
 
 #include "base/log.hpp"
 
@@ -16,10 +19,11 @@ constexpr double kLogLinesAtOnce = 1000;
 }  // namespace
 
 Allowance::Allowance(boost::asio::any_io_executor executor, std::shared_ptr<const Policy> exit_policy,
-                     Clock clock)
+                     Clock clock, std::shared_ptr<AllStreams> all_streams)
     : clock_(clock),
       policy_(std::make_shared<Policy>(std::move(exit_policy), Rules{})),
       log_lines_(kLogLinesPerSecond, kLogLinesAtOnce, clock()),
+      all_streams_(std::move(all_streams)),
       up_([this] { arm(Direction::kUp); }),
       down_([this] { arm(Direction::kDown); }),
       timers_{boost::asio::steady_timer(executor), boost::asio::steady_timer(executor)} {}
@@ -40,11 +44,20 @@ void Allowance::set_terms(Rules rules, const link::Terms& terms, ListenRules lis
   note_quota();
 }
 
-Allowance::Admission Allowance::admit() {
+std::size_t AllStreams::three_quarters_of_descriptors() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return std::numeric_limits<std::size_t>::max();
+  return files.rlim_cur / 4 * 3;
+}
+
+Allowance::Admission Allowance::admit(const tunnel::Claim& guest) {
   const auto refused = [](ResetCode code, std::string reason) {
     return Admission{code, std::move(reason), {}, {}};
   };
   if (used_up()) return refused(ResetCode::kQuotaUsedUp, "this invite's quota is used up");
+  if (!all_streams_->have_room(guest)) {
+    return refused(ResetCode::kLimit, "this device's share of all connections is in use");
+  }
   if (!has_room()) {
     return refused(ResetCode::kLimit, "this invite's max-streams are in use");
   }
@@ -59,7 +72,7 @@ Allowance::Admission Allowance::admit() {
                                                            : "far beyond this invite's rate");
   }
   count(kConnectionBytes);
-  return Admission{{}, {}, pause, StreamPlace(shared_from_this())};
+  return Admission{{}, {}, pause, StreamPlace(shared_from_this(), guest)};
 }
 
 // The one that makes room leaves when its coroutine ends, soon after.

@@ -5,8 +5,7 @@
 // streams, and whoever carries datagrams for each datagram.
 //
 //   max-streams   for one more, the stream that its user has half-closed and that is silent longest makes
-//   room, or
-//                 it is refused
+//                 room, or it is refused
 //   stream-rate   beyond it a stream waits for its turn, at most kLongestPause, and is refused when that
 //   would
 //                 not do; a second's worth may come at once
@@ -28,6 +27,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "base/limit_notice.hpp"
+#include "exit/guest_shares.hpp"
 #include "exit/listen_rules.hpp"
 #include "exit/policy.hpp"
 #include "exit/rate_gate.hpp"
@@ -36,6 +36,24 @@
 #include "tunnel/stream.hpp"
 
 namespace zks::exit {
+
+// Connections of all invites together: each takes a descriptor, and three quarters of the process's are for
+// them. What is left is for lanes, flows, lookups and the rest.
+class AllStreams {
+ public:
+  // `places`: how many there are; asked each time.
+  explicit AllStreams(std::size_t (*places)() = &three_quarters_of_descriptors) : places_(places) {}
+
+  bool have_room(const tunnel::Claim& guest) const { return held_.leave_enough(guest, places_()); }
+  void add(const tunnel::Claim& guest) { held_.add(guest); }
+  void remove(const tunnel::Claim& guest) { held_.remove(guest); }
+
+  static std::size_t three_quarters_of_descriptors();
+
+ private:
+  std::size_t (*places_)();
+  GuestShares held_;  // each invite and device has a share
+};
 
 class Allowance final : public tunnel::Meter, public std::enable_shared_from_this<Allowance> {
  public:
@@ -51,12 +69,18 @@ class Allowance final : public tunnel::Meter, public std::enable_shared_from_thi
   class StreamPlace {
    public:
     StreamPlace() = default;
-    explicit StreamPlace(std::shared_ptr<Allowance> owner)
-        : owner_(std::move(owner)), at_(owner_->streams_.insert(owner_->streams_.end(), nullptr)) {}
+    StreamPlace(std::shared_ptr<Allowance> owner, tunnel::Claim guest)
+        : owner_(std::move(owner)),
+          guest_(guest),
+          at_(owner_->streams_.insert(owner_->streams_.end(), nullptr)) {
+      owner_->all_streams_->add(guest_);
+    }
     StreamPlace(StreamPlace&&) noexcept = default;
     StreamPlace& operator=(StreamPlace&&) = delete;
     ~StreamPlace() {
-      if (owner_) owner_->streams_.erase(at_);
+      if (!owner_) return;
+      owner_->streams_.erase(at_);
+      owner_->all_streams_->remove(guest_);
     }
 
     // Whose place it is, once that is connected.
@@ -64,6 +88,7 @@ class Allowance final : public tunnel::Meter, public std::enable_shared_from_thi
 
    private:
     std::shared_ptr<Allowance> owner_;
+    tunnel::Claim guest_;
     std::list<tunnel::StreamPtr>::iterator at_;
   };
 
@@ -75,14 +100,16 @@ class Allowance final : public tunnel::Meter, public std::enable_shared_from_thi
   };
 
   Allowance(boost::asio::any_io_executor executor, std::shared_ptr<const Policy> exit_policy,
-            Clock clock = &std::chrono::steady_clock::now);
+            Clock clock = &std::chrono::steady_clock::now,
+            std::shared_ptr<AllStreams> all_streams = std::make_shared<AllStreams>());
 
   // What its operator decided; may change at any time, and counts from then on.
   void set_terms(Rules rules, const link::Terms& terms, ListenRules listen_rules = ListenRules());
   const std::shared_ptr<Policy>& policy() const { return policy_; }
   const ListenRules& listen_rules() const { return listen_rules_; }  // beside the exit's
 
-  Admission admit();
+  // `guest`: one of the invite's devices.
+  Admission admit(const tunnel::Claim& guest = {});
   std::size_t streams() const { return streams_.size(); }
 
   // Bytes of streams.
@@ -121,6 +148,7 @@ class Allowance final : public tunnel::Meter, public std::enable_shared_from_thi
   std::optional<TokenBucket> opens_;
   TokenBucket log_lines_;
   std::list<tunnel::StreamPtr> streams_;  // null: not connected yet
+  std::shared_ptr<AllStreams> all_streams_;
   LimitNotice limit_notice_;
   std::uint64_t saved_bytes_ = 0;
   std::uint64_t unsaved_bytes_ = 0;

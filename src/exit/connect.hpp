@@ -27,7 +27,7 @@ namespace asio = boost::asio;
 struct ConnectOptions {
   std::chrono::milliseconds timeout{10'000};  // for the lookup and all attempts together
   carrier::RaceOptions race;                  // of the addresses that the policy allows
-  Resolver::Asker asker = nullptr;            // whose lookup it is
+  Resolver::Asker asker{};                    // whose lookup it is
 };
 
 struct ConnectOutcome {

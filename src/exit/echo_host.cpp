@@ -33,7 +33,7 @@ int EchoHost::ping(const IpAddress& target, std::uint8_t hop_limit, ByteView dat
   if (!to.socket) return EAFNOSUPPORT;
   const TimePoint now = std::chrono::steady_clock::now();
   forget_old(to, now);
-  if (!to.shares.leaves_enough(sender, kMaxPings)) return EAGAIN;
+  if (!to.shares.leave_enough(sender, kMaxPings)) return EAGAIN;
   std::uint16_t sequence = 0;
   do {
     const auto random = random_array<2>();

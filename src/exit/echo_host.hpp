@@ -3,8 +3,8 @@
 // Pings of all sessions through one socket a family (ping_socket.hpp): the sequence number, random and not
 // used twice at a time, says whose an answer is. Before it: session_requests.hpp.
 //
-// Bounds: kMaxPings of a family at once, of which an invite has at most as many as are left then
-// (shares.hpp); one more is not sent. One that got no answer is forgotten after kPingWithin.
+// Bounds: kMaxPings of a family at once, of which each invite and device has a share (guest_shares.hpp); one
+// more is not sent. One that got no answer is forgotten after kPingWithin.
 //
 // Executor: the exit's. Lifetime: shared.
 #pragma once
@@ -14,8 +14,8 @@
 #include <memory>
 #include <unordered_map>
 
+#include "exit/guest_shares.hpp"
 #include "exit/ping_socket.hpp"
-#include "exit/shares.hpp"
 
 namespace zks::exit {
 
@@ -34,8 +34,7 @@ class EchoHost : public std::enable_shared_from_this<EchoHost> {
   bool can_ping(Family family) const { return side(family).socket.has_value(); }
   // Those that got no answer within kPingWithin; ping() does it, too.
   void forget_old();
-  // Whose share of the pings it is; compared only.
-  using Sender = const void*;
+  using Sender = tunnel::Claim;  // whose share of the pings it is
   // 0, or an errno; EAGAIN beyond the bound. `answered` is called at most once.
   int ping(const IpAddress& target, std::uint8_t hop_limit, ByteView data, Sender sender, Answered answered);
 
@@ -52,7 +51,7 @@ class EchoHost : public std::enable_shared_from_this<EchoHost> {
     std::optional<PingSocket> socket;
     std::unordered_map<std::uint16_t, Ping> pings;  // by sequence number, which is random
     std::list<std::uint16_t> order;                 // the oldest first
-    Shares<Sender> shares;
+    GuestShares shares;
 
     // It is over; what waited for its answer.
     Answered take(std::unordered_map<std::uint16_t, Ping>::iterator ping);

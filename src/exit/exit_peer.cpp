@@ -194,8 +194,10 @@ Result<ExitPeer::VisitPtr> ExitPeer::new_visit(const SessionId& id, const tunnel
         const auto self = weak.lock();
         const auto this_visit = weak_visit.lock();
         return self && this_visit && self->make_way(*this_visit, place);
-      });
-  visit->requests = std::make_shared<SessionRequests>(resolver_, echo_, visit->allowance, visit->tunnel);
+      },
+      claim);
+  visit->requests =
+      std::make_shared<SessionRequests>(resolver_, echo_, visit->allowance, visit->tunnel, claim);
   visits_.push_back(visit);
   return visit;
 }
@@ -255,7 +257,7 @@ tunnel::Tunnel::Handlers ExitPeer::visit_handlers(const VisitPtr& visit) {
   handlers.on_flow = [weak, weak_visit](tunnel::SessionFlowPtr flow) {
     const auto self = weak.lock();
     const auto this_visit = weak_visit.lock();
-    if (self && this_visit) self->udp_->serve(std::move(flow), this_visit->allowance);
+    if (self && this_visit) self->udp_->serve(std::move(flow), this_visit->allowance, this_visit->claim);
   };
   handlers.on_listener = [weak_visit](const session::Event& event) {
     if (const auto this_visit = weak_visit.lock()) this_visit->listeners->on_event(event);
@@ -298,7 +300,7 @@ void ExitPeer::on_open(const VisitPtr& visit, tunnel::StreamPtr stream, session:
   if (visit->connecting >= options_.limits.max_streams) {
     return refuse(visit, stream, ResetCode::kLimit, "too many connects under way");
   }
-  auto admission = visit->allowance->admit();
+  auto admission = visit->allowance->admit(visit->claim);
   if (!admission.reason.empty()) return refuse(visit, stream, admission.refused, admission.reason);
   ++visit->connecting;
   asio::co_spawn(executor_,
@@ -329,7 +331,7 @@ asio::awaitable<void> ExitPeer::serve_stream(std::shared_ptr<ExitPeer> self, Vis
   const std::string where =
       self->options_.limits.log_destinations ? " to " + session::to_text(destination) : "";
   ConnectOptions options;
-  options.asker = visit->allowance.get();
+  options.asker = visit->claim;
   auto outcome = co_await connect(self->executor_, std::move(destination), visit->allowance->policy(),
                                   self->resolver_, std::move(options));
   --visit->connecting;

@@ -99,7 +99,8 @@ void Guests::take_usage(const link::Usage& usage) {
 std::shared_ptr<Allowance> Guests::allowance_of(const InviteId& id) {
   auto& allowance = allowances_[id];
   if (!allowance) {
-    allowance = std::make_shared<Allowance>(executor_, policy_);
+    allowance =
+        std::make_shared<Allowance>(executor_, policy_, &std::chrono::steady_clock::now, all_streams_);
     if (const auto at = usage_.find(id); at != usage_.end()) allowance->set_saved(at->second);
   }
   return allowance;

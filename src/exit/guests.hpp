@@ -62,6 +62,7 @@ class Guests {
   std::shared_ptr<const Policy> policy_;
   std::vector<link::Invite> invites_;
   std::optional<std::uint64_t> version_;
+  std::shared_ptr<AllStreams> all_streams_ = std::make_shared<AllStreams>();
   std::map<InviteId, std::shared_ptr<Allowance>> allowances_;
   link::Usage usage_;  // as it was last read
   std::optional<std::uint64_t> usage_version_;

@@ -51,12 +51,14 @@ ResetCode refusal(const Error& error) {
 }  // namespace
 
 Listeners::Listeners(std::shared_ptr<const ListenRules> rules, std::shared_ptr<Allowance> allowance,
-                     std::weak_ptr<tunnel::Tunnel> tunnel, std::shared_ptr<UdpHost> udp, MakeWay make_way)
+                     std::weak_ptr<tunnel::Tunnel> tunnel, std::shared_ptr<UdpHost> udp, MakeWay make_way,
+                     tunnel::Claim guest)
     : rules_(std::move(rules)),
       allowance_(std::move(allowance)),
       tunnel_(std::move(tunnel)),
       udp_(std::move(udp)),
-      make_way_(std::move(make_way)) {}
+      make_way_(std::move(make_way)),
+      guest_(guest) {}
 
 Listeners::Place Listeners::Entry::place() const {
   if (udp) return {session::ListenKind::kUdp, udp->local_endpoint().address(), udp->local_endpoint().port()};
@@ -171,7 +173,7 @@ void Listeners::recheck() {
 void Listeners::on_connection(session::ListenerId id, const EntryPtr& entry, tunnel::Socket socket) {
   auto tunnel = tunnel_.lock();
   if (!tunnel) return;
-  auto admission = allowance_->admit();
+  auto admission = allowance_->admit(guest_);
   if (!admission.reason.empty()) {
     if (allowance_->may_log())
       log::info("a connection to a user's listener is refused: {}", admission.reason);

@@ -42,7 +42,8 @@ class Listeners : public std::enable_shared_from_this<Listeners> {
   // `udp`: null for an exit that carries none.
   // `rules`: the exit's, beside those of the invite.
   Listeners(std::shared_ptr<const ListenRules> rules, std::shared_ptr<Allowance> allowance,
-            std::weak_ptr<tunnel::Tunnel> tunnel, std::shared_ptr<UdpHost> udp, MakeWay make_way);
+            std::weak_ptr<tunnel::Tunnel> tunnel, std::shared_ptr<UdpHost> udp, MakeWay make_way,
+            tunnel::Claim guest = {});
 
   // kListen and kUnlisten.
   void on_event(const session::Event& event);
@@ -80,6 +81,7 @@ class Listeners : public std::enable_shared_from_this<Listeners> {
   std::weak_ptr<tunnel::Tunnel> tunnel_;
   std::shared_ptr<UdpHost> udp_;
   MakeWay make_way_;
+  tunnel::Claim guest_;
   std::map<session::ListenerId, EntryPtr> entries_;
 };
 

@@ -56,11 +56,11 @@ bool is_settled(Lookup& lookup, Resolver::TimePoint& wait_until) {
 }
 
 struct Slot {
-  Slot(Shares<Resolver::Asker>& all, Resolver::Asker who) : shares(all), asker(who) { shares.add(asker); }
+  Slot(GuestShares& all, Resolver::Asker who) : shares(all), asker(who) { shares.add(asker); }
   ~Slot() { shares.remove(asker); }
   Slot(const Slot&) = delete;
   Slot& operator=(const Slot&) = delete;
-  Shares<Resolver::Asker>& shares;
+  GuestShares& shares;
   Resolver::Asker asker;
 };
 
@@ -100,7 +100,7 @@ boost::asio::awaitable<Resolution> Resolver::resolve(std::string name, TimePoint
   const auto self = shared_from_this();
   if (name.ends_with('.')) name.pop_back();
   if (!is_resolvable_name(name)) co_return Resolution{};
-  if (!outstanding_.leaves_enough(asker, options_.max_lookups)) co_return Resolution{ResetCode::kLimit, {}};
+  if (!outstanding_.leave_enough(asker, options_.max_lookups)) co_return Resolution{ResetCode::kLimit, {}};
 
   const Slot slot(outstanding_, asker);
   Lookup lookup(executor_, options_.lookup);
@@ -125,7 +125,7 @@ boost::asio::awaitable<Result<Bytes>> Resolver::answer(Bytes query, TimePoint de
     co_return dns_failure(query, *question, *code,
                           transfer ? DnsReason::kProhibited : DnsReason::kNotSupported);
   }
-  if (!outstanding_.leaves_enough(asker, options_.max_lookups)) {
+  if (!outstanding_.leave_enough(asker, options_.max_lookups)) {
     co_return dns_failure(query, *question, DnsCode::kServFail, DnsReason::kOther);
   }
   const Slot slot(outstanding_, asker);

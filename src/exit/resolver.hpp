@@ -17,7 +17,7 @@
 #include "base/ip_address.hpp"
 #include "base/result.hpp"
 #include "exit/dns_exchange.hpp"
-#include "exit/shares.hpp"
+#include "exit/guest_shares.hpp"
 #include "session/destination.hpp"
 
 namespace zks::exit {
@@ -41,12 +41,10 @@ class Resolver : public std::enable_shared_from_this<Resolver> {
 
   struct Options {
     LookupOptions lookup;
-    // Outstanding; of them an asker has at most as many as are left then, so half when it is alone. One more
-    // fails at once with kLimit.
+    // Outstanding; each invite and device has a share (guest_shares.hpp). One more fails at once with kLimit.
     std::size_t max_lookups = 1024;
   };
-  // Whose share of the lookups it is; compared only. Null: the program's own.
-  using Asker = const void*;
+  using Asker = tunnel::Claim;  // whose share of the lookups it is; empty: the program's own
 
   // kUsage when the servers are not addresses.
   static Result<std::shared_ptr<Resolver>> create(boost::asio::any_io_executor executor, Options options);
@@ -56,21 +54,21 @@ class Resolver : public std::enable_shared_from_this<Resolver> {
   // addresses (RFC 8305, section 3), so that a server that drops AAAA queries costs no more than that.
   // kNameNotFound: no such name, no address, or not a name at all. kTimedOut: no answer by `deadline` or from
   // any server. kHostUnreachable: the servers could not say.
-  boost::asio::awaitable<Resolution> resolve(std::string name, TimePoint deadline, Asker asker = nullptr);
+  boost::asio::awaitable<Resolution> resolve(std::string name, TimePoint deadline, Asker asker = {});
 
   // The answer of the DNS servers to a whole DNS message, under the query's own id and as it is, whatever its
   // code (dns_exchange.hpp); /etc/hosts is not asked. kProtocol: it is no query with one question. The exit's
   // own word, with the reason where the query speaks EDNS (RFC 8914): SERVFAIL without an answer by
   // `deadline` or from any server, and with too many lookups outstanding; NOTIMP for another opcode or class;
   // REFUSED for a zone transfer.
-  boost::asio::awaitable<Result<Bytes>> answer(Bytes query, TimePoint deadline, Asker asker = nullptr);
+  boost::asio::awaitable<Result<Bytes>> answer(Bytes query, TimePoint deadline, Asker asker = {});
 
   std::size_t outstanding() const { return outstanding_.total(); }
 
  private:
   boost::asio::any_io_executor executor_;
   Options options_;
-  Shares<Asker> outstanding_;
+  GuestShares outstanding_;
 };
 
 }  // namespace zks::exit

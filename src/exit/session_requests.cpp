@@ -62,11 +62,13 @@ session::ExitCapabilities find_capabilities(const EchoHost& echo) {
 }
 
 SessionRequests::SessionRequests(std::shared_ptr<Resolver> resolver, std::shared_ptr<EchoHost> echo,
-                                 std::shared_ptr<Allowance> allowance, std::weak_ptr<tunnel::Tunnel> tunnel)
+                                 std::shared_ptr<Allowance> allowance, std::weak_ptr<tunnel::Tunnel> tunnel,
+                                 tunnel::Claim guest)
     : resolver_(std::move(resolver)),
       echo_(std::move(echo)),
       allowance_(std::move(allowance)),
       tunnel_(std::move(tunnel)),
+      guest_(guest),
       pings_(kPingsASecond, kPingsAtOnce, steady_clock::now()) {}
 
 void SessionRequests::on_event(session::Event& event) {
@@ -100,8 +102,8 @@ void SessionRequests::resolve(session::RequestId request, Bytes query) {
 
 asio::awaitable<void> SessionRequests::answer(std::shared_ptr<SessionRequests> self,
                                               session::RequestId request, Bytes query) {
-  const auto answered = co_await self->resolver_->answer(
-      std::move(query), steady_clock::now() + kAnswerWithin, self->allowance_.get());
+  const auto answered =
+      co_await self->resolver_->answer(std::move(query), steady_clock::now() + kAnswerWithin, self->guest_);
   --self->queries_;
   const auto tunnel = self->tunnel_.lock();
   if (!tunnel || !answered) co_return;
@@ -123,8 +125,8 @@ void SessionRequests::ping(const session::Event& event) {
     if (allowance_->may_log()) log::info("ping: {}", verdict.reason);
     return say(event.request, event.address, ipv4 ? IcmpError{3, 13} : IcmpError{1, 1});
   }
-  const int failure = echo_->ping(target, event.hop_limit, event.bytes, allowance_.get(),
-                                  on_answer(event.request, event.address));
+  const int failure =
+      echo_->ping(target, event.hop_limit, event.bytes, guest_, on_answer(event.request, event.address));
   if (failure == EHOSTUNREACH)
     return say(event.request, event.address, ipv4 ? IcmpError{3, 1} : IcmpError{1, 3});
   if (failure == ENETUNREACH || failure == EADDRNOTAVAIL || failure == EAFNOSUPPORT) {

@@ -35,7 +35,8 @@ class SessionRequests : public std::enable_shared_from_this<SessionRequests> {
   static constexpr std::size_t kMaxPings = 512;  // an eighth of all: EchoHost::kMaxPings
 
   SessionRequests(std::shared_ptr<Resolver> resolver, std::shared_ptr<EchoHost> echo,
-                  std::shared_ptr<Allowance> allowance, std::weak_ptr<tunnel::Tunnel> tunnel);
+                  std::shared_ptr<Allowance> allowance, std::weak_ptr<tunnel::Tunnel> tunnel,
+                  tunnel::Claim guest = {});
 
   // kResolve and kEcho.
   void on_event(session::Event& event);
@@ -52,6 +53,7 @@ class SessionRequests : public std::enable_shared_from_this<SessionRequests> {
   std::shared_ptr<EchoHost> echo_;
   std::shared_ptr<Allowance> allowance_;  // its invite's
   std::weak_ptr<tunnel::Tunnel> tunnel_;
+  tunnel::Claim guest_;
   std::size_t queries_ = 0;
   TokenBucket pings_;
   std::shared_ptr<std::size_t> waiting_ = std::make_shared<std::size_t>(0);  // pings that have no answer yet

@@ -10,22 +10,16 @@
 namespace zks::exit {
 namespace {
 
-using Device = std::pair<InviteId, PublicKey>;
-
-Device device_of(const tunnel::Claim& claim) {
-  return {claim.invite, claim.client_key};
-}
-
 class Weights {
  public:
   Weights(const std::vector<HeldSession>& sessions, const tunnel::Claim& newcomer) : newcomer_(newcomer) {
     for (const HeldSession& session : sessions) {
       invites_.add(session.claim.invite);
-      devices_.add(device_of(session.claim));
+      devices_.add(session.claim);
     }
   }
 
-  std::size_t of_device(const tunnel::Claim& claim) const { return devices_.of(device_of(claim)); }
+  std::size_t of_device(const tunnel::Claim& claim) const { return devices_.of(claim); }
 
   // Above 0: whose session it is holds more than the newcomer will; 0: as many.
   int against_newcomer(const tunnel::Claim& claim) const {
@@ -38,7 +32,7 @@ class Weights {
   // As in the header; 0: it stays.
   int turn_of(const HeldSession& session) const {
     const int weight = against_newcomer(session.claim);
-    const bool own = device_of(session.claim) == device_of(newcomer_);
+    const bool own = session.claim == newcomer_;
     if (session.orphaned) return weight > 0 || own ? 1 : weight == 0 ? 3 : 0;
     if (weight <= 0) return 0;
     return of_device(session.claim) > 1 ? 2 : 4;
@@ -47,7 +41,7 @@ class Weights {
  private:
   const tunnel::Claim& newcomer_;
   Shares<InviteId> invites_;
-  Shares<Device> devices_;
+  Shares<tunnel::Claim> devices_;
 };
 
 }  // namespace

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// How much of something that all share each of its owners holds: places of relays, sessions of invites and
-// their devices, lookups, flows. A bound that is shared by everybody is one that somebody can use up, so each
-// of them asks here whose turn it is to give way. Sans-IO.
+// How much of something that all share each of its owners holds, such as relays places for lanes, and invites
+// sessions; guest_shares.hpp has what is shared by invite and device. A bound that is shared by everybody is
+// one that somebody can use up, so each of them asks here whose turn it is to give way. Sans-IO.
 #pragma once
 
 #include <cstddef>
@@ -35,12 +35,6 @@ class Shares {
       if (count > most) out = &owner, most = count;
     }
     return *out;
-  }
-
-  // For what nobody can be made to give back: nobody gets more of `places` than are left then, so one owner
-  // holds at most half, and there is always one left for who comes next.
-  bool leaves_enough(const Owner& newcomer, std::size_t places) const {
-    return total_ < places && (of(newcomer) < places - total_ || of(newcomer) == 0);
   }
 
  private:

@@ -49,10 +49,10 @@ Destination to_destination(const IpAddress& address, std::uint16_t port) {
 
 }  // namespace
 
-void UdpHost::serve(tunnel::SessionFlowPtr flow, std::shared_ptr<Allowance> allowance) {
-  if (!flows_.leaves_enough(allowance.get(), options_.max_flows)) return;
+void UdpHost::serve(tunnel::SessionFlowPtr flow, std::shared_ptr<Allowance> allowance, tunnel::Claim guest) {
+  if (!flows_.leave_enough(guest, options_.max_flows)) return;
   (void)buffers();
-  std::make_shared<UdpFlow>(shared_from_this(), std::move(flow), std::move(allowance))->start();
+  std::make_shared<UdpFlow>(shared_from_this(), std::move(flow), std::move(allowance), guest)->start();
 }
 
 std::shared_ptr<UdpBuffers> UdpHost::buffers() {
@@ -61,18 +61,19 @@ std::shared_ptr<UdpBuffers> UdpHost::buffers() {
 }
 
 UdpFlow::UdpFlow(std::shared_ptr<UdpHost> host, tunnel::SessionFlowPtr flow,
-                 std::shared_ptr<Allowance> allowance)
+                 std::shared_ptr<Allowance> allowance, tunnel::Claim guest)
     : host_(std::move(host)),
       flow_(std::move(flow)),
       allowance_(std::move(allowance)),
+      guest_(guest),
       peers_(allowance_->policy()),
       last_sent_(steady_clock::now()),
       idle_(host_->executor_) {
-  host_->flows_.add(allowance_.get());
+  host_->flows_.add(guest_);
 }
 
 UdpFlow::~UdpFlow() {
-  host_->flows_.remove(allowance_.get());
+  host_->flows_.remove(guest_);
 }
 
 // The flow's handlers hold this object until the flow is closed.
@@ -139,7 +140,7 @@ UdpFlow::Name* UdpFlow::find_name(const std::string& spelled, TimePoint now) {
 asio::awaitable<void> UdpFlow::look_up(std::shared_ptr<UdpFlow> self, std::string spelled) {
   std::string wanted = spelled;
   Resolution resolution = co_await self->host_->resolver_->resolve(
-      std::move(wanted), steady_clock::now() + kLookupWithin, self->allowance_.get());
+      std::move(wanted), steady_clock::now() + kLookupWithin, self->guest_);
   if (self->stopped_) co_return;
   Name& name = self->names_[spelled];
   name.looking = false;

@@ -22,8 +22,8 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "exit/allowance.hpp"
+#include "exit/guest_shares.hpp"
 #include "exit/resolver.hpp"
-#include "exit/shares.hpp"
 #include "exit/udp_peers.hpp"
 #include "exit/udp_socket.hpp"
 #include "tunnel/flow.hpp"
@@ -33,7 +33,7 @@ namespace zks::exit {
 struct UdpOptions {
   std::chrono::milliseconds idle_timeout{120'000};
   std::chrono::milliseconds dns_idle_timeout{10'000};  // while nothing but port 53 was talked to
-  // Of all sessions together; of them an invite has at most as many as are left then.
+  // Of all sessions together; of them each invite and device has a share (guest_shares.hpp).
   std::size_t max_flows = 4096;
   bool log_destinations = false;
 };
@@ -43,8 +43,8 @@ class UdpHost : public std::enable_shared_from_this<UdpHost> {
   UdpHost(asio::any_io_executor executor, std::shared_ptr<Resolver> resolver, UdpOptions options)
       : executor_(std::move(executor)), resolver_(std::move(resolver)), options_(options) {}
 
-  // Beyond max_flows, or its invite's share of them, the flow is dropped, which closes it.
-  void serve(tunnel::SessionFlowPtr flow, std::shared_ptr<Allowance> allowance);
+  // Beyond max_flows, or its guest's share of them, the flow is dropped, which closes it.
+  void serve(tunnel::SessionFlowPtr flow, std::shared_ptr<Allowance> allowance, tunnel::Claim guest = {});
   void set_options(const UdpOptions& options) { options_ = options; }  // a flow's timer follows
   std::size_t flows() const { return flows_.total(); }
   std::uint64_t refused() const { return refused_; }  // destinations, each time that the policy was asked
@@ -57,7 +57,7 @@ class UdpHost : public std::enable_shared_from_this<UdpHost> {
   std::shared_ptr<Resolver> resolver_;
   UdpOptions options_;
   std::shared_ptr<UdpBuffers> buffers_;  // once there is a socket
-  Shares<const Allowance*> flows_;
+  GuestShares flows_;
   std::uint64_t refused_ = 0;
 };
 
@@ -66,7 +66,8 @@ class UdpFlow : public std::enable_shared_from_this<UdpFlow> {
   static constexpr std::size_t kMaxNames = 32;
   static constexpr std::size_t kMaxWaiting = 16;  // datagrams, of all names together
 
-  UdpFlow(std::shared_ptr<UdpHost> host, tunnel::SessionFlowPtr flow, std::shared_ptr<Allowance> allowance);
+  UdpFlow(std::shared_ptr<UdpHost> host, tunnel::SessionFlowPtr flow, std::shared_ptr<Allowance> allowance,
+          tunnel::Claim guest);
   ~UdpFlow();
   UdpFlow(const UdpFlow&) = delete;
   UdpFlow& operator=(const UdpFlow&) = delete;
@@ -104,6 +105,7 @@ class UdpFlow : public std::enable_shared_from_this<UdpFlow> {
   std::shared_ptr<UdpHost> host_;
   tunnel::SessionFlowPtr flow_;
   std::shared_ptr<Allowance> allowance_;  // its invite's
+  tunnel::Claim guest_;
   UdpPeers peers_;
   std::optional<UdpSocket> ipv4_;
   std::optional<UdpSocket> ipv6_;

@@ -43,6 +43,8 @@ carrier::Task<LaneKeys> initiate(carrier::Carrier& carrier, carrier::Paired pair
 struct Claim {
   InviteId invite{};
   PublicKey client_key{};
+
+  friend auto operator<=>(const Claim&, const Claim&) = default;
 };
 
 // The psk to answer a claim with; nothing to refuse it.

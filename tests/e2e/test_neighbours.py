@@ -4,6 +4,7 @@ and what carries nothing."""
 import asyncio
 import base64
 import contextlib
+import resource
 import socket
 
 import pytest
@@ -18,6 +19,7 @@ from harness.watching import status
 from relay_peers import Closed, RelayAccess, scenario
 
 MAX_SESSIONS = 12
+both_kinds = pytest.mark.parametrize("kind", ["user", "sharer"], ids=["an-invite-each", "one-link-for-both"])
 LEAST_BYTES = 64  # of a datagram and of a connection
 
 
@@ -33,7 +35,8 @@ class Silent(DnsServer):
 
 @pytest.fixture
 def place(tmp_path, programs):
-    """An exit with a few places for sessions; `user()` is a client with an invite of its own."""
+    """An exit with a few places for sessions; `user()` is a client with an invite of its own, `sharer()` one with the exit's
+    default link."""
     dns = Silent({"good.test": ["127.0.0.1"]})
     relay = start_relay(tmp_path)
     programs.append(relay)
@@ -46,7 +49,12 @@ def place(tmp_path, programs):
         programs.append(client)
         return client
 
-    exit_peer.user = user
+    def sharer(name):
+        client = start_client(tmp_path, exit_peer.link(), name=name)
+        programs.append(client)
+        return client
+
+    exit_peer.user, exit_peer.sharer = user, sharer
     yield exit_peer
     dns.close()
 
@@ -104,8 +112,9 @@ def test_one_invite_takes_no_session_of_another(place, tmp_path, devices):
     assert place.stderr().count("its place was needed by somebody who has fewer") >= 1
 
 
-def test_names_that_nobody_answers_stop_only_who_asks_for_them(place):
-    calm, wild = place.user("calm"), place.user("wild")
+@both_kinds
+def test_names_that_nobody_answers_stop_only_who_asks_for_them(place, kind):
+    calm, wild = getattr(place, kind)("calm"), getattr(place, kind)("wild")
     with servers.accepting() as server, contextlib.ExitStack() as waiting:
         for i in range(600):
             sock = waiting.enter_context(socks.greet(wild.proxy))
@@ -121,6 +130,27 @@ def test_names_that_nobody_answers_stop_only_who_asks_for_them(place):
         except socks.SocksError as error:
             socks_error = error
         assert socks_error is not None, "the control: who asks for them has none left"
+
+
+@both_kinds
+def test_connections_of_one_user_leave_descriptors_to_others(place, kind):
+    calm, wild = getattr(place, kind)("calm"), getattr(place, kind)("wild")
+    descriptors = 400
+    resource.prlimit(place.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
+    with servers.accepting() as server, contextlib.ExitStack() as held:
+        code = 0
+        while code == 0:
+            try:
+                held.enter_context(socks.connect(wild.proxy, "127.0.0.1", server.port))
+                held.enter_context(server.next())
+            except socks.SocksError as error:
+                code = error.code
+        assert "stream refused: this device's share of all connections is in use" in place.stderr()
+        for _ in range(20):
+            held.enter_context(socks.connect(calm.proxy, "127.0.0.1", server.port))
+            held.enter_context(server.next())
+        status(place)
+    assert_serves(wild.proxy)
 
 
 def test_what_carries_nothing_counts(place):

@@ -26,7 +26,7 @@ int main(int count, char** words) {
     };
     const Bytes data(56, 'p');
     const int failure =
-        echo->ping(target, static_cast<std::uint8_t>(std::stoi(words[i + 1])), data, nullptr, print);
+        echo->ping(target, static_cast<std::uint8_t>(std::stoi(words[i + 1])), data, {}, print);
     if (failure != 0) {
       std::cout << std::strerror(failure) << std::endl;
       continue;

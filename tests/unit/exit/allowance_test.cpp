@@ -27,7 +27,8 @@ class AllowanceTest : public testing::Test {
 
   boost::asio::io_context context;
   std::shared_ptr<Allowance> allowance =
-      std::make_shared<Allowance>(context.get_executor(), std::make_shared<Policy>(Rules{}), &test_clock);
+      std::make_shared<Allowance>(context.get_executor(), std::make_shared<Policy>(Rules{}), &test_clock,
+                                  std::make_shared<AllStreams>([]() -> std::size_t { return 1'000'000; }));
 };
 
 TEST_F(AllowanceTest, WithoutTermsEverythingPasses) {
@@ -56,6 +57,31 @@ TEST_F(AllowanceTest, StreamsAtOnce) {
   EXPECT_TRUE(allowance->admit().reason.empty());
   set({.max_streams = 1});
   EXPECT_FALSE(allowance->admit().reason.empty()) << "one is there";
+}
+
+TEST_F(AllowanceTest, OneDeviceLeavesConnectionsToOthers) {
+  const auto all = std::make_shared<AllStreams>([]() -> std::size_t { return 100; });
+  const auto policy = std::make_shared<Policy>(Rules{});
+  const auto shared = std::make_shared<Allowance>(context.get_executor(), policy, &test_clock, all);
+  const auto other = std::make_shared<Allowance>(context.get_executor(), policy, &test_clock, all);
+  const tunnel::Claim heavy{{1}, {1}};
+  std::vector<Allowance::Admission> admitted;
+  for (int i = 0; i < 500; ++i) {
+    auto one = shared->admit(heavy);
+    if (one.reason.empty()) admitted.push_back(std::move(one));
+  }
+  EXPECT_EQ(admitted.size(), 34U) << "a third";
+  const auto refused = shared->admit(heavy);
+  EXPECT_EQ(refused.refused, ResetCode::kLimit);
+  EXPECT_NE(refused.reason.find("share"), std::string::npos);
+  for (int i = 0; i < 5; ++i) {
+    admitted.push_back(shared->admit({{1}, {2}}));
+    EXPECT_TRUE(admitted.back().reason.empty()) << "another device of the same link";
+    admitted.push_back(other->admit({{2}, {1}}));
+    EXPECT_TRUE(admitted.back().reason.empty());
+  }
+  admitted.clear();
+  EXPECT_TRUE(shared->admit(heavy).reason.empty()) << "what is over is given back";
 }
 
 TEST_F(AllowanceTest, NewStreamsWaitTheirTurnAndAreRefusedFarBeyondTheRate) {

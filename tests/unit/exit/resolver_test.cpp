@@ -228,7 +228,7 @@ TEST_F(ResolverTest, NamesBelowLocalhostAndOnionAreNotAskedFor) {
 TEST_F(ResolverTest, LookupsAreBounded) {
   server.names["silent.test"] = {.on_a = Behaviour::kSilent, .on_aaaa = Behaviour::kSilent};
   server.names["four.test"] = {.ipv4 = {"127.0.0.1"}};
-  const auto two = resolver(60'000, 4);
+  const auto two = resolver(60'000, 5);
   const auto deadline = steady_clock::now() + std::chrono::seconds(30);
   boost::asio::cancellation_signal cancel[2];
   int ended = 0;
@@ -250,15 +250,15 @@ TEST_F(ResolverTest, LookupsAreBounded) {
 TEST_F(ResolverTest, WhoWaitsForManyNamesLeavesLookupsToOthers) {
   server.names["silent.test"] = {.on_a = Behaviour::kSilent, .on_aaaa = Behaviour::kSilent};
   server.names["four.test"] = {.ipv4 = {"127.0.0.1"}};
-  const auto shared = resolver(60'000, 16);
+  const auto shared = resolver(60'000, 24);
   const auto deadline = steady_clock::now() + std::chrono::seconds(30);
-  const int heavy = 0;
-  const int light = 0;
+  const Resolver::Asker heavy{{1}, {1}};
+  const Resolver::Asker same_link{{1}, {2}};
   boost::asio::cancellation_signal cancel[20];
   int ended = 0;
   int limited = 0;
   for (auto& signal : cancel) {
-    boost::asio::co_spawn(context, shared->resolve("silent.test", deadline, &heavy),
+    boost::asio::co_spawn(context, shared->resolve("silent.test", deadline, heavy),
                           boost::asio::bind_cancellation_slot(
                               signal.slot(), [&](std::exception_ptr, const Resolution& resolution) {
                                 ++ended;
@@ -266,9 +266,10 @@ TEST_F(ResolverTest, WhoWaitsForManyNamesLeavesLookupsToOthers) {
                               }));
   }
   while (server.queries() < 16) context.run_one();
-  EXPECT_EQ(shared->outstanding(), 8U) << "half";
+  EXPECT_EQ(shared->outstanding(), 8U) << "a third";
   EXPECT_EQ(limited, 12);
-  EXPECT_THAT(texts(run(context, shared->resolve("four.test", deadline, &light))), ElementsAre("127.0.0.1"));
+  EXPECT_THAT(texts(run(context, shared->resolve("four.test", deadline, same_link))),
+              ElementsAre("127.0.0.1"));
   for (auto& signal : cancel) signal.emit(boost::asio::cancellation_type::terminal);
   while (ended < 20) context.run_one();
   EXPECT_EQ(shared->outstanding(), 0U);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "exit/guest_shares.hpp"
+
 namespace zks::exit {
 namespace {
 
@@ -28,22 +30,42 @@ TEST(Shares, WhatIsGivenBackIsForgotten) {
   EXPECT_EQ(held.total(), 1U);
 }
 
-TEST(Shares, OneOwnerHoldsAtMostHalfAndANewcomerFindsPlaces) {
-  Shares<int> held;
-  while (held.leaves_enough(0, 100)) held.add(0);
-  EXPECT_EQ(held.of(0), 50U);
-  for (int owner = 1; owner < 4; ++owner) {
-    while (held.leaves_enough(owner, 100)) held.add(owner);
-    EXPECT_GE(held.of(owner), 6U) << "half of what the others had left";
-    EXPECT_GT(100 - held.total(), 0U);
-  }
-  EXPECT_TRUE(held.leaves_enough(9, 100));
+tunnel::Claim guest(std::uint8_t invite, std::uint8_t device) {
+  return {{invite}, {device}};
 }
 
-TEST(Shares, TheLastPlaceIsForWhoHasNone) {
-  EXPECT_TRUE(shares("aaa").leaves_enough('b', 4));
-  EXPECT_FALSE(shares("aaa").leaves_enough('a', 4));
-  EXPECT_FALSE(shares("aaab").leaves_enough('c', 4)) << "none is left";
+std::size_t fill(GuestShares& shares, const tunnel::Claim& guest, std::size_t places) {
+  while (shares.leave_enough(guest, places)) shares.add(guest);
+  return shares.of(guest);
+}
+
+TEST(GuestShares, ADeviceAloneHasAThirdAndTheOthersOfItsInviteStillSome) {
+  GuestShares held;
+  EXPECT_EQ(fill(held, guest(1, 1), 999), 333U);
+  EXPECT_EQ(fill(held, guest(1, 2), 999), 111U);
+  EXPECT_TRUE(held.leave_enough(guest(1, 3), 999));
+}
+
+TEST(GuestShares, AnInviteOfManyDevicesHasHalf) {
+  GuestShares held;
+  for (std::uint8_t device = 0; device < 64; ++device) fill(held, guest(1, device), 1000);
+  EXPECT_LE(held.total(), 500U);
+  EXPECT_GE(fill(held, guest(2, 1), 1000), 150U) << "a third of what was left";
+}
+
+TEST(GuestShares, ANewcomerFindsAPlaceAsLongAsThereAreSome) {
+  GuestShares held;
+  for (std::uint8_t invite = 0; invite < 6; ++invite) {
+    EXPECT_GT(fill(held, guest(invite, 1), 100), 0U);
+  }
+  held = {};
+  held.add(guest(1, 1));
+  EXPECT_TRUE(held.leave_enough(guest(2, 1), 2)) << "the last one";
+  EXPECT_FALSE(held.leave_enough(guest(1, 1), 2));
+  held.add(guest(2, 1));
+  EXPECT_FALSE(held.leave_enough(guest(3, 1), 2));
+  held.remove(guest(1, 1));
+  EXPECT_TRUE(held.leave_enough(guest(3, 1), 2)) << "given back";
 }
 
 }  // namespace
