@@ -38,6 +38,8 @@ void add_metrics(ops::Families& out, const exit::ExitStatus& status) {
   out.gauge("zks_exit_relays_registered", "Those of them that it is registered with.",
             number(status.registered_relays()));
   out.counter("zks_exit_registrations_total", "Registrations with relays.", number(registrations));
+  out.gauge("zks_exit_faults", "State that can't be read or written: `status` and the log say which.",
+            number(status.faults.size()));
   out.gauge("zks_exit_sessions", "Sessions, those whose client is away included.",
             number(status.sessions.size()));
   out.gauge("zks_exit_sessions_max", "Sessions that --max-sessions allows.", number(status.max_sessions));

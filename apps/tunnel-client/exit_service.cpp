@@ -12,7 +12,7 @@ constexpr const char* kDefaultInvite = "default";
 Result<link::RelayList> choose_relays(link::StateDirectory& state, const ExitPeerOptions& options) {
   if (options.relays.empty()) {
     auto kept = state.load_relays();
-    if (!kept && kept.error().kind == ErrorKind::kUsage) {
+    if (!kept && !state.was_in_use()) {
       return make_error(ErrorKind::kUsage, "no relay is known yet: give one with --relay wss://HOST");
     }
     return kept;
@@ -56,7 +56,7 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
   std::unique_ptr<ExitService> service(new ExitService);
   service->state_dir_ = options.common.state_dir;
   service->relays_ = *relays;
-  service->first_start_ = !state->load_relays();
+  service->first_start_ = !state->was_in_use();
   if (auto issued = service->issue_default_link(*state, *identity, *relays); !issued) return issued.error();
 
   service->policy_ = std::make_shared<exit::Policy>(exit::Rules{options.allow, options.deny});
@@ -103,12 +103,14 @@ void ExitService::reload(const ExitPeerOptions& options) {
 
 Result<> ExitService::issue_default_link(link::StateDirectory& state, const link::ExitIdentity& identity,
                                          const link::RelayList& relays) {
+  auto invites = state.load_invites();
+  if (!invites) return invites.error();
   if (state.invites_version() == 0) {
     auto made = state.add_invite(kDefaultInvite, std::nullopt, link::kDefaultDevices);
     if (!made) return made.error();
+    invites->push_back(std::move(*made));
   }
-  auto invites = state.load_invites();
-  if (!invites) return invites.error();
+  state.mark_invites();  // an older version may have made them
   for (const auto& invite : *invites) {
     if (invite.name == kDefaultInvite) {
       default_link_ = link::format_access_link(link::issue_link(identity, relays, invite));

@@ -29,8 +29,11 @@ namespace {
 
 std::string state_of(const ModeStatus& status) {
   if (status.client) return tunnel::name_of(status.client->state);
-  if (!status.exit || status.exit->stopping) return "stopping";
-  return status.exit->registered_relays() > 0 ? "up" : "connecting";
+  return status.exit ? status.exit->state() : "stopping";
+}
+
+bool has_fault(const ModeStatus& status) {
+  return status.exit && !status.exit->faults.empty();
 }
 
 Json to_json(const TunStatus& tun) {
@@ -120,7 +123,8 @@ Result<std::unique_ptr<WatchService>> WatchService::start(boost::asio::any_io_ex
     const auto collect = [told] { return told->ask ? told->ask() : ModeStatus(); };
     ops::Collectables collectables{std::make_shared<ModeMetrics>(collect),
                                    std::make_shared<ops::ProcessMetrics>("zks-tunnel-client")};
-    auto listening = ops::MetricsServer::listen(executor, *options.metrics, std::move(collectables));
+    auto listening = ops::MetricsServer::listen(executor, *options.metrics, std::move(collectables),
+                                                [told] { return !told->ask || !has_fault(told->ask()); });
     if (!listening) return listening.error();
     service->metrics_ = std::move(*listening);
     const auto& address = service->metrics_->address();

@@ -157,7 +157,10 @@ Task<> Door::take_first_record(carrier::CarrierPtr carrier, tunnel::Accepted acc
   // Here the client has shown that it holds the psk.
   const auto admitted = handlers_.admit(accepted.claim);
   if (!admitted) {
-    const auto closed = co_await carrier->close(carrier::close_code::kForbidden);
+    // Anything but a refusal is a trouble of this exit's: later.
+    const bool refused = admitted.error().kind == ErrorKind::kRefused;
+    const auto closed =
+        co_await carrier->close(refused ? carrier::close_code::kForbidden : carrier::close_code::kGoingAway);
     (void)closed;
     co_return admitted.error();
   }

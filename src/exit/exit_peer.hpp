@@ -91,6 +91,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   Result<> begin(carrier::CarrierPtr carrier, tunnel::Accepted accepted, ByteView frames,
                  std::size_t record_bytes);
   VisitPtr find_session(const SessionId& id, const tunnel::Claim& claim) const;
+  bool is_running(const tunnel::Claim& claim) const;
   Result<VisitPtr> new_visit(const SessionId& id, const tunnel::Claim& claim);
   std::vector<HeldSession> held_sessions() const;
   void end_session(std::size_t index, const char* why);

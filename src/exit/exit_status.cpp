@@ -22,6 +22,8 @@ const char* name_of(ClientRefusal reason) {
       return "gone";
     case ClientRefusal::kProtocol:
       return "protocol";
+    case ClientRefusal::kFault:
+      return "fault";
     case ClientRefusal::kNetwork:
       break;
   }
@@ -41,6 +43,9 @@ ClientRefusal refusal_of(const Error& error) {
       return ClientRefusal::kGone;
     case ErrorKind::kProtocol:
       return ClientRefusal::kProtocol;
+    case ErrorKind::kIo:
+    case ErrorKind::kUsage:
+      return ClientRefusal::kFault;
     default:
       return ClientRefusal::kNetwork;
   }
@@ -55,6 +60,12 @@ const char* name_of(session::ResetCode code) {
       "session_lost",        "quota_used_up",         "address_in_use"};
   const auto index = static_cast<std::size_t>(code);
   return index < kNames.size() ? kNames[index] : "other";
+}
+
+const char* ExitStatus::state() const {
+  if (stopping) return "stopping";
+  if (registered_relays() == 0) return "connecting";
+  return faults.empty() ? "up" : "degraded";
 }
 
 std::size_t ExitStatus::registered_relays() const {
@@ -110,10 +121,8 @@ Json to_json(const ExitStatus& status) {
     if (sessions.size() < kMaxListedSessions) sessions.push_back(to_json(session));
   }
   const ExitTally& tally = status.tally;
-  const bool up = status.registered_relays() > 0;
-  return {{"state", status.stopping ? "stopping"
-                    : up            ? "up"
-                                    : "connecting"},
+  return {{"state", status.state()},
+          {"faults", status.faults},
           {"room", format_room(status.room)},
           {"instance", to_base64url(status.instance)},
           {"relays", std::move(relays)},

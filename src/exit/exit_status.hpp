@@ -19,8 +19,17 @@ namespace zks::exit {
 
 // Why a client that knocked got no session. Which of a stranger's claims was wrong is not told apart here
 // either.
-enum class ClientRefusal : std::uint8_t { kBusy, kNotInvited, kLimit, kTimeout, kGone, kProtocol, kNetwork };
-inline constexpr std::size_t kClientRefusals = 7;
+enum class ClientRefusal : std::uint8_t {
+  kBusy,
+  kNotInvited,
+  kLimit,
+  kTimeout,
+  kGone,
+  kProtocol,
+  kNetwork,
+  kFault
+};
+inline constexpr std::size_t kClientRefusals = 8;
 inline constexpr std::size_t kResetCodes = 15;
 
 const char* name_of(ClientRefusal reason);
@@ -72,8 +81,11 @@ struct ExitStatus {
   std::vector<RelayLinkStatus> relays;
   std::vector<SessionStatus> sessions;
   ExitTally tally;
-  tunnel::Traffic traffic;  // of all sessions
+  std::vector<std::string> faults;  // fault.hpp
+  tunnel::Traffic traffic;          // of all sessions
 
+  // stopping, connecting (no relay has it), degraded (there are faults) or up.
+  const char* state() const;
   std::size_t registered_relays() const;
   std::size_t orphans() const;
 };

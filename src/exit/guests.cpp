@@ -2,7 +2,9 @@
 #include "exit/guests.hpp"
 
 #include <algorithm>
-#include <ctime>
+#include <cstdlib>
+
+#include "base/log.hpp"
 
 namespace zks::exit {
 namespace {
@@ -37,29 +39,45 @@ Result<OwnRules> read_rules(const link::Terms& terms) {
 }  // namespace
 
 Result<> Guests::refresh() {
+  read_clock();
+  auto read = read_changes();
+  reading_.note(read, std::chrono::steady_clock::now());
+  return read;
+}
+
+void Guests::read_clock() {
+  now_ = expiry_clock_.now(clock_());
+  const auto jump = expiry_clock_.jump();
+  if (jump && (!told_jump_ || std::llabs(*jump - *told_jump_) > ExpiryClock::kSlack)) {
+    log::warn("the clock was set by {} s; invites expire by it once it has stayed so for {} s", *jump,
+              ExpiryClock::kStays);
+  }
+  told_jump_ = jump;
+}
+
+Result<> Guests::read_changes() {
   // The versions are read first: a change in between is seen again next time, never missed.
   const std::uint64_t version = state_.invites_version();
-  if (version_ != version) {
-    if (auto read = read_invites(); !read) {
-      invites_.clear();
-      version_.reset();
-      return read;
-    }
+  if (version_ != version || version == 0) {
+    version_.reset();
+    if (auto read = read_invites(); !read) return read;
     version_ = version;
   }
   const std::uint64_t usage_version = state_.usage_version();
-  if (usage_version_ == usage_version) return {};
-  if (auto read = read_usage(); !read) {
-    invites_.clear();  // a quota that nobody counts is none
-    version_.reset();
-    return read;
-  }
+  if (usage_version_ == usage_version || usage_is_lost()) return {};
+  usage_version_.reset();
+  if (auto read = read_usage(); !read) return read;  // a quota that nobody counts is none
   usage_version_ = usage_version;
   return {};
 }
 
+// What is known is written down again then: a file that somebody deleted gives nobody a new quota.
+bool Guests::usage_is_lost() const {
+  return !usage_.empty() && state_.usage_version() == 0;
+}
+
 Result<> Guests::read_invites() {
-  auto invites = state_.load_invites();
+  auto invites = state_.existing_invites();
   if (!invites) return invites.error();
   std::vector<OwnRules> rules;
   for (const link::Invite& invite : *invites) {
@@ -110,10 +128,10 @@ std::shared_ptr<Allowance> Guests::allowance(const tunnel::Claim& claim) {
   return allowance_of(claim.invite);
 }
 
-Result<> Guests::save_usage_sometimes(TimePoint now) {
-  if (now - saved_ < kSaveEvery) return {};
+void Guests::save_usage_sometimes(TimePoint now) {
+  if (now - saved_ < (writing_.error() ? kSaveAgain : kSaveEvery)) return;
   saved_ = now;
-  return save_usage();
+  (void)save_usage();
 }
 
 Result<> Guests::save_usage() {
@@ -121,8 +139,9 @@ Result<> Guests::save_usage() {
   for (const auto& [id, allowance] : allowances_) {
     if (allowance->unsaved_bytes() != 0) more[id] = allowance->unsaved_bytes();
   }
-  if (more.empty()) return {};
-  const auto usage = state_.add_usage(more);
+  if (more.empty() && !usage_is_lost() && !writing_.error()) return {};
+  const auto usage = state_.add_usage(more, usage_);
+  writing_.note(usage ? Result<>() : usage.error(), std::chrono::steady_clock::now());
   if (!usage) return usage.error();
   for (const auto& [id, bytes] : more) allowances_[id]->note_saved(bytes);
   take_usage(*usage);
@@ -132,7 +151,7 @@ Result<> Guests::save_usage() {
 const link::Invite* Guests::find(const tunnel::Claim& claim) const {
   const auto at = std::find_if(invites_.begin(), invites_.end(),
                                [&](const link::Invite& invite) { return invite.id == claim.invite; });
-  return at == invites_.end() || at->expired(std::time(nullptr)) ? nullptr : &*at;
+  return at == invites_.end() || at->expired(now_) ? nullptr : &*at;
 }
 
 bool Guests::is_pinned(const tunnel::Claim& claim) const {
@@ -142,19 +161,34 @@ bool Guests::is_pinned(const tunnel::Claim& claim) const {
   return std::find(devices.begin(), devices.end(), claim.client_key) != devices.end();
 }
 
-std::optional<Key> Guests::authorize(const tunnel::Claim& claim) {
-  if (!refresh()) return std::nullopt;  // look_after_guests() reports it, once a second
+Result<Key> Guests::authorize(const tunnel::Claim& claim, bool running) {
+  const auto refreshed = refresh();
+  if (!refreshed && !running) return refreshed.error();
   const link::Invite* invite = find(claim);
-  if (invite == nullptr) return std::nullopt;
-  if (!is_pinned(claim) && invite->devices.size() >= invite->max_devices) return std::nullopt;
+  if (invite == nullptr) return make_error(ErrorKind::kRefused, "no such invite");
+  if (!is_pinned(claim) && invite->devices.size() >= invite->max_devices) {
+    return make_error(ErrorKind::kRefused, "the invite is used by all its devices");
+  }
   return invite->psk.clone();
 }
 
 Result<> Guests::admit(const tunnel::Claim& claim) {
-  (void)refresh();  // what was decided since message 1 counts; who can't be found now is refused below
-  if (is_pinned(claim)) return {};  // no lock
-  if (auto pinned = state_.pin_device(claim.invite, claim.client_key); !pinned) return pinned;
+  const auto refreshed = refresh();  // what was decided since message 1 counts
+  if (is_pinned(claim)) return {};   // no lock
+  if (!refreshed) return refreshed;
+  auto pinned = state_.pin_device(claim.invite, claim.client_key, now_);
+  const bool failed = !pinned && pinned.error().kind != ErrorKind::kRefused;
+  if (pinned || failed) writing_.note(pinned, std::chrono::steady_clock::now());
+  if (!pinned) return pinned;
   return refresh();
+}
+
+std::vector<std::string> Guests::faults() const {
+  std::vector<std::string> out;
+  for (const Fault* fault : {&reading_, &writing_}) {
+    if (fault->error()) out.push_back(fault->error()->text);
+  }
+  return out;
 }
 
 bool Guests::welcome(const tunnel::Claim& claim) const {

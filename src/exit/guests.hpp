@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Who may come in: the invites of the state directory, re-read whenever `invite` or `revoke` changed them, so
-// that both take effect on a running exit by themselves.
+// that both take effect on a running exit by themselves. Only what somebody decided ends access: files that
+// are missing, damaged or unreadable leave who was in, and keep out who was not, until they can be read again
+// (fault.hpp); a wall clock that jumped ends nothing for a minute (expiry_clock.hpp).
 //
 // Not thread safe: one executor.
 #pragma once
@@ -11,6 +13,8 @@
 #include <optional>
 
 #include "exit/allowance.hpp"
+#include "exit/expiry_clock.hpp"
+#include "exit/fault.hpp"
 #include "link/state_directory.hpp"
 #include "tunnel/handshake.hpp"
 
@@ -23,27 +27,34 @@ class Guests {
   // A crash forgets at most this much of what users used.
   static constexpr std::chrono::seconds kSaveEvery{30};
 
+  static constexpr std::chrono::seconds kSaveAgain{5};  // after it failed
+
+  using Clock = ExpiryClock::Readings (*)();
+
   // `policy`: the exit's, on which those of the invites build.
   Guests(link::StateDirectory state, boost::asio::any_io_executor executor,
-         std::shared_ptr<const Policy> policy)
-      : state_(std::move(state)), executor_(std::move(executor)), policy_(std::move(policy)) {}
+         std::shared_ptr<const Policy> policy, Clock clock = &ExpiryClock::read)
+      : state_(std::move(state)), executor_(std::move(executor)), policy_(std::move(policy)), clock_(clock) {}
 
-  // Re-reads the invites and what they used if the files changed. What can't be read leaves nobody in, and is
-  // an error.
+  // Re-reads the invites and what they used if the files changed. Where that fails all stays as it was.
   Result<> refresh();
 
-  // The psk for a claim that an invite and its pinned devices allow; nothing otherwise. Looks at the file
-  // first, so that a link works, or stops working, from the moment its command has ended.
-  std::optional<Key> authorize(const tunnel::Claim& claim);
-  // A claim became authentic: pins the device, on disk, before the session is welcomed.
+  // The psk for a claim that an invite and its pinned devices allow; kRefused otherwise. Looks at the file
+  // first, so that a link works, or stops working, from the moment its command has ended. Any other error
+  // says that the file can't be read; then only who is `running` a session comes in.
+  Result<Key> authorize(const tunnel::Claim& claim, bool running);
+  // A claim became authentic: pins the device, on disk, before the session is welcomed. kRefused when the
+  // invite does not allow it, any other error when it can't be written down.
   Result<> admit(const tunnel::Claim& claim);
+  // What the operator has to look at.
+  std::vector<std::string> faults() const;
   // Whether a session of this claim may go on.
   bool welcome(const tunnel::Claim& claim) const;
   // What the claim's invite may use; one for all its sessions, also after it was revoked. Of admitted claims.
   std::shared_ptr<Allowance> allowance(const tunnel::Claim& claim);
 
   // Writes down what was used since the last time, if it is time; or in any case.
-  Result<> save_usage_sometimes(TimePoint now);
+  void save_usage_sometimes(TimePoint now);
   Result<> save_usage();
   // The name of the claim's invite; empty when there is none any more.
   std::string name_of(const tunnel::Claim& claim) const;
@@ -52,6 +63,9 @@ class Guests {
   bool is_pinned(const tunnel::Claim& claim) const;
   const link::Invite* find(const tunnel::Claim& claim) const;
 
+  bool usage_is_lost() const;
+  void read_clock();
+  Result<> read_changes();
   Result<> read_invites();
   Result<> read_usage();
   void take_usage(const link::Usage& usage);
@@ -67,6 +81,14 @@ class Guests {
   link::Usage usage_;  // as it was last read
   std::optional<std::uint64_t> usage_version_;
   TimePoint saved_{};
+  Clock clock_;
+  ExpiryClock expiry_clock_;
+  std::int64_t now_ = 0;  // seconds since 1970
+  std::optional<std::int64_t> told_jump_;
+  Fault reading_{"who is in stays, nobody new comes in until that is mended",
+                 "the state directory can be read again"};
+  Fault writing_{"it is tried again; new devices are not let in meanwhile",
+                 "the state directory can be written again"};
 };
 
 }  // namespace zks::exit

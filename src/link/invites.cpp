@@ -3,10 +3,14 @@
 // The invites of StateDirectory. Writers (the exit that pins a device, `invite`, `revoke`) read, change and
 // replace the file under the lock, so none of them undoes the work of another.
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/fd.hpp"
 #include "link/private_file.hpp"
 #include "link/state_directory.hpp"
 #include "link/state_files.hpp"
@@ -93,11 +97,34 @@ Invite Invite::clone() const {
   return copy;
 }
 
+// In the lock file, which nobody deletes with the invites: it is empty before there were any.
+bool StateDirectory::had_invites() const {
+  struct stat status {};
+  return ::stat((path_ / kLockFile).c_str(), &status) == 0 && status.st_size > 0;
+}
+
+void StateDirectory::mark_invites() {
+  if (had_invites()) return;
+  const Fd lock(::open((path_ / kLockFile).c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+  // Without the mark a file that is missing is taken for a first start, as it was before there were marks.
+  if (lock && ::write(lock.get(), kInvitesFile, std::strlen(kInvitesFile)) < 0) return;
+}
+
 Result<std::vector<Invite>> StateDirectory::load_invites() {
+  if (invites_version() == 0 && !had_invites()) return std::vector<Invite>();
+  return existing_invites();
+}
+
+Result<std::vector<Invite>> StateDirectory::existing_invites() {
   const auto file = path_ / kInvitesFile;
   const auto text = read_private_file(file, kMaxInvitesFile);
   if (!text) return text.error();
-  if (!text->has_value()) return std::vector<Invite>();
+  if (!text->has_value()) {
+    return make_error(ErrorKind::kIo,
+                      file.string() +
+                          " is missing: put it back from a backup, or write {\"version\":1,\"invites\":[]} "
+                          "into it (chmod 600) to begin without any invite");
+  }
   Result<std::vector<Invite>> invites = decode_invites((*text)->view());
   if (!invites) return make_error(invites.error().kind, file.string() + ": " + invites.error().text);
   return invites;
@@ -133,6 +160,7 @@ Result<Invite> StateDirectory::add_invite(const std::string& name,
   invites->push_back(invite.clone());
   const Result<> saved = save(path_, *invites);
   if (!saved) return saved.error();
+  mark_invites();
   return invite;
 }
 
@@ -170,20 +198,21 @@ Result<Invite> StateDirectory::change_terms(const std::string& name,
   return out;
 }
 
-Result<> StateDirectory::pin_device(const InviteId& id, const PublicKey& device) {
+Result<> StateDirectory::pin_device(const InviteId& id, const PublicKey& device, std::int64_t now) {
   const Result<FileLock> lock = FileLock::acquire(path_ / kLockFile);
   if (!lock) return lock.error();
-  Result<std::vector<Invite>> invites = load_invites();
+  Result<std::vector<Invite>> invites = existing_invites();
   if (!invites) return invites.error();
   const auto found =
       std::find_if(invites->begin(), invites->end(), [&id](const Invite& each) { return each.id == id; });
   if (found == invites->end()) return make_error(ErrorKind::kRefused, "the invite was revoked");
-  if (found->expired(seconds_since_1970())) return make_error(ErrorKind::kRefused, "the invite has expired");
+  if (found->expired(now)) return make_error(ErrorKind::kRefused, "the invite has expired");
   std::vector<PublicKey>& devices = found->devices;
   if (std::find(devices.begin(), devices.end(), device) != devices.end()) return {};
   if (devices.size() >= found->max_devices)
     return make_error(ErrorKind::kRefused, "the invite is used by all its devices");
   devices.push_back(device);
+  mark_invites();
   return save(path_, *invites);
 }
 

@@ -159,4 +159,9 @@ Result<RelayList> StateDirectory::load_relays() {
   return list;
 }
 
+bool StateDirectory::was_in_use() const {
+  struct stat status {};
+  return ::stat((path_ / kRelaysFile).c_str(), &status) == 0;
+}
+
 }  // namespace zks::link

@@ -78,8 +78,14 @@ class StateDirectory {
   static Result<> check_relays(const RelayList& relays);
   Result<> save_relays(const RelayList& relays);
   Result<RelayList> load_relays();  // kUsage before the exit has registered once
+  bool was_in_use() const;          // it has: there is a list, whatever is in it
 
+  // None at a first start. Later a file that is missing is kIo: that somebody deleted or unmounted it does
+  // not say that nobody is to come in.
   Result<std::vector<Invite>> load_invites();
+  void mark_invites();  // there are some, whatever becomes of the file
+  // The same, where a file that is missing is kIo at any time.
+  Result<std::vector<Invite>> existing_invites();
   Result<Invite> add_invite(const std::string& name, std::optional<std::chrono::seconds> lifetime,
                             std::uint32_t max_devices,
                             const Terms& terms = {});  // kUsage: name taken or malformed, too many rules
@@ -88,21 +94,24 @@ class StateDirectory {
   Result<Invite> change_terms(const std::string& name, const std::function<Result<>(Terms&)>& change);
   Result<InviteId> revoke_invite(const std::string& name);
   // Adds `device` to the invite's pinned keys unless it is there already; kRefused when the invite is gone,
-  // expired or full. On success it is on disk.
-  Result<> pin_device(const InviteId& invite, const PublicKey& device);
+  // expired at `now` (seconds since 1970) or full. On success it is on disk.
+  Result<> pin_device(const InviteId& invite, const PublicKey& device, std::int64_t now);
 
-  // Changes whenever the invites file does (device, inode, mtime, size); for cheap polling by a running exit.
+  // Changes whenever the invites file does (device, inode, mtime, size), 0 when it is not there; for cheap
+  // polling by a running exit.
   std::uint64_t invites_version() const;
 
   Result<Usage> load_usage();
-  // Adds `more` to what stands there, forgets invites that are gone, and says what stands there now.
-  Result<Usage> add_usage(const Usage& more);
+  // Adds `more` to what stands there, or to what the caller `knows` where the file is missing; forgets
+  // invites that are gone, and says what stands there now.
+  Result<Usage> add_usage(const Usage& more, const Usage& known = {});
   Result<> reset_usage(const InviteId& invite);
   std::uint64_t usage_version() const;  // as invites_version()
 
  private:
+  bool had_invites() const;
   explicit StateDirectory(std::filesystem::path path) : path_(std::move(path)) {}
-  Result<Usage> change_usage(const std::function<void(Usage&)>& change);
+  Result<Usage> change_usage(const Usage& known, const std::function<void(Usage&)>& change);
   std::filesystem::path path_;
 };
 

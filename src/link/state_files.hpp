@@ -28,7 +28,8 @@ inline constexpr const char* kClientFile = "client.json";
 inline constexpr const char* kRelaysFile = "relays.json";
 inline constexpr const char* kInvitesFile = "invites.json";
 inline constexpr const char* kUsageFile = "usage.json";
-inline constexpr const char* kLockFile = "lock";  // empty; held by whoever writes one of the others
+// Held by whoever writes one of the others; names the file of invites once there were some.
+inline constexpr const char* kLockFile = "lock";
 
 inline constexpr std::size_t kMaxIdentityFile = 4096;
 inline constexpr std::size_t kMaxRelaysFile = 64 * 1024;

@@ -24,12 +24,12 @@ Result<Usage> StateDirectory::load_usage() {
   return usage;
 }
 
-Result<Usage> StateDirectory::change_usage(const std::function<void(Usage&)>& change) {
+Result<Usage> StateDirectory::change_usage(const Usage& known, const std::function<void(Usage&)>& change) {
   const Result<FileLock> lock = FileLock::acquire(path_ / kLockFile);
   if (!lock) return lock.error();
-  const Result<std::vector<Invite>> invites = load_invites();
+  const Result<std::vector<Invite>> invites = existing_invites();
   if (!invites) return invites.error();
-  Result<Usage> usage = load_usage();
+  Result<Usage> usage = usage_version() == 0 ? Result<Usage>(known) : load_usage();
   if (!usage) return usage;
   change(*usage);
   const auto revoked = [&invites](const auto& entry) {
@@ -43,8 +43,8 @@ Result<Usage> StateDirectory::change_usage(const std::function<void(Usage&)>& ch
   return usage;
 }
 
-Result<Usage> StateDirectory::add_usage(const Usage& more) {
-  return change_usage([&more](Usage& usage) {
+Result<Usage> StateDirectory::add_usage(const Usage& more, const Usage& known) {
+  return change_usage(known, [&more](Usage& usage) {
     for (const auto& [id, bytes] : more) {
       std::uint64_t& used = usage[id];
       used = std::min(kMaxUsedBytes, used + std::min(bytes, kMaxUsedBytes));
@@ -53,7 +53,7 @@ Result<Usage> StateDirectory::add_usage(const Usage& more) {
 }
 
 Result<> StateDirectory::reset_usage(const InviteId& id) {
-  const Result<Usage> done = change_usage([&id](Usage& usage) { usage.erase(id); });
+  const Result<Usage> done = change_usage({}, [&id](Usage& usage) { usage.erase(id); });
   if (!done) return done.error();
   return {};
 }

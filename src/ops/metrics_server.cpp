@@ -60,16 +60,18 @@ Result<carrier::Endpoints> parse_metrics_address(std::string_view text) {
 
 Result<std::shared_ptr<MetricsServer>> MetricsServer::listen(asio::any_io_executor executor,
                                                              const carrier::Endpoints& addresses,
-                                                             Collectables collectables) {
+                                                             Collectables collectables, Health healthy) {
   auto acceptors = carrier::listen_on_all(executor, addresses, {});
   if (!acceptors) {
     return make_error(ErrorKind::kIo, "--metrics: " + acceptors.error().text, acceptors.error().detail);
   }
-  return std::make_shared<MetricsServer>(std::move(*acceptors), std::move(collectables));
+  return std::make_shared<MetricsServer>(std::move(*acceptors), std::move(collectables), std::move(healthy));
 }
 
-MetricsServer::MetricsServer(std::vector<tcp::acceptor> acceptors, Collectables collectables)
-    : address_(acceptors.front().local_endpoint()), collectables_(std::move(collectables)) {
+MetricsServer::MetricsServer(std::vector<tcp::acceptor> acceptors, Collectables collectables, Health healthy)
+    : address_(acceptors.front().local_endpoint()),
+      collectables_(std::move(collectables)),
+      healthy_(std::move(healthy)) {
   for (tcp::acceptor& acceptor : acceptors) {
     const auto executor = acceptor.get_executor();
     doors_.push_back({std::move(acceptor), asio::steady_timer(executor)});
@@ -139,7 +141,9 @@ asio::awaitable<void> MetricsServer::serve(std::shared_ptr<MetricsServer> self, 
   } else if (request.target() == "/metrics") {
     answer = {http::status::ok, "text/plain; version=0.0.4; charset=utf-8", self->metrics()};
   } else if (request.target() == "/healthz") {
-    answer = {http::status::ok, "application/json", "{\"version\":\"" ZKS_VERSION "\"}\n"};
+    const bool good = !self->healthy_ || self->healthy_();
+    answer = {good ? http::status::ok : http::status::service_unavailable, "application/json",
+              "{\"version\":\"" ZKS_VERSION "\"}\n"};
   }
   stream->expires_after(kTimeLimit);
   const auto response = respond(std::move(answer), method != http::verb::head);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // --metrics: a small HTTP server for Prometheus. GET /metrics answers what the collectables say at that
-// moment, GET /healthz that the program runs; nothing else is served, and a connection carries one request.
-// It asks for no password, so what is served has no secret, no destination, no room and no address in it.
+// moment, GET /healthz that the program runs and has no fault (200), or has one (503); nothing else is
+// served, and a connection carries one request. It asks for no password, so what is served has no secret, no
+// destination, no room and no address in it.
 //
 // Bounds: 16 connections, the oldest goes for a new one; 8 KiB of header and no body; 5 s for a request, 5 s
 // for the answer.
@@ -31,6 +32,8 @@ namespace zks::ops {
 // As carrier::parse_listen(); 9464 without a port.
 Result<carrier::Endpoints> parse_metrics_address(std::string_view text);
 
+// Whether there is a fault that the operator has to look at; none: never.
+using Health = std::function<bool()>;
 using Collectables = std::vector<std::shared_ptr<prometheus::Collectable>>;
 
 class MetricsServer : public std::enable_shared_from_this<MetricsServer> {
@@ -42,8 +45,9 @@ class MetricsServer : public std::enable_shared_from_this<MetricsServer> {
   // Listens when it returns. kIo when the address can't be bound.
   static Result<std::shared_ptr<MetricsServer>> listen(boost::asio::any_io_executor executor,
                                                        const carrier::Endpoints& addresses,
-                                                       Collectables collectables);
-  MetricsServer(std::vector<boost::asio::ip::tcp::acceptor> acceptors, Collectables collectables);
+                                                       Collectables collectables, Health healthy = {});
+  MetricsServer(std::vector<boost::asio::ip::tcp::acceptor> acceptors, Collectables collectables,
+                Health healthy);
 
   // The first.
   const boost::asio::ip::tcp::endpoint& address() const { return address_; }
@@ -66,6 +70,7 @@ class MetricsServer : public std::enable_shared_from_this<MetricsServer> {
   std::list<Door> doors_;
   boost::asio::ip::tcp::endpoint address_;
   Collectables collectables_;
+  Health healthy_;
   std::list<StreamPtr> connections_;  // the oldest first
   bool stopping_ = false;
 };

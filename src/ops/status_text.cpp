@@ -200,6 +200,7 @@ std::string session_table(const json& sessions) {
 
 void render_exit(std::string& out, const json& exit) {
   line(out, "state", text(exit, "state"));
+  for (const json& fault : member(exit, "faults")) line(out, "fault", text(fault));
   line(out, "room", text(exit, "room") + ", instance " + text(exit, "instance"));
   render_relays(out, member(exit, "relays"));
   const json& sessions = member(exit, "sessions");

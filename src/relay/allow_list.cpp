@@ -38,6 +38,8 @@ Result<> AllowList::reload() {
   auto rooms = parse_rooms(text);
   if (!rooms) return make_error(ErrorKind::kUsage, path_ + ": " + rooms.error().text);
   const std::lock_guard lock(mutex_);
+  // A file that was cut off is no decision to close the relay; to close it, stop it.
+  if (rooms->empty() && !rooms_.empty()) return make_error(ErrorKind::kUsage, path_ + " has no room in it");
   rooms_ = std::move(*rooms);
   return {};
 }

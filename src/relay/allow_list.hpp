@@ -25,7 +25,7 @@ class AllowList {
   // An empty path: every room is allowed.
   explicit AllowList(std::string path) : path_(std::move(path)) {}
 
-  // Reads the file again; on an error the list stays as it was.
+  // Reads the file again; on an error, or when a list has become empty, it stays as it was.
   Result<> reload();
   bool allows(const RoomId& room) const;
 

@@ -148,6 +148,7 @@ carrier::Task<> Client::connect_to(std::size_t relay) {
   while (attaching_ != 0) co_await changed_.wait();
   if (up_) co_return Result<>();
   if (ended_because_.detail == carrier::close_code::kForbidden) co_return refused_by_exit();
+  if (ended_because_.detail == carrier::close_code::kGoingAway) co_return not_now();
   co_return ended_because_;
 }
 

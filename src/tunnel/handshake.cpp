@@ -97,12 +97,25 @@ Task<Accepted> refuse(Carrier& carrier) {
   co_return make_error(ErrorKind::kRefused, "a client was refused");
 }
 
+Task<Accepted> send_away(Carrier& carrier, Error trouble) {
+  const auto closed = co_await carrier.close(carrier::close_code::kGoingAway);
+  (void)closed;
+  co_return trouble;
+}
+
 }  // namespace
 
 Error refused_by_exit() {
   return make_error(ErrorKind::kRefused,
                     "refused by the exit: the link is revoked, expired or wrong, or not this exit's",
                     carrier::close_code::kForbidden);
+}
+
+Error not_now() {
+  return make_error(
+      ErrorKind::kClosed,
+      "the exit lets nobody new in at the moment: it is stopping, or its operator has to look at it",
+      carrier::close_code::kGoingAway);
 }
 
 Task<Paired> read_paired(Carrier& carrier) {
@@ -159,6 +172,7 @@ Task<LaneKeys> initiate(Carrier& carrier, Paired paired, const link::AccessLink&
   const auto got = co_await read_binary(carrier, buffer);
   if (!got) {
     if (got.error().detail == carrier::close_code::kForbidden) co_return refused_by_exit();
+    if (got.error().detail == carrier::close_code::kGoingAway) co_return not_now();
     co_return got.error();
   }
   const auto answer = handshake.read_message(view(buffer));
@@ -187,8 +201,9 @@ Task<Accepted> respond(Carrier& carrier, Paired paired, const RoomId& room, cons
       if (const auto invite = decode_message1(*payload)) claim = Claim{*invite, handshake.remote_static()};
     }
   }
-  std::optional<Key> psk;
-  if (claim) psk = authorize(*claim);
+  if (!claim) co_return co_await refuse(carrier);
+  Result<Key> psk = authorize(*claim);
+  if (!psk && psk.error().kind != ErrorKind::kRefused) co_return co_await send_away(carrier, psk.error());
   if (!psk) co_return co_await refuse(carrier);
 
   handshake.set_psk(std::move(*psk));

@@ -20,6 +20,8 @@ inline constexpr std::uint8_t kProtocolVersion = 1;
 
 // What a client says of every refusal; nothing tells one from another.
 Error refused_by_exit();
+// And of an exit that has a trouble of its own.
+Error not_now();
 
 struct LaneKeys {
   crypto::RecordSealer sealer;
@@ -35,7 +37,7 @@ carrier::Task<carrier::Paired> read_paired(carrier::Carrier& carrier);
 carrier::Task<> read_binary(carrier::Carrier& carrier, carrier::Buffer& buffer);
 
 // The client's side: both messages. kRefused when the exit's answer is not authentic: the link is revoked,
-// expired or wrong, or not this exit's; nothing tells which.
+// expired or wrong, or not this exit's; nothing tells which. kClosed with 1001 when it says to try later.
 carrier::Task<LaneKeys> initiate(carrier::Carrier& carrier, carrier::Paired paired,
                                  const link::AccessLink& link, const crypto::KeyPair& client_key);
 
@@ -47,8 +49,9 @@ struct Claim {
   friend auto operator<=>(const Claim&, const Claim&) = default;
 };
 
-// The psk to answer a claim with; nothing to refuse it.
-using Authorize = std::function<std::optional<Key>(const Claim&)>;
+// The psk to answer a claim with. kRefused refuses it; any other error is a trouble of this exit's, and the
+// client is told to try later.
+using Authorize = std::function<Result<Key>(const Claim&)>;
 
 // Whether a message 1 that begins with this ephemeral key may be looked at. Asked before anything is
 // computed.
@@ -59,7 +62,8 @@ struct Accepted {
   Claim claim;
 };
 
-// The exit's side. A refusal sends random bytes of message 2's length, closes with 4403 and returns kRefused.
+// The exit's side. A refusal sends random bytes of message 2's length, closes with 4403 and returns kRefused;
+// a trouble closes with 1001 and is returned.
 carrier::Task<Accepted> respond(carrier::Carrier& carrier, carrier::Paired paired, const RoomId& room,
                                 const crypto::KeyPair& exit_key, Authorize authorize, IsNew is_new);
 

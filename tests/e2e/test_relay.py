@@ -329,10 +329,12 @@ def test_allowed_rooms(own_relay, tmp_path):
 
     async def after_reload(room, status, text):
         rooms.write_text(text)
-        log = relay.program.stderr().count("read")
+        def told():
+            return relay.program.stderr().count("were read again") + relay.program.stderr().count("not reloaded")
+
+        before = told()
         relay.program.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: relay.program.stderr().count("read") > log or
-                   "not reloaded" in relay.program.stderr(), PATIENCE, "SIGHUP to be handled")
+        wait_until(lambda: told() > before, PATIENCE, "SIGHUP to be handled")
         await check(room, status)
 
     async def run_all():
@@ -342,6 +344,12 @@ def test_allowed_rooms(own_relay, tmp_path):
         await after_reload(allowed, 403, f"{later.id}\n")
         await after_reload(later, 101, "not a room id\n")
         assert "line 1" in relay.program.stderr()
+        await after_reload(later, 101, "")  # cut off: no decision to close the relay
+        assert "has no room in it" in relay.program.stderr()
+        rooms.unlink()
+        relay.program.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "can't read the allowed rooms" in relay.program.stderr(), PATIENCE, "it is told")
+        await check(later, 101)
 
     scenario(run_all())
 

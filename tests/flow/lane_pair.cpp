@@ -90,9 +90,9 @@ asio::awaitable<void> LanePair::run_client(LanePair* self, carrier::CarrierPtr c
 
 asio::awaitable<void> LanePair::run_exit(LanePair* self, carrier::CarrierPtr carrier,
                                          carrier::Paired paired) {
-  tunnel::Authorize authorize = [self](const tunnel::Claim& claim) -> std::optional<Key> {
+  tunnel::Authorize authorize = [self](const tunnel::Claim& claim) -> Result<Key> {
     if (claim.invite != self->link.invite || claim.client_key != self->client_key_.public_key)
-      return std::nullopt;
+      return make_error(ErrorKind::kRefused, "another client");
     return self->exit_psk ? self->exit_psk->clone() : self->link.psk.clone();
   };
   tunnel::IsNew is_new = [](const PublicKey&) { return true; };

@@ -34,7 +34,21 @@ TEST(ExitTallyTest, CountsWhatCodesCome) {
   status.tally = tally;
   const tunnel::Json json = to_json(status);
   EXPECT_EQ(json["counters"]["failed_streams"].dump(), R"({"general_failure":1,"not_allowed":1})");
-  EXPECT_EQ(json["counters"]["refused_clients"].dump(), R"({"busy":1,"not_invited":1,"network":1})");
+  EXPECT_EQ(json["counters"]["refused_clients"].dump(),
+            R"({"busy":1,"not_invited":1,"fault":1})");
+}
+
+TEST(ExitStatusTest, AFaultIsNotUp) {
+  ExitStatus status;
+  status.relays.emplace_back().registered = true;
+  EXPECT_STREQ(status.state(), "up");
+  status.faults = {"no space"};
+  EXPECT_STREQ(status.state(), "degraded");
+  EXPECT_EQ(to_json(status)["faults"].dump(), R"(["no space"])");
+  status.relays.front().registered = false;
+  EXPECT_STREQ(status.state(), "connecting");
+  status.stopping = true;
+  EXPECT_STREQ(status.state(), "stopping");
 }
 
 TEST(ExitStatusTest, TheListOfSessionsIsBoundedTheCountIsNot) {

@@ -101,21 +101,45 @@ TEST_F(InvitesTest, RevokedOnesAreGone) {
   EXPECT_EQ(*id, alice->id);
   EXPECT_TRUE(state.load_invites()->empty());
   EXPECT_EQ(state.revoke_invite("alice").error().kind, ErrorKind::kUsage);
-  EXPECT_EQ(state.pin_device(alice->id, device(1)).error().kind, ErrorKind::kRefused);
+  EXPECT_EQ(state.pin_device(alice->id, device(1), now()).error().kind, ErrorKind::kRefused);
   const auto again = state.add_invite("alice", std::nullopt, 5);
   ASSERT_TRUE(again);
   EXPECT_NE(again->id, alice->id);  // the old link stays dead
+}
+
+TEST_F(InvitesTest, AFileThatIsMissingIsNoDecisionOfAnExitInUse) {
+  StateDirectory state = open();
+  ASSERT_TRUE(state.load_invites()) << "a first start";
+  const auto alice = state.add_invite("alice", std::nullopt, 2);
+  ASSERT_TRUE(alice);
+  ASSERT_TRUE(state.add_usage({{alice->id, 7}}));
+  ASSERT_TRUE(state.save_relays({{*parse_relay_url("wss://relay.test")}, {}}));
+  fs::remove(root_.path() / kInvitesFile);
+  const auto expect_missing = [](const auto& result) {
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().kind, ErrorKind::kIo);
+    EXPECT_THAT(result.error().text, HasSubstr("invites.json is missing: put it back"));
+  };
+  expect_missing(state.load_invites());
+  expect_missing(state.add_invite("bob", std::nullopt, 2));
+  expect_missing(state.revoke_invite("alice"));
+  expect_missing(state.change_terms("alice", [](Terms&) { return Result<>(); }));
+  expect_missing(state.pin_device(alice->id, device(1), now()));
+  expect_missing(state.add_usage({{alice->id, 1}}));
+  expect_missing(state.reset_usage(alice->id));
+  EXPECT_FALSE(fs::exists(root_.path() / kInvitesFile));
+  EXPECT_EQ(state.load_usage()->at(alice->id), 7U);
 }
 
 TEST_F(InvitesTest, PinsDevicesUpToTheLimitAndKnowsThemAgain) {
   StateDirectory state = open();
   const auto invite = state.add_invite("alice", std::nullopt, 2);
   ASSERT_TRUE(invite);
-  EXPECT_TRUE(state.pin_device(invite->id, device(1)));
-  EXPECT_TRUE(state.pin_device(invite->id, device(2)));
+  EXPECT_TRUE(state.pin_device(invite->id, device(1), now()));
+  EXPECT_TRUE(state.pin_device(invite->id, device(2), now()));
   const auto version = state.invites_version();
-  EXPECT_TRUE(state.pin_device(invite->id, device(1)));
-  EXPECT_EQ(state.pin_device(invite->id, device(3)).error().kind, ErrorKind::kRefused);
+  EXPECT_TRUE(state.pin_device(invite->id, device(1), now()));
+  EXPECT_EQ(state.pin_device(invite->id, device(3), now()).error().kind, ErrorKind::kRefused);
   EXPECT_EQ(state.invites_version(), version);
   EXPECT_THAT(open().load_invites()->front().devices, testing::ElementsAre(device(1), device(2)));
 }
@@ -124,13 +148,13 @@ TEST_F(InvitesTest, AnExpiredOneTakesNoDeviceNotEvenAKnownOne) {
   StateDirectory state = open();
   const auto added = state.add_invite("alice", std::nullopt, 2);
   ASSERT_TRUE(added);
-  ASSERT_TRUE(state.pin_device(added->id, device(1)));
+  ASSERT_TRUE(state.pin_device(added->id, device(1), now()));
   auto invites = state.load_invites();
   ASSERT_TRUE(invites);
   invites->front().expires = now() - 1;
   ASSERT_TRUE(write_file_atomically(root_.path() / kInvitesFile, encode_invites(*invites).view()));
-  EXPECT_EQ(state.pin_device(added->id, device(1)).error().kind, ErrorKind::kRefused);
-  EXPECT_EQ(state.pin_device(added->id, device(2)).error().kind, ErrorKind::kRefused);
+  EXPECT_EQ(state.pin_device(added->id, device(1), now()).error().kind, ErrorKind::kRefused);
+  EXPECT_EQ(state.pin_device(added->id, device(2), now()).error().kind, ErrorKind::kRefused);
 }
 
 TEST(Invite, ExpiresAtItsSecond) {

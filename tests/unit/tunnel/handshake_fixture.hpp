@@ -45,8 +45,10 @@ struct Party {
     return out;
   }
   Authorize authorize() const {
-    return [this](const Claim& claim) -> std::optional<Key> {
-      if (claim.invite != invite || claim.client_key != client_key.public_key) return std::nullopt;
+    return [this](const Claim& claim) -> Result<Key> {
+      if (claim.invite != invite || claim.client_key != client_key.public_key) {
+        return make_error(ErrorKind::kRefused, "no");
+      }
       return psk.clone();
     };
   }

@@ -52,7 +52,7 @@ TEST(TunnelHandshake, BothSidesHaveTheSameKeys) {
 
 TEST(TunnelHandshake, AnUnknownInviteIsRefused) {
   Handshake handshake;
-  handshake.authorize = [](const Claim&) -> std::optional<Key> { return std::nullopt; };
+  handshake.authorize = [](const Claim&) -> Result<Key> { return make_error(ErrorKind::kRefused, "no"); };
   expect_refused(handshake.run());
 }
 
@@ -64,22 +64,39 @@ TEST(TunnelHandshake, AnEphemeralThatWasSeenIsRefusedBeforeAnybodyIsAsked) {
     shown = ephemeral;
     return false;
   };
-  handshake.authorize = [&](const Claim&) -> std::optional<Key> {
+  handshake.authorize = [&](const Claim&) -> Result<Key> {
     asked = true;
-    return std::nullopt;
+    return make_error(ErrorKind::kRefused, "no");
   };
   expect_refused(handshake.run());
   EXPECT_FALSE(asked);
   EXPECT_NE(shown, PublicKey{});
 }
 
+TEST(TunnelHandshake, ATroubleOfTheExitMeansLaterAndIsNoRefusal) {
+  for (const ErrorKind kind : {ErrorKind::kIo, ErrorKind::kUsage, ErrorKind::kLimit}) {
+    Handshake handshake;
+    handshake.authorize = [kind](const Claim&) -> Result<Key> {
+      return make_error(kind, "a file is damaged");
+    };
+    const Outcome outcome = handshake.run();
+    ASSERT_TRUE(outcome.exit && !*outcome.exit);
+    EXPECT_EQ(outcome.exit->error(), make_error(kind, "a file is damaged"));
+    ASSERT_TRUE(outcome.client && !*outcome.client);
+    EXPECT_EQ(outcome.client->error(), not_now());
+    // Who can't make a message 1 learns nothing of it.
+    handshake.to_exit = test::Alteration{0, 40};
+    expect_refused(handshake.run());
+  }
+}
+
 TEST(TunnelHandshake, AWrongPskLooksLikeARefusalToTheClient) {
   Handshake handshake;
-  handshake.authorize = [](const Claim&) -> std::optional<Key> { return test::filled_key(6); };
+  handshake.authorize = [](const Claim&) -> Result<Key> { return test::filled_key(6); };
   const Outcome outcome = handshake.run();
   ASSERT_TRUE(outcome.client && !*outcome.client);
   Handshake unknown;
-  unknown.authorize = [](const Claim&) -> std::optional<Key> { return std::nullopt; };
+  unknown.authorize = [](const Claim&) -> Result<Key> { return make_error(ErrorKind::kRefused, "no"); };
   const Outcome refusal = unknown.run();
   ASSERT_TRUE(refusal.client && !*refusal.client);
   EXPECT_EQ(outcome.client->error(), refusal.client->error());

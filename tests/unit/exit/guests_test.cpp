@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+//
+// What ends access is what somebody decided: not a file that is missing or damaged, not a clock that jumped.
+#include "exit/guests.hpp"
+
+#include <filesystem>
+#include <fstream>
+
+#include <boost/asio/io_context.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "../link/temporary_directory.hpp"
+#include "link/state_files.hpp"
+
+namespace zks::exit {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr std::int64_t kYear = 365 * 86'400;
+
+ExpiryClock::Readings readings;
+
+tunnel::Claim claim_of(const link::Invite& invite, std::uint8_t device) {
+  tunnel::Claim claim{invite.id, {}};
+  claim.client_key.fill(device);
+  return claim;
+}
+
+class GuestsTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    readings = {std::time(nullptr), 1000};
+    auto state = link::StateDirectory::open(root_.path());
+    ASSERT_TRUE(state);
+    state_.emplace(*state);
+    auto invite = state_->add_invite("alice", 1h, 2);
+    ASSERT_TRUE(invite);
+    alice_ = std::move(*invite);
+    ASSERT_TRUE(state_->save_relays({{*parse_relay_url("wss://relay.test")}, {}}));
+    guests_ = std::make_unique<Guests>(
+        *state_, loop_.get_executor(), std::make_shared<Policy>(Rules{}), +[] { return readings; });
+    ASSERT_TRUE(guests_->refresh());
+    known_ = claim_of(alice_, 1);
+    ASSERT_TRUE(guests_->admit(known_));
+  }
+
+  fs::path file(const char* name) const { return root_.path() / name; }
+  static std::string read(const fs::path& path) {
+    std::ifstream in(path);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  static void write(const fs::path& path, const std::string& content) {
+    ASSERT_TRUE(write_file_atomically(path, content));
+  }
+  // Who was in stays and may come back, nobody else comes in, and neither is told that the link is wrong.
+  void expect_fault(const std::string& words) {
+    EXPECT_FALSE(guests_->refresh());
+    EXPECT_THAT(guests_->faults(), ElementsAre(HasSubstr(words)));
+    EXPECT_TRUE(guests_->welcome(known_));
+    EXPECT_TRUE(guests_->authorize(known_, true));
+    const auto newcomer = guests_->authorize(known_, false);
+    ASSERT_FALSE(newcomer);
+    EXPECT_NE(newcomer.error().kind, ErrorKind::kRefused);
+  }
+  void expect_no_fault() {
+    EXPECT_TRUE(guests_->refresh());
+    EXPECT_THAT(guests_->faults(), IsEmpty());
+    EXPECT_TRUE(guests_->authorize(known_, false));
+  }
+
+  TemporaryDirectory root_;
+  boost::asio::io_context loop_;
+  std::optional<link::StateDirectory> state_;
+  link::Invite alice_;
+  tunnel::Claim known_;
+  std::unique_ptr<Guests> guests_;
+};
+
+TEST_F(GuestsTest, AMissingFileDecidesNothing) {
+  fs::rename(file(link::kInvitesFile), file("away"));
+  expect_fault("invites.json is missing");
+  EXPECT_FALSE(guests_->admit(claim_of(alice_, 2)));
+  EXPECT_EQ(state_->invites_version(), 0U) << "nobody may make a new one in its place";
+  fs::rename(file("away"), file(link::kInvitesFile));
+  expect_no_fault();
+}
+
+TEST_F(GuestsTest, NeitherDoesAMissingDirectory) {
+  fs::path away = root_.path();
+  away += "-away";
+  fs::rename(root_.path(), away);
+  expect_fault("invites.json is missing");
+  fs::rename(away, root_.path());
+  expect_no_fault();
+}
+
+TEST_F(GuestsTest, NorADamagedOneOrOneOfAnotherVersion) {
+  const std::string good = read(file(link::kInvitesFile));
+  std::string other = good;
+  other.replace(other.find("\"version\": 1"), 12, "\"version\": 2");
+  const std::pair<std::string, const char*> damages[] = {
+      {"", "damaged"}, {good.substr(0, good.size() / 2), "damaged"}, {other, "another version"}};
+  for (const auto& [content, words] : damages) {
+    write(file(link::kInvitesFile), content);
+    expect_fault(words);
+    write(file(link::kInvitesFile), good);
+    expect_no_fault();
+  }
+}
+
+TEST_F(GuestsTest, ARevocationIsADecisionAndTakesAtOnce) {
+  ASSERT_TRUE(state_->revoke_invite("alice"));
+  ASSERT_TRUE(guests_->refresh());
+  EXPECT_FALSE(guests_->welcome(known_));
+  for (const bool running : {false, true}) {
+    const auto answer = guests_->authorize(known_, running);
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().kind, ErrorKind::kRefused);
+  }
+}
+
+TEST_F(GuestsTest, ADamagedCountOfWhatWasUsedKeepsNewcomersOutAndNobodyElse) {
+  write(file(link::kUsageFile), "{\"version\":1,\"used\":");
+  expect_fault("usage.json");
+  fs::remove(file(link::kUsageFile));
+  expect_no_fault();
+}
+
+TEST_F(GuestsTest, ACountThatIsDeletedGivesNoNewQuota) {
+  ASSERT_TRUE(state_->add_usage({{alice_.id, 1000}}));
+  ASSERT_TRUE(guests_->refresh());
+  const auto allowance = guests_->allowance(known_);
+  EXPECT_EQ(allowance->used_bytes(), 1000U);
+  fs::remove(file(link::kUsageFile));
+  ASSERT_TRUE(guests_->refresh());
+  EXPECT_EQ(allowance->used_bytes(), 1000U);
+  ASSERT_TRUE(guests_->save_usage());
+  EXPECT_EQ(state_->load_usage()->at(alice_.id), 1000U);
+}
+
+TEST_F(GuestsTest, AnInviteEndsWithItsTimeNotWithAJumpOfTheClock) {
+  for (const std::int64_t jump : {kYear, -kYear}) {
+    readings = {readings.wall + jump, readings.steady + 3};
+    ASSERT_TRUE(guests_->refresh());
+    EXPECT_TRUE(guests_->welcome(known_));
+    EXPECT_TRUE(guests_->authorize(known_, false));
+    readings = {readings.wall - jump, readings.steady + 3};
+    ASSERT_TRUE(guests_->refresh());
+    EXPECT_TRUE(guests_->welcome(known_));
+  }
+  readings = {readings.wall + 3600, readings.steady + 3600};
+  ASSERT_TRUE(guests_->refresh());
+  EXPECT_FALSE(guests_->welcome(known_));
+  EXPECT_EQ(guests_->authorize(known_, true).error().kind, ErrorKind::kRefused);
+}
+
+}  // namespace
+}  // namespace zks::exit
