@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.hpp"
+#include "base/log_output.hpp"
 #include "carrier/run_loop.hpp"
 #include "carrier/tls_client.hpp"
 #include "modes.hpp"
@@ -82,6 +83,7 @@ Result<> run_socks5(Socks5Options options) {
   if (!watch) return watch.error();
   if (options.worker) {
     if (auto dropped = vpn::drop_privileges(options.tun->user); !dropped) return dropped.error();
+    log::go_on();  // with a thread that has no rights either
     // Only now is anything on this machine changed.
     auto set_up = parent->prepared();
     if (!set_up) return set_up.error();

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/log.hpp"
+#include "base/log_output.hpp"
 #include "ops/config_file.hpp"
 #include "ops/units.hpp"
 
@@ -94,7 +95,7 @@ int CommandLine::fail(const Error& error) const {
   const int status = exit_status(error);
   std::string line = name_ + ": " + one_line(error.text);
   if (status == kWrongUsage) line += "; try '" + name_ + " --help'";
-  std::fprintf(stderr, "%s\n", line.c_str());
+  log::write_line(line + "\n");  // behind what the log has said
   return status;
 }
 

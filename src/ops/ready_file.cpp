@@ -8,9 +8,13 @@
 #include <unistd.h>
 
 #include "base/atomic_file.hpp"
+#include "base/log_output.hpp"
 
 namespace zks::ops {
 namespace {
+
+// Whoever waits for the file finds in the log what was said before it.
+constexpr std::chrono::milliseconds kLogFirst{100};
 
 void remove_quietly(const std::filesystem::path& path) {
   std::error_code ignored;
@@ -46,6 +50,7 @@ Result<> ReadyFile::write(pid_t pid, const std::vector<std::string>& lines) {
   if (path_.empty()) return {};
   std::string text = std::to_string(pid) + "\n";
   for (const std::string& line : lines) text.append(line).append("\n");
+  log::flush(kLogFirst);
   return write_file_atomically(path_, text, 0644);
 }
 

@@ -5,8 +5,12 @@
 #include <cstdio>
 #include <exception>
 
+#include <fcntl.h>
 #include <sodium.h>
 #include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/log_output.hpp"
 
 namespace zks::ops {
 namespace {
@@ -24,7 +28,19 @@ void prepare_limits() {
 
 }  // namespace
 
+// What is opened next would get the number of standard input, output or error where one is closed, and be
+// read or written as that: an access link went into a netlink socket. Nothing can be written to this output,
+// so that who prints a link hears that it went nowhere; a log may.
+bool open_standard_descriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) >= 0) continue;
+    if (::open("/dev/null", fd == STDERR_FILENO ? O_RDWR : O_RDONLY) != fd) return false;
+  }
+  return true;
+}
+
 int run_main(int (*program)(int argc, char** argv), int argc, char** argv) {
+  if (!open_standard_descriptors()) return 1;
   const char* name = argc > 0 ? argv[0] : "zks";
   if (sodium_init() < 0) {
     std::fprintf(stderr, "%s: libsodium does not start\n", name);
@@ -32,12 +48,14 @@ int run_main(int (*program)(int argc, char** argv), int argc, char** argv) {
   }
   std::signal(SIGPIPE, SIG_IGN);
   prepare_limits();
+  int status = 1;
   try {
-    return program(argc, argv);
+    status = program(argc, argv);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s: %s\n", name, error.what());
-    return 1;
+    log::write_line(std::string(name) + ": " + error.what() + "\n");
   }
+  log::flush(log::kLastLinesWithin);
+  return status;
 }
 
 }  // namespace zks::ops

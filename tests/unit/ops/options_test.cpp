@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "base/log_output.hpp"
 #include "ops/config_file.hpp"
 
 namespace zks::ops {
@@ -61,6 +62,7 @@ class Options : public testing::Test {
     testing::internal::CaptureStdout();
     testing::internal::CaptureStderr();
     seen.status = line.parse(static_cast<int>(argv.size()), argv.data());
+    log::flush(std::chrono::seconds(20));
     seen.out = testing::internal::GetCapturedStdout();
     seen.err = testing::internal::GetCapturedStderr();
     return seen;
