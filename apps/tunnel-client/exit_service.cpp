@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "exit_service.hpp"
 
+#include "base/atomic_file.hpp"
 #include "link/issue_link.hpp"
 #include "network_options.hpp"
 
@@ -59,6 +60,7 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
   service->first_start_ = !state->was_in_use();
   if (auto issued = service->issue_default_link(*state, *identity, *relays); !issued) return issued.error();
 
+  service->writer_ = std::make_shared<exit::StateWriter>(executor);
   service->policy_ = std::make_shared<exit::Policy>(exit::Rules{options.allow, options.deny});
   auto interfaces =
       exit::InterfaceWatch::start(executor, [self = service.get()](std::vector<exit::LocalNetwork> networks) {
@@ -86,14 +88,22 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
   peer.reconnect_max = options.common.reconnect_max;
   service->peer_ = std::make_shared<exit::ExitPeer>(
       executor, std::move(peer), std::move(*identity),
-      exit::Guests(std::move(*state), executor, service->policy_), std::move(*resolver), std::move(handlers));
+      exit::Guests(std::move(*state), executor, service->policy_, service->writer_), std::move(*resolver),
+      std::move(handlers));
   return service;
 }
 
-Result<> ExitService::remember_relays() {
-  auto state = link::StateDirectory::open(state_dir_);
-  if (!state) return state.error();
-  return state->save_relays(relays_);
+void ExitService::write_down(const std::filesystem::path& link_file,
+                             std::function<void(const Written&)> done) {
+  std::function<Written()> work = [directory = state_dir_, relays = relays_, link_file,
+                                   link = default_link_] {
+    Written out;
+    auto state = link::StateDirectory::open(directory);
+    out.relays = state ? state->save_relays(relays) : state.error();
+    if (!link_file.empty() && link) out.link = write_file_atomically(link_file, *link + "\n");
+    return out;
+  };
+  (void)writer_->run<Written>(std::move(work), std::move(done));  // the first: there is room
 }
 
 void ExitService::reload(const ExitPeerOptions& options) {

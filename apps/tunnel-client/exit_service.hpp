@@ -33,8 +33,12 @@ class ExitService {
   // No start before this one got as far as a relay.
   bool first_start() const { return first_start_; }
   // Keeps the relays for later starts and for `invite`. Once one of them took the room: a URL with a mistake
-  // must not replace those that worked.
-  Result<> remember_relays();
+  // must not replace those that worked. And writes the default link into a file, when it has a name.
+  struct Written {
+    Result<> relays;
+    Result<> link;
+  };
+  void write_down(const std::filesystem::path& link_file, std::function<void(const Written&)> done);
 
  private:
   ExitService() = default;
@@ -42,6 +46,7 @@ class ExitService {
                               const link::RelayList& relays);
 
   std::shared_ptr<exit::Policy> policy_;
+  std::shared_ptr<exit::StateWriter> writer_;
   std::unique_ptr<exit::InterfaceWatch> interfaces_;
   std::unique_ptr<tunnel::WakeWatch> sleep_;
   std::shared_ptr<exit::ExitPeer> peer_;

@@ -34,13 +34,15 @@ Result<> check_link(const ExitService& service, const std::filesystem::path& lin
                     "--link-file: the invite named default was revoked; make one with `invite NAME`");
 }
 
-// Once a relay took the room: only then the link is known to lead here.
-Result<> hand_out_link(const ExitService& service, const ExitPeerOptions& options) {
+// Once a relay took the room: only then the link is known to lead here. A disk that is full is no reason to
+// end.
+Result<> hand_out_link(const ExitService& service, const ExitPeerOptions& options,
+                       const ExitService::Written& written) {
+  if (!written.relays) log::error("{}; `invite` names the relays from before", written.relays.error().text);
+  if (!written.link && !is_disk_trouble(written.link.error())) return written.link;
+  if (!written.link) log::error("{}; going on without the link file", written.link.error().text);
   const auto& link = service.default_link();
   if (!link) return {};
-  if (!options.link_file.empty()) {
-    if (auto written = write_file_atomically(options.link_file, *link + "\n"); !written) return written;
-  }
   if (service.first_start() && output_is_thrown_away()) {
     log::info("first start: make an access link with `zks-tunnel-client invite NAME --state-dir {}`",
               printable(options.common.state_dir.string()));
@@ -67,11 +69,12 @@ Result<> run_exit_peer(ExitPeerOptions options, const ReadAgain& read_again) {
   exit::ExitPeer::Handlers handlers;
   handlers.on_registered = [&](const RelayUrl& relay) {
     if (std::exchange(was_registered, true)) return;
-    result = service->remember_relays();
-    if (result) result = hand_out_link(*service, options);
-    if (result) result = ready.write(::getpid(), {relay.text()});
-    if (!result) loop.stop();
-    ops::notify_ready("registered with a relay");
+    service->write_down(options.link_file, [&, relay](const ExitService::Written& written) {
+      result = hand_out_link(*service, options, written);
+      if (result) result = ready.write(::getpid(), {relay.text()});
+      if (!result) return loop.stop();
+      ops::notify_ready("registered with a relay");
+    });
   };
   handlers.on_stopped = [&](const std::optional<Error>& error) {
     if (error) result = *error;

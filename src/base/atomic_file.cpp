@@ -84,6 +84,11 @@ Result<> write_file_atomically(const std::filesystem::path& path, std::string_vi
   return sync_directory(directory);
 }
 
+bool is_disk_trouble(const Error& error) {
+  const int code = error.detail;
+  return error.kind == ErrorKind::kIo && (code == ENOSPC || code == EDQUOT || code == EROFS || code == EIO);
+}
+
 void remove_unfinished_writes(const std::filesystem::path& path) {
   const std::string prefix = temporary_prefix(path);
   std::error_code ignored;  // a leftover that can't be removed costs a few kilobytes, nothing else

@@ -19,6 +19,10 @@ namespace zks {
 Result<> write_file_atomically(const std::filesystem::path& path, std::string_view content,
                                mode_t mode = 0600);
 
+// Whether a write failed for what a disk has at times (full, over quota, read-only, broken), and not for a
+// wrong path: no reason to end a program that can go on without.
+bool is_disk_trouble(const Error& error);
+
 // Removes the temporary files that a killed writer of `path` left behind. Only for callers who know that
 // nobody else is writing `path` now, by holding a lock.
 void remove_unfinished_writes(const std::filesystem::path& path);

@@ -155,7 +155,7 @@ Task<> Door::take_first_record(carrier::CarrierPtr carrier, tunnel::Accepted acc
                          "the first record is not authentic (a wrong psk looks like this)");
   }
   // Here the client has shown that it holds the psk.
-  const auto admitted = handlers_.admit(accepted.claim);
+  const auto admitted = co_await handlers_.admit(accepted.claim);
   if (!admitted) {
     // Anything but a refusal is a trouble of this exit's: later.
     const bool refused = admitted.error().kind == ErrorKind::kRefused;

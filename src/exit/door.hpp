@@ -30,7 +30,8 @@ class Door : public std::enable_shared_from_this<Door> {
   struct Handlers {
     tunnel::Authorize authorize;
     // The claim is authentic now: whether it may come in, by what holds at this moment.
-    std::function<Result<>(const tunnel::Claim&)> admit;
+    // Any error but kRefused says: later.
+    std::function<carrier::Task<>(tunnel::Claim)> admit;
     // The lane and its first record.
     std::function<Result<>(carrier::CarrierPtr, tunnel::Accepted, ByteView frames, std::size_t record_bytes)>
         begin;

@@ -18,6 +18,7 @@ using session::ResetCode;
 
 constexpr auto kGuestsEvery = 1s;
 constexpr auto kStopWithin = 5s;
+constexpr auto kSaveWithin = 2s;  // what was used, behind that
 
 UdpOptions udp_options(const ExitLimits& limits) {
   UdpOptions out;
@@ -94,6 +95,15 @@ void ExitPeer::on_knock(const RelayUrl& relay, const PairId& pair) {
   if (!stopping_) door_->on_knock(relay, pair);
 }
 
+carrier::Task<> ExitPeer::admit(std::weak_ptr<ExitPeer> weak, tunnel::Claim claim) {
+  const auto self = weak.lock();
+  const Error stopping = make_error(ErrorKind::kClosed, "stopping");
+  if (!self || self->stopping_) co_return stopping;
+  auto admitted = co_await self->guests_.admit(std::move(claim));
+  if (self->stopping_) co_return stopping;
+  co_return admitted;
+}
+
 Door::Handlers ExitPeer::door_handlers() {
   Door::Handlers handlers;
   const auto weak = weak_from_this();
@@ -102,11 +112,7 @@ Door::Handlers ExitPeer::door_handlers() {
     if (!self || self->stopping_) return make_error(ErrorKind::kClosed, "stopping");
     return self->guests_.authorize(claim, self->is_running(claim));
   };
-  handlers.admit = [weak](const tunnel::Claim& claim) -> Result<> {
-    const auto self = weak.lock();
-    if (!self || self->stopping_) return make_error(ErrorKind::kClosed, "stopping");
-    return self->guests_.admit(claim);
-  };
+  handlers.admit = [weak](tunnel::Claim claim) { return admit(weak, std::move(claim)); };
   handlers.begin = [weak](carrier::CarrierPtr carrier, tunnel::Accepted accepted, ByteView frames,
                           std::size_t record_bytes) -> Result<> {
     const auto self = weak.lock();
@@ -444,10 +450,19 @@ ExitStatus ExitPeer::status() const {
 }
 
 void ExitPeer::finish() {
-  stop_timer_.cancel();
-  const auto saved = guests_.save_usage();
-  if (!saved) log::error("what users used can't be written down: {}", saved.error().text);
-  if (handlers_.on_stopped) std::exchange(handlers_.on_stopped, nullptr)(std::nullopt);
+  const auto over = [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->stop_timer_.cancel();
+    if (self->handlers_.on_stopped) std::exchange(self->handlers_.on_stopped, nullptr)(std::nullopt);
+  };
+  stop_timer_.expires_after(kSaveWithin);
+  stop_timer_.async_wait([over](const boost::system::error_code& ec) {
+    if (ec) return;
+    log::error("what users used could not be written down within {} s", kSaveWithin.count());
+    over();
+  });
+  guests_.finish(over);
 }
 
 }  // namespace zks::exit

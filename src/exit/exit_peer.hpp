@@ -86,6 +86,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
 
   void add_relay(const RelayUrl& relay);
   void on_knock(const RelayUrl& relay, const PairId& pair);
+  static carrier::Task<> admit(std::weak_ptr<ExitPeer> weak, tunnel::Claim claim);
   Door::Handlers door_handlers();
   // An authentic client's lane: for a session that it has here, or for a new one.
   Result<> begin(carrier::CarrierPtr carrier, tunnel::Accepted accepted, ByteView frames,

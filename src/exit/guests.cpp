@@ -3,11 +3,21 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include "base/log.hpp"
+#include "carrier/signal.hpp"
 
 namespace zks::exit {
 namespace {
+
+// A client takes an exit that is silent for 5 s for dead. What is written down later counts for its next try.
+constexpr std::chrono::seconds kPinWithin{3};
+
+Error busy() {
+  return make_error(ErrorKind::kIo,
+                    "the state directory is busy: its disk is slow, or a process holds its lock");
+}
 
 template <class OneRule>
 Result<std::vector<OneRule>> parse_rules(const std::vector<std::string>& texts,
@@ -63,8 +73,9 @@ Result<> Guests::read_changes() {
     if (auto read = read_invites(); !read) return read;
     version_ = version;
   }
+  // While it is being written, what the file says may or may not have what is counted here.
   const std::uint64_t usage_version = state_.usage_version();
-  if (usage_version_ == usage_version || usage_is_lost()) return {};
+  if (saving_ || usage_version_ == usage_version || usage_is_lost()) return {};
   usage_version_.reset();
   if (auto read = read_usage(); !read) return read;  // a quota that nobody counts is none
   usage_version_ = usage_version;
@@ -84,6 +95,10 @@ Result<> Guests::read_invites() {
     auto read = read_rules(invite.terms);
     if (!read) return make_error(ErrorKind::kIo, "the invite " + invite.name + ": " + read.error().text);
     rules.push_back(std::move(*read));
+    if (invite.unknown_terms) {
+      log::warn("the invite {} has terms that this version does not know: they are kept and not applied",
+                invite.name);
+    }
   }
   invites_ = std::move(*invites);
   for (std::size_t i = 0; i < invites_.size(); ++i) {
@@ -134,18 +149,38 @@ void Guests::save_usage_sometimes(TimePoint now) {
   (void)save_usage();
 }
 
-Result<> Guests::save_usage() {
+bool Guests::save_usage() {
   link::Usage more;
   for (const auto& [id, allowance] : allowances_) {
     if (allowance->unsaved_bytes() != 0) more[id] = allowance->unsaved_bytes();
   }
-  if (more.empty() && !usage_is_lost() && !writing_.error()) return {};
-  const auto usage = state_.add_usage(more, usage_);
+  if (saving_ || (more.empty() && !usage_is_lost() && !writing_.error())) return false;
+  saving_ = writer_->run<Result<link::Usage>>(
+      [state = state_, more, known = usage_]() mutable { return state.add_usage(more, known); },
+      [this, more, alive = std::weak_ptr(alive_)](const Result<link::Usage>& usage) {
+        if (!alive.expired()) usage_saved(more, usage);
+      });
+  return saving_;
+}
+
+void Guests::usage_saved(const link::Usage& more, const Result<link::Usage>& usage) {
+  saving_ = false;
   writing_.note(usage ? Result<>() : usage.error(), std::chrono::steady_clock::now());
-  if (!usage) return usage.error();
-  for (const auto& [id, bytes] : more) allowances_[id]->note_saved(bytes);
-  take_usage(*usage);
-  return {};
+  if (usage) {
+    for (const auto& [id, bytes] : more) {
+      if (const auto at = allowances_.find(id); at != allowances_.end()) at->second->note_saved(bytes);
+    }
+    take_usage(*usage);
+  }
+  if (!finished_) return;
+  if (usage && save_usage()) return;  // what came meanwhile
+  std::exchange(finished_, nullptr)();
+}
+
+void Guests::finish(std::function<void()> saved) {
+  finished_ = std::move(saved);
+  if (saving_ || save_usage()) return;
+  std::exchange(finished_, nullptr)();
 }
 
 const link::Invite* Guests::find(const tunnel::Claim& claim) const {
@@ -172,15 +207,41 @@ Result<Key> Guests::authorize(const tunnel::Claim& claim, bool running) {
   return invite->psk.clone();
 }
 
-Result<> Guests::admit(const tunnel::Claim& claim) {
-  const auto refreshed = refresh();  // what was decided since message 1 counts
-  if (is_pinned(claim)) return {};   // no lock
-  if (!refreshed) return refreshed;
-  auto pinned = state_.pin_device(claim.invite, claim.client_key, now_);
-  const bool failed = !pinned && pinned.error().kind != ErrorKind::kRefused;
-  if (pinned || failed) writing_.note(pinned, std::chrono::steady_clock::now());
-  if (!pinned) return pinned;
-  return refresh();
+carrier::Task<> Guests::admit(tunnel::Claim claim) {
+  const auto refreshed = refresh();            // what was decided since message 1 counts
+  if (is_pinned(claim)) co_return Result<>();  // no lock, no disk
+  if (!refreshed) co_return refreshed.error();
+  struct Pin {
+    explicit Pin(const boost::asio::any_io_executor& executor) : done(executor) {}
+    std::optional<Result<>> outcome;
+    carrier::Signal done;
+  };
+  const auto pin = std::make_shared<Pin>(executor_);
+  const TimePoint asked = std::chrono::steady_clock::now();
+  std::function<Result<>()> work = [state = state_, claim, now = now_, asked]() mutable {
+    // The disk, or the lock, took too long for those before: who asked is gone, and will ask again.
+    if (std::chrono::steady_clock::now() - asked > kPinWithin) return Result<>(busy());
+    return state.pin_device(claim.invite, claim.client_key, now);
+  };
+  std::function<void(Result<>)> done = [this, pin, alive = std::weak_ptr(alive_)](Result<> outcome) {
+    if (!alive.expired()) note_pin(outcome);
+    pin->outcome = std::move(outcome);
+    pin->done.notify();
+  };
+  if (!writer_->run<Result<>>(std::move(work), std::move(done))) co_return busy();
+  while (!pin->outcome && std::chrono::steady_clock::now() < asked + kPinWithin) {
+    co_await pin->done.wait_until(asked + kPinWithin);
+  }
+  if (!pin->outcome) note_pin(busy());
+  if (!pin->outcome) co_return busy();
+  const Result<> pinned = *pin->outcome;
+  if (!pinned) co_return pinned.error();
+  co_return refresh();
+}
+
+void Guests::note_pin(const Result<>& outcome) {
+  const bool refused = !outcome && outcome.error().kind == ErrorKind::kRefused;
+  if (!refused) writing_.note(outcome, std::chrono::steady_clock::now());
 }
 
 std::vector<std::string> Guests::faults() const {

@@ -5,9 +5,13 @@
 // are missing, damaged or unreadable leave who was in, and keep out who was not, until they can be read again
 // (fault.hpp); a wall clock that jumped ends nothing for a minute (expiry_clock.hpp).
 //
+// Reading is done here, of files that were just written and small; writing by StateWriter, so that a slow
+// disk or a lock holds up who waits for it and nobody else.
+//
 // Not thread safe: one executor.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,6 +19,7 @@
 #include "exit/allowance.hpp"
 #include "exit/expiry_clock.hpp"
 #include "exit/fault.hpp"
+#include "exit/state_writer.hpp"
 #include "link/state_directory.hpp"
 #include "tunnel/handshake.hpp"
 
@@ -33,8 +38,13 @@ class Guests {
 
   // `policy`: the exit's, on which those of the invites build.
   Guests(link::StateDirectory state, boost::asio::any_io_executor executor,
-         std::shared_ptr<const Policy> policy, Clock clock = &ExpiryClock::read)
-      : state_(std::move(state)), executor_(std::move(executor)), policy_(std::move(policy)), clock_(clock) {}
+         std::shared_ptr<const Policy> policy, std::shared_ptr<StateWriter> writer,
+         Clock clock = &ExpiryClock::read)
+      : state_(std::move(state)),
+        executor_(std::move(executor)),
+        policy_(std::move(policy)),
+        writer_(std::move(writer)),
+        clock_(clock) {}
 
   // Re-reads the invites and what they used if the files changed. Where that fails all stays as it was.
   Result<> refresh();
@@ -45,7 +55,7 @@ class Guests {
   Result<Key> authorize(const tunnel::Claim& claim, bool running);
   // A claim became authentic: pins the device, on disk, before the session is welcomed. kRefused when the
   // invite does not allow it, any other error when it can't be written down.
-  Result<> admit(const tunnel::Claim& claim);
+  carrier::Task<> admit(tunnel::Claim claim);
   // What the operator has to look at.
   std::vector<std::string> faults() const;
   // Whether a session of this claim may go on.
@@ -53,9 +63,11 @@ class Guests {
   // What the claim's invite may use; one for all its sessions, also after it was revoked. Of admitted claims.
   std::shared_ptr<Allowance> allowance(const tunnel::Claim& claim);
 
-  // Writes down what was used since the last time, if it is time; or in any case.
+  // Writes down what was used since the last time, if it is time. One write at a time: what comes meanwhile
+  // goes with the next one.
   void save_usage_sometimes(TimePoint now);
-  Result<> save_usage();
+  // The last time; `saved` is called when that is over.
+  void finish(std::function<void()> saved);
   // The name of the claim's invite; empty when there is none any more.
   std::string name_of(const tunnel::Claim& claim) const;
 
@@ -64,6 +76,9 @@ class Guests {
   const link::Invite* find(const tunnel::Claim& claim) const;
 
   bool usage_is_lost() const;
+  void note_pin(const Result<>& outcome);
+  bool save_usage();
+  void usage_saved(const link::Usage& more, const Result<link::Usage>& usage);
   void read_clock();
   Result<> read_changes();
   Result<> read_invites();
@@ -74,6 +89,7 @@ class Guests {
   link::StateDirectory state_;
   boost::asio::any_io_executor executor_;
   std::shared_ptr<const Policy> policy_;
+  std::shared_ptr<StateWriter> writer_;
   std::vector<link::Invite> invites_;
   std::optional<std::uint64_t> version_;
   std::shared_ptr<AllStreams> all_streams_ = std::make_shared<AllStreams>();
@@ -81,6 +97,9 @@ class Guests {
   link::Usage usage_;  // as it was last read
   std::optional<std::uint64_t> usage_version_;
   TimePoint saved_{};
+  bool saving_ = false;
+  std::function<void()> finished_;
+  std::shared_ptr<char> alive_ = std::make_shared<char>();  // for outcomes that come late
   Clock clock_;
   ExpiryClock expiry_clock_;
   std::int64_t now_ = 0;  // seconds since 1970

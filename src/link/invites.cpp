@@ -25,9 +25,13 @@ std::int64_t seconds_since_1970() {
   return std::chrono::duration_cast<std::chrono::seconds>(now).count();
 }
 
+// Under the lock.
 Result<> save(const std::filesystem::path& directory, const std::vector<Invite>& invites) {
-  remove_unfinished_writes(directory / kInvitesFile);
-  return write_file_atomically(directory / kInvitesFile, encode_invites(invites).view());
+  const auto file = directory / kInvitesFile;
+  const auto before = read_private_file(file, kMaxInvitesFile);
+  if (!before) return before.error();
+  remove_unfinished_writes(file);
+  return write_file_atomically(file, encode_invites(invites, *before ? (*before)->view() : "").view());
 }
 
 std::vector<Invite>::iterator find_name(std::vector<Invite>& invites, const std::string& name) {
@@ -94,6 +98,7 @@ Invite Invite::clone() const {
   copy.max_devices = max_devices;
   copy.devices = devices;
   copy.terms = terms;
+  copy.unknown_terms = unknown_terms;
   return copy;
 }
 

@@ -77,17 +77,28 @@ Result<StateDirectory> StateDirectory::open(const std::filesystem::path& path) {
   return StateDirectory(path);
 }
 
-Result<ExitIdentity> StateDirectory::load_or_create_exit_identity() {
-  const Result<FileLock> lock = FileLock::acquire(path_ / kLockFile);
-  if (!lock) return lock.error();
+// The file is replaced as a whole, so reading needs no lock: a disk that is full, or mounted read-only, keeps
+// nobody from starting with what there is.
+Result<std::optional<ExitIdentity>> StateDirectory::load_exit_identity() {
   const auto file = path_ / kIdentityFile;
   const auto text = read_private_file(file, kMaxIdentityFile);
   if (!text) return text.error();
-  if (text->has_value()) {
-    Result<ExitIdentity> identity = decode_exit_identity((*text)->view());
-    if (!identity) return in_file(file, identity.error());
-    return identity;
-  }
+  if (!text->has_value()) return std::optional<ExitIdentity>();
+  Result<ExitIdentity> identity = decode_exit_identity((*text)->view());
+  if (!identity) return in_file(file, identity.error());
+  return std::optional<ExitIdentity>(std::move(*identity));
+}
+
+Result<ExitIdentity> StateDirectory::load_or_create_exit_identity() {
+  auto found = load_exit_identity();
+  if (!found) return found.error();
+  if (*found) return std::move(**found);
+  const Result<FileLock> lock = FileLock::acquire(path_ / kLockFile);
+  if (!lock) return lock.error();
+  found = load_exit_identity();  // another process may have been first
+  if (!found) return found.error();
+  if (*found) return std::move(**found);
+  const auto file = path_ / kIdentityFile;
   std::error_code ignored;
   if (std::filesystem::exists(path_ / kInvitesFile, ignored)) {
     return make_error(ErrorKind::kIo,
@@ -103,17 +114,26 @@ Result<ExitIdentity> StateDirectory::load_or_create_exit_identity() {
   return identity;
 }
 
-Result<Key> StateDirectory::load_or_create_client_key() {
-  const Result<FileLock> lock = FileLock::acquire(path_ / kLockFile);
-  if (!lock) return lock.error();
+Result<std::optional<Key>> StateDirectory::load_client_key() {
   const auto file = path_ / kClientFile;
   const auto text = read_private_file(file, kMaxIdentityFile);
   if (!text) return text.error();
-  if (text->has_value()) {
-    Result<Key> key = decode_client_key((*text)->view());
-    if (!key) return in_file(file, key.error());
-    return key;
-  }
+  if (!text->has_value()) return std::optional<Key>();
+  Result<Key> key = decode_client_key((*text)->view());
+  if (!key) return in_file(file, key.error());
+  return std::optional<Key>(std::move(*key));
+}
+
+Result<Key> StateDirectory::load_or_create_client_key() {
+  auto found = load_client_key();
+  if (!found) return found.error();
+  if (*found) return std::move(**found);
+  const Result<FileLock> lock = FileLock::acquire(path_ / kLockFile);
+  if (!lock) return lock.error();
+  found = load_client_key();
+  if (!found) return found.error();
+  if (*found) return std::move(**found);
+  const auto file = path_ / kClientFile;
   Key key = Key::random();
   remove_unfinished_writes(file);
   const Result<> written = write_file_atomically(file, encode_client_key(key).view());
@@ -140,8 +160,12 @@ Result<> StateDirectory::save_relays(const RelayList& list) {
   if (auto checked = check_relays(list); !checked) return checked;
   const Result<FileLock> lock = FileLock::acquire(path_ / kLockFile);
   if (!lock) return lock.error();
-  remove_unfinished_writes(path_ / kRelaysFile);
-  return write_file_atomically(path_ / kRelaysFile, encode_relays(list).view());
+  const auto file = path_ / kRelaysFile;
+  const auto before = read_private_file(file, kMaxRelaysFile);  // a damaged one is replaced
+  const SecretText text = encode_relays(list, before && *before ? (*before)->view() : "");
+  if (before && *before && (*before)->view() == text.view()) return {};
+  remove_unfinished_writes(file);
+  return write_file_atomically(file, text.view());
 }
 
 Result<RelayList> StateDirectory::load_relays() {

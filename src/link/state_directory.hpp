@@ -46,6 +46,7 @@ struct Invite {
   std::uint32_t max_devices = kDefaultDevices;
   std::vector<PublicKey> devices;  // client static keys, pinned at their first authentic record
   Terms terms;
+  bool unknown_terms = false;  // there are more, of a newer version: kept in the file and not applied
 
   Invite clone() const;
   bool expired(std::int64_t now) const { return expires != 0 && now >= expires; }
@@ -111,6 +112,8 @@ class StateDirectory {
  private:
   bool had_invites() const;
   explicit StateDirectory(std::filesystem::path path) : path_(std::move(path)) {}
+  Result<std::optional<ExitIdentity>> load_exit_identity();
+  Result<std::optional<Key>> load_client_key();
   Result<Usage> change_usage(const Usage& known, const std::function<void(Usage&)>& change);
   std::filesystem::path path_;
 };

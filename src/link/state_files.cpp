@@ -6,6 +6,8 @@
 #include "link/state_files.hpp"
 
 #include <algorithm>
+#include <initializer_list>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -115,7 +117,7 @@ bool read_rules(const Json& list, std::vector<std::string>& rules) {
 }
 
 // Only what is limited stands there.
-std::optional<Terms> read_terms(const Json& object) {
+std::optional<Terms> read_terms(const Json& object, bool& unknown) {
   if (!object.is_object() || object.empty()) return std::nullopt;
   Terms terms;
   for (const auto& [key, value] : object.items()) {
@@ -131,7 +133,7 @@ std::optional<Terms> read_terms(const Json& object) {
                       : key == "stream_rate"  ? number(terms.stream_rate, kMaxStreamRate)
                       : key == "rate"         ? number(terms.rate_bytes, kMaxRate)
                       : key == "quota"        ? number(terms.quota_bytes, kMaxQuota)
-                                              : false;
+                                              : (unknown = true);
     if (!good) return std::nullopt;
   }
   if (terms.rules() > kMaxRules) return std::nullopt;
@@ -139,11 +141,9 @@ std::optional<Terms> read_terms(const Json& object) {
 }
 
 std::optional<Invite> read_invite(const Json& object) {
-  constexpr std::size_t kMembers = 7;
   constexpr std::int64_t kLatest = std::int64_t{1} << 40;  // seconds: the year 36,812
   if (!object.is_object()) return std::nullopt;
   const auto terms = object.find("terms");
-  if (object.size() != (terms == object.end() ? kMembers : kMembers + 1)) return std::nullopt;
   const auto name = object.find("name");
   const auto id = object.find("id");
   if (name == object.end() || !name->is_string() || id == object.end()) return std::nullopt;
@@ -163,12 +163,34 @@ std::optional<Invite> read_invite(const Json& object) {
   invite.max_devices = static_cast<std::uint32_t>(*max_devices);
   invite.devices = std::move(*devices);
   if (terms != object.end()) {
-    auto read = read_terms(*terms);
+    auto read = read_terms(*terms, invite.unknown_terms);
     if (!read) return std::nullopt;
     invite.terms = std::move(*read);
   }
   if (!valid_invite_name(invite.name) || invite.devices.size() > invite.max_devices) return std::nullopt;
   return invite;
+}
+
+// The members of `before` that none of `known` names: a newer version's, to be kept.
+void keep_unknown(Json& now, const Json& before, std::initializer_list<std::string_view> known) {
+  if (!before.is_object()) return;
+  for (const auto& [key, value] : before.items()) {
+    if (std::find(known.begin(), known.end(), key) == known.end()) now[key] = value;
+  }
+}
+
+void keep_unknown_of_invite(Json& now, const Json& before) {
+  keep_unknown(now, before, {"id", "name", "psk", "created", "expires", "max_devices", "devices", "terms"});
+  Json terms = now.value("terms", Json::object());
+  keep_unknown(terms, before.value("terms", Json()),
+               {"allow", "deny", "allow_listen", "max_streams", "stream_rate", "rate", "quota"});
+  if (!terms.empty()) now["terms"] = std::move(terms);
+}
+
+// What can't be read has nothing to keep.
+Document parse_before(std::string_view text) {
+  Result<Document> document = text.empty() ? Result<Document>(Document(Json::object())) : parse(text);
+  return document ? std::move(*document) : Document(Json::object());
 }
 
 Json write_terms(const Terms& terms) {
@@ -219,7 +241,7 @@ Result<ExitIdentity> decode_exit_identity(std::string_view json) {
   if (!document) return document.error();
   const auto seed = read_secret<crypto_sign_SEEDBYTES>(document->json, "room_seed");
   auto static_key = read_secret<Key::kSize>(document->json, "static_key");
-  if (document->json.size() != 3 || !seed || !static_key) return damaged("not an exit identity");
+  if (!seed || !static_key) return damaged("not an exit identity");
   return derive_exit_identity(*seed, std::move(*static_key));
 }
 
@@ -236,7 +258,7 @@ Result<Key> decode_client_key(std::string_view json) {
   const Result<Document> document = parse(json);
   if (!document) return document.error();
   auto key = read_secret<Key::kSize>(document->json, "static_key");
-  if (document->json.size() != 2 || !key) return damaged("not a client identity");
+  if (!key) return damaged("not a client identity");
   return std::move(*key);
 }
 
@@ -254,8 +276,8 @@ Result<RelayList> decode_relays(std::string_view json) {
     if (!list.pin) return damaged("the pin is not 32 bytes of base64url");
   }
   const auto relays = document->json.find("relays");
-  if (document->json.size() != (list.pin ? 3U : 2U) || relays == document->json.end() ||
-      !relays->is_array() || relays->empty() || relays->size() > kMaxRelays) {
+  if (relays == document->json.end() || !relays->is_array() || relays->empty() ||
+      relays->size() > kMaxRelays) {
     return damaged("not a list of relays");
   }
   for (const Json& element : *relays) {
@@ -268,11 +290,12 @@ Result<RelayList> decode_relays(std::string_view json) {
   return list;
 }
 
-SecretText encode_relays(const RelayList& relays) {
+SecretText encode_relays(const RelayList& relays, std::string_view before) {
   Json urls = Json::array();
   for (const RelayUrl& relay : relays.relays) urls.push_back(relay.text());
   Json out{{"version", kVersion}, {"relays", std::move(urls)}};
   if (relays.pin) out["pin"] = to_base64url(*relays.pin);
+  keep_unknown(out, parse_before(before).json, {"version", "relays", "pin"});
   return Document(std::move(out)).text();
 }
 
@@ -280,8 +303,7 @@ Result<std::vector<Invite>> decode_invites(std::string_view json) {
   const Result<Document> document = parse(json);
   if (!document) return document.error();
   const auto list = document->json.find("invites");
-  if (document->json.size() != 2 || list == document->json.end() || !list->is_array() ||
-      list->size() > kMaxInvites) {
+  if (list == document->json.end() || !list->is_array() || list->size() > kMaxInvites) {
     return damaged("not a list of invites");
   }
   std::vector<Invite> invites;
@@ -297,9 +319,24 @@ Result<std::vector<Invite>> decode_invites(std::string_view json) {
   return invites;
 }
 
-SecretText encode_invites(const std::vector<Invite>& invites) {
+SecretText encode_invites(const std::vector<Invite>& invites, std::string_view before) {
   Document document(Json{{"version", kVersion}, {"invites", Json::array()}});
-  for (const Invite& invite : invites) document.json["invites"].push_back(write_invite(invite));
+  const Document old = parse_before(before);
+  keep_unknown(document.json, old.json, {"version", "invites"});
+  std::map<std::string, const Json*> by_id;
+  const auto list = old.json.find("invites");
+  if (list != old.json.end() && list->is_array()) {
+    for (const Json& invite : *list) {
+      if (invite.is_object()) by_id[invite.value("id", Json()).dump()] = &invite;
+    }
+  }
+  for (const Invite& invite : invites) {
+    Json written = write_invite(invite);
+    if (const auto at = by_id.find(written["id"].dump()); at != by_id.end()) {
+      keep_unknown_of_invite(written, *at->second);
+    }
+    document.json["invites"].push_back(std::move(written));
+  }
   return document.text();
 }
 
@@ -307,8 +344,7 @@ Result<Usage> decode_usage(std::string_view json) {
   const Result<Document> document = parse(json);
   if (!document) return document.error();
   const auto used = document->json.find("used");
-  if (document->json.size() != 2 || used == document->json.end() || !used->is_object() ||
-      used->size() > kMaxInvites) {
+  if (used == document->json.end() || !used->is_object() || used->size() > kMaxInvites) {
     return damaged("not a list of what was used");
   }
   Usage usage;
@@ -321,10 +357,12 @@ Result<Usage> decode_usage(std::string_view json) {
   return usage;
 }
 
-SecretText encode_usage(const Usage& usage) {
+SecretText encode_usage(const Usage& usage, std::string_view before) {
   Json used = Json::object();
   for (const auto& [id, bytes] : usage) used[to_base64url(id)] = bytes;
-  return Document(Json{{"version", kVersion}, {"used", std::move(used)}}).text();
+  Document document(Json{{"version", kVersion}, {"used", std::move(used)}});
+  keep_unknown(document.json, parse_before(before).json, {"version", "used"});
+  return document.text();
 }
 
 }  // namespace zks::link

@@ -11,8 +11,9 @@
 //                                                         "stream_rate":1?, "rate":1?, "quota":1?}?}]}
 //   usage.json          {"version":1, "used":{"ID":bytes}}
 //
-// Sans-IO: StateDirectory reads and writes the files. Decoding is strict, an unknown member included: a file
-// that this version can't keep whole when it writes it again is refused instead.
+// Sans-IO: StateDirectory reads and writes the files. Decoding is strict but for members that are not known:
+// a newer version may have written them, so they are passed over, and what is written again keeps those of
+// `before`, the file that it replaces: beside the members above, in each invite and in its terms.
 #pragma once
 
 #include <string_view>
@@ -46,9 +47,9 @@ Result<Usage> decode_usage(std::string_view json);
 
 SecretText encode_exit_identity(const ExitIdentity& identity);
 SecretText encode_client_key(const Key& key);
-SecretText encode_relays(const RelayList& relays);
-SecretText encode_invites(const std::vector<Invite>& invites);
-SecretText encode_usage(const Usage& usage);
+SecretText encode_relays(const RelayList& relays, std::string_view before = "");
+SecretText encode_invites(const std::vector<Invite>& invites, std::string_view before = "");
+SecretText encode_usage(const Usage& usage, std::string_view before = "");
 
 // The public halves and the room of two secret keys. `room_seed` is Ed25519's seed.
 ExitIdentity derive_exit_identity(const Key& room_seed, Key static_secret);

@@ -37,8 +37,12 @@ Result<Usage> StateDirectory::change_usage(const Usage& known, const std::functi
                         [&entry](const Invite& invite) { return invite.id == entry.first; });
   };
   std::erase_if(*usage, revoked);
-  remove_unfinished_writes(path_ / kUsageFile);
-  const Result<> written = write_file_atomically(path_ / kUsageFile, encode_usage(*usage).view());
+  const auto file = path_ / kUsageFile;
+  const auto before = read_private_file(file, kMaxUsageFile);
+  if (!before) return before.error();
+  remove_unfinished_writes(file);
+  const Result<> written =
+      write_file_atomically(file, encode_usage(*usage, *before ? (*before)->view() : "").view());
   if (!written) return written.error();
   return usage;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/atomic_file.hpp"
+#include "base/log.hpp"
 #include "base/log_output.hpp"
 
 namespace zks::ops {
@@ -51,7 +52,10 @@ Result<> ReadyFile::write(pid_t pid, const std::vector<std::string>& lines) {
   std::string text = std::to_string(pid) + "\n";
   for (const std::string& line : lines) text.append(line).append("\n");
   log::flush(kLogFirst);
-  return write_file_atomically(path_, text, 0644);
+  const Result<> written = write_file_atomically(path_, text, 0644);
+  if (written || !is_disk_trouble(written.error())) return written;
+  log::error("{}; going on without the ready file", written.error().text);
+  return {};
 }
 
 }  // namespace zks::ops

@@ -2,21 +2,17 @@
 """An exit whose state can't be read: who is in stays and comes back, who is not is told to try later and goes on
 trying, the log says what is wrong, `status` and /healthz fail; once it can be read again all is as before. And a wall
 clock that jumps."""
-import contextlib
-import http.client
 import os
 
 import pytest
-from harness import servers, socks
-from harness.chain import RESUMED, assert_serves, said, wait_for_words
+from harness.chain import LATER, RESUMED, a_stream, assert_serves, said, wait_for_words
 from harness.preloads import Clock
 from harness.process import CLIENT_PROGRAM, ReadyProgram, run
 from harness.tunnel import client_command, make_invite, start_client, start_exit, start_relay
-from harness.watching import METRICS, NOT_UP, UP, ask, metrics_address, status
+from harness.watching import METRICS, NOT_UP, UP, ask, health, status
 
 KEPT_OUT = "nobody new comes in"
 MENDED = "can be read again"
-LATER = "the exit lets nobody new in at the moment"
 YEAR = 365 * 86_400
 PATIENCE = 30
 
@@ -70,28 +66,6 @@ FAULTS = {
     "open to others": open_to_others,
     "usage damaged": of_what_was_used,
 }
-
-
-@contextlib.contextmanager
-def a_stream(proxy):
-    """A connection that is up: called, it says whether bytes still go both ways."""
-    with servers.accepting() as server:
-        with socks.connect(proxy, "127.0.0.1", server.port) as near, server.next() as far:
-            def assert_alive():
-                near.sendall(b"there")
-                assert socks.read_exactly(far, 5) == b"there"
-                far.sendall(b"back")
-                assert socks.read_exactly(near, 4) == b"back"
-
-            assert_alive()
-            yield assert_alive
-
-
-def health(exit_peer):
-    host, port = metrics_address(exit_peer)
-    with contextlib.closing(http.client.HTTPConnection(host, port, timeout=10)) as connection:
-        connection.request("GET", "/healthz")
-        return connection.getresponse().status
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Relay, exit and client where the relay is mortal, for tests of what outlives a lane; and the words in which the
 client's log tells of its lanes."""
+import contextlib
+
 from . import servers, socks
 from .outages import MortalRelay
 from .process import wait_until
@@ -8,6 +10,8 @@ from .tunnel import start_client, start_exit
 
 # Once for each loss, and once for each return.
 LOST, RESUMED = "the lane is lost", "resumed"
+# Of an exit with a trouble of its own.
+LATER = "the exit lets nobody new in at the moment"
 # The proxy lets a new connection wait this long for a lane.
 SERVED_WITHIN_SECONDS = 10
 
@@ -29,6 +33,21 @@ def assert_serves(proxy):
             assert socks.read_exactly(far, 3) == b"new"
             far.sendall(b"too")
             assert socks.read_exactly(near, 3) == b"too"
+
+
+@contextlib.contextmanager
+def a_stream(proxy):
+    """A connection that is up: called, it says whether bytes still go both ways."""
+    with servers.accepting() as server:
+        with socks.connect(proxy, "127.0.0.1", server.port) as near, server.next() as far:
+            def assert_alive():
+                near.sendall(b"there")
+                assert socks.read_exactly(far, 5) == b"there"
+                far.sendall(b"back")
+                assert socks.read_exactly(near, 4) == b"back"
+
+            assert_alive()
+            yield assert_alive
 
 
 class Chain:

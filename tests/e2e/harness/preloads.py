@@ -59,3 +59,20 @@ class Clock(_Preload):
     def armed(self):
         """How often they armed a timer that the kernel cancels when the clock is set."""
         return self._get(1)
+
+
+class Disk(_Preload):
+    def __init__(self, directory):
+        super().__init__(directory, "disk", 3)
+
+    def hang(self, yes=True):
+        """No fsync() ends."""
+        self._set(0, int(yes))
+
+    def full(self, yes=True):
+        """No new file can be written."""
+        self._set(1, int(yes))
+
+    def fsyncs(self):
+        """How often fsync() was called."""
+        return self._get(2)

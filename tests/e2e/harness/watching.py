@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What programs say about themselves: `status` over the control socket, and /metrics as an independent parser
 (Debian's python3-prometheus-client) reads it."""
+import contextlib
+import http.client
 import json
 import re
 import socket
@@ -40,6 +42,14 @@ def metrics_address(program):
     found = wait_until(lambda: re.search(r"metrics on http://(\S+):(\d+)/metrics", program.stderr()), 10,
                        f"{program.name} says where its metrics are")
     return found[1], int(found[2])
+
+
+def health(program):
+    """The HTTP status of /healthz."""
+    host, port = metrics_address(program)
+    with contextlib.closing(http.client.HTTPConnection(host, port, timeout=10)) as connection:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status
 
 
 def metrics_text(program):

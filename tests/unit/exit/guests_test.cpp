@@ -12,6 +12,7 @@
 
 #include "../link/temporary_directory.hpp"
 #include "link/state_files.hpp"
+#include "run.hpp"
 
 namespace zks::exit {
 namespace {
@@ -44,10 +45,24 @@ class GuestsTest : public testing::Test {
     alice_ = std::move(*invite);
     ASSERT_TRUE(state_->save_relays({{*parse_relay_url("wss://relay.test")}, {}}));
     guests_ = std::make_unique<Guests>(
-        *state_, loop_.get_executor(), std::make_shared<Policy>(Rules{}), +[] { return readings; });
+        *state_, loop_.get_executor(), std::make_shared<Policy>(Rules{}),
+        std::make_shared<StateWriter>(loop_.get_executor()), +[] { return readings; });
     ASSERT_TRUE(guests_->refresh());
     known_ = claim_of(alice_, 1);
-    ASSERT_TRUE(guests_->admit(known_));
+    ASSERT_TRUE(admit(known_));
+  }
+
+  Result<> admit(const tunnel::Claim& claim) { return run(loop_, guests_->admit(claim)); }
+  bool save() {
+    const auto keep = boost::asio::make_work_guard(loop_);
+    bool saved = false;
+    guests_->finish([&] {
+      saved = true;
+      loop_.stop();
+    });
+    loop_.restart();
+    if (!saved) loop_.run_for(20s);
+    return saved && guests_->faults().empty();
   }
 
   fs::path file(const char* name) const { return root_.path() / name; }
@@ -85,7 +100,7 @@ class GuestsTest : public testing::Test {
 TEST_F(GuestsTest, AMissingFileDecidesNothing) {
   fs::rename(file(link::kInvitesFile), file("away"));
   expect_fault("invites.json is missing");
-  EXPECT_FALSE(guests_->admit(claim_of(alice_, 2)));
+  EXPECT_FALSE(admit(claim_of(alice_, 2)));
   EXPECT_EQ(state_->invites_version(), 0U) << "nobody may make a new one in its place";
   fs::rename(file("away"), file(link::kInvitesFile));
   expect_no_fault();
@@ -140,8 +155,33 @@ TEST_F(GuestsTest, ACountThatIsDeletedGivesNoNewQuota) {
   fs::remove(file(link::kUsageFile));
   ASSERT_TRUE(guests_->refresh());
   EXPECT_EQ(allowance->used_bytes(), 1000U);
-  ASSERT_TRUE(guests_->save_usage());
+  ASSERT_TRUE(save());
   EXPECT_EQ(state_->load_usage()->at(alice_.id), 1000U);
+}
+
+TEST_F(GuestsTest, WhatWasUsedIsWrittenDownOnce) {
+  const auto allowance = guests_->allowance(known_);
+  for (std::uint64_t expected : {10U, 25U}) {
+    ASSERT_TRUE(allowance->take_datagram(tunnel::Meter::Direction::kUp, expected - allowance->used_bytes()));
+    ASSERT_TRUE(save());
+    ASSERT_TRUE(guests_->refresh());
+    EXPECT_EQ(allowance->used_bytes(), expected);
+    EXPECT_EQ(allowance->unsaved_bytes(), 0U);
+    EXPECT_EQ(state_->load_usage()->at(alice_.id), expected);
+  }
+}
+
+TEST_F(GuestsTest, ANewDeviceThatCanNotBeWrittenDownIsToldLaterAndTheFaultIsOverWithTheNextWrite) {
+  fs::remove(file(link::kLockFile));
+  fs::create_directory(file(link::kLockFile));  // nobody can lock it
+  const auto refused = admit(claim_of(alice_, 2));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().kind, ErrorKind::kRefused);
+  EXPECT_THAT(guests_->faults(), ElementsAre(HasSubstr("lock")));
+  EXPECT_TRUE(admit(known_)) << "it is pinned";
+  fs::remove(file(link::kLockFile));
+  EXPECT_TRUE(save());
+  EXPECT_TRUE(admit(claim_of(alice_, 2)));
 }
 
 TEST_F(GuestsTest, AnInviteEndsWithItsTimeNotWithAJumpOfTheClock) {

@@ -8,6 +8,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "link/access_link.hpp"
 
@@ -112,7 +113,6 @@ TEST(StateFiles, WrongShapesAreRefused) {
       {R"("name": "alice")", R"("name": "bob")"},  // twice
       {R"("name": "alice")", R"("name": "a b")"},
       {R"("name": "alice")", R"("name": 7)"},
-      {R"("name": "alice")", R"("name": "alice", "more": 1)"},  // would be lost when written again
       {R"("created": 1700000000)", R"("created": -1)"},
       {R"("created": 1700000000)", R"("created": 18446744073709551615)"},
       {R"("created": 1700000000)", R"("created": 1e9)"},
@@ -120,7 +120,6 @@ TEST(StateFiles, WrongShapesAreRefused) {
       {R"("max_devices": 5)", R"("max_devices": 0)"},
       {R"("max_devices": 5)", R"("max_devices": 65)"},
       {R"("version": 1)", R"("version": "1")"},
-      {R"("version": 1)", R"("version": 1, "more": 1)"},
       {R"("invites": [)", R"("invites": [7,)"},
   };
   for (const auto& [from, to] : changes) {
@@ -154,10 +153,48 @@ TEST(StateFiles, WrongTermsAreRefused) {
   EXPECT_TRUE(with(R"({"rate":1})"));
   for (const char* terms :
        {"{}", "[]", "null", R"({"rate":0})", R"({"rate":-1})", R"({"rate":"1"})", R"({"rate":1.5})",
-        R"({"rate":18446744073709551615})", R"({"other":1})", R"({"allow":[]})", R"({"allow":"x"})",
-        R"({"deny":[1]})", R"({"allow_listen":[]})", R"({"allow_listen":8080})",
-        R"({"quota":1152921504606846977})", R"({"max_streams":1048577})"}) {
+        R"({"rate":18446744073709551615})", R"({"allow":[]})", R"({"allow":"x"})", R"({"deny":[1]})",
+        R"({"allow_listen":[]})", R"({"allow_listen":8080})", R"({"quota":1152921504606846977})",
+        R"({"max_streams":1048577})"}) {
     EXPECT_FALSE(with(terms)) << terms;
+  }
+}
+
+TEST(StateFiles, WhatANewerVersionWroteIsKept) {
+  std::vector<Invite> invites = sample_invites();
+  std::string newer(encode_invites(invites).view());
+  newer = replaced(newer, R"("version": 1)", R"("version": 1, "hint": {"a": ["of a newer version"]})");
+  newer = replaced(newer, R"("name": "alice")", R"("name": "alice", "colour": "red")");
+  newer = replaced(newer, R"("terms": {)", R"("terms": {"max_flows": 7, )");
+  const auto read = decode_invites(newer);
+  ASSERT_TRUE(read);
+  ASSERT_EQ(read->size(), invites.size());
+  EXPECT_FALSE((*read)[0].unknown_terms);
+  EXPECT_TRUE((*read)[1].unknown_terms);
+  EXPECT_EQ((*read)[1].terms, invites[1].terms);
+  invites[0].name = "renamed";
+  invites[1].terms = {};
+  const auto again = nlohmann::json::parse(encode_invites(invites, newer).view());
+  EXPECT_EQ(again["hint"]["a"][0], "of a newer version");
+  EXPECT_EQ(again["invites"][0]["colour"], "red");
+  EXPECT_EQ(again["invites"][0]["name"], "renamed");
+  EXPECT_EQ(again["invites"][1]["terms"].dump(), R"({"max_flows":7})");
+  EXPECT_FALSE(again["invites"][1].contains("colour"));
+  invites.erase(invites.begin());
+  EXPECT_EQ(std::string(encode_invites(invites, newer).view()).find("colour"), std::string::npos);
+
+  const std::string usage = R"({"version":1,"used":{},"since":5})";
+  ASSERT_TRUE(decode_usage(usage));
+  EXPECT_EQ(nlohmann::json::parse(encode_usage({}, usage).view())["since"], 5);
+  const RelayList list{{*parse_relay_url("wss://relay.test")}, {}};
+  const std::string relays =
+      replaced(encode_relays(list).view(), R"("version": 1)", R"("version": 1, "order": "any")");
+  ASSERT_TRUE(decode_relays(relays));
+  EXPECT_EQ(nlohmann::json::parse(encode_relays(list, relays).view())["order"], "any");
+  EXPECT_TRUE(decode_client_key(
+      replaced(encode_client_key(Key::random()).view(), R"("version": 1)", R"("version": 1, "x": 1)")));
+  for (const char* damaged : {"", "{", "[]", R"({"version":2,"hint":1})", R"({"version":1,"invites":7})"}) {
+    EXPECT_TRUE(decode_invites(encode_invites(invites, damaged).view())) << damaged;
   }
 }
 
