@@ -79,7 +79,9 @@ void ControlServer::stop() {
 asio::awaitable<void> ControlServer::accept_loop(std::shared_ptr<ControlServer> self) {
   asio::steady_timer pause(self->acceptor_.get_executor());
   while (self->acceptor_.is_open()) {
+    self->spare_.fill();
     auto [ec, accepted] = co_await self->acceptor_.async_accept(kTuple);
+    self->spare_.accept(self->acceptor_, accepted, ec);
     if (ec) {
       pause.expires_after(std::chrono::milliseconds(100));  // no descriptors, perhaps
       [[maybe_unused]] auto [pause_ec] = co_await pause.async_wait(kTuple);
@@ -92,6 +94,7 @@ asio::awaitable<void> ControlServer::accept_loop(std::shared_ptr<ControlServer> 
                    [self](const std::exception_ptr& failure) {
                      log_failure(failure);
                      --self->connections_;
+                     self->spare_.fill();
                    });
   }
 }

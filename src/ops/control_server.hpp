@@ -19,6 +19,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 
 #include "ops/socket_file.hpp"
+#include "ops/spare_descriptors.hpp"
 
 namespace zks::ops {
 
@@ -47,6 +48,7 @@ class ControlServer : public std::enable_shared_from_this<ControlServer> {
 
   SocketFile file_;
   boost::asio::local::stream_protocol::acceptor acceptor_;
+  SpareDescriptors spare_{1};
   Status status_;
   std::size_t connections_ = 0;
 };

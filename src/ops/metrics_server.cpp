@@ -101,8 +101,10 @@ void MetricsServer::stop() {
 
 asio::awaitable<void> MetricsServer::accept_loop(std::shared_ptr<MetricsServer> self, Door* door) {
   while (!self->stopping_) {
+    self->spare_.fill();
     auto [ec, socket] = co_await door->acceptor.async_accept(kTuple);
     if (self->stopping_) co_return;
+    self->spare_.accept(door->acceptor, socket, ec);
     if (ec) {
       door->pause.expires_after(kPause);
       [[maybe_unused]] auto [pause_ec] = co_await door->pause.async_wait(kTuple);
@@ -119,6 +121,7 @@ asio::awaitable<void> MetricsServer::accept_loop(std::shared_ptr<MetricsServer> 
                    [self, stream](const std::exception_ptr& failure) {
                      log_failure(failure);
                      self->connections_.remove(stream);
+                     self->spare_.fill();
                    });
   }
 }
@@ -158,12 +161,14 @@ asio::awaitable<void> MetricsServer::serve(std::shared_ptr<MetricsServer> self, 
   stream->close();
 }
 
-std::string MetricsServer::metrics() const {
+std::string MetricsServer::metrics() {
+  spare_.give();  // for what is read in /proc
   std::vector<prometheus::MetricFamily> families;
   for (const auto& collectable : collectables_) {
     auto more = collectable->Collect();
     std::move(more.begin(), more.end(), std::back_inserter(families));
   }
+  spare_.fill();
   return prometheus::TextSerializer().Serialize(families);
 }
 

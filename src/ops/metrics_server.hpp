@@ -26,6 +26,7 @@
 
 #include "base/result.hpp"
 #include "carrier/listen.hpp"
+#include "ops/spare_descriptors.hpp"
 
 namespace zks::ops {
 
@@ -65,10 +66,11 @@ class MetricsServer : public std::enable_shared_from_this<MetricsServer> {
 
   static boost::asio::awaitable<void> accept_loop(std::shared_ptr<MetricsServer> self, Door* door);
   static boost::asio::awaitable<void> serve(std::shared_ptr<MetricsServer> self, StreamPtr stream);
-  std::string metrics() const;
+  std::string metrics();
 
   std::list<Door> doors_;
   boost::asio::ip::tcp::endpoint address_;
+  SpareDescriptors spare_{2};  // a connection, and a file while it collects
   Collectables collectables_;
   Health healthy_;
   std::list<StreamPtr> connections_;  // the oldest first

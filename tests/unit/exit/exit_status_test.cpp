@@ -34,8 +34,7 @@ TEST(ExitTallyTest, CountsWhatCodesCome) {
   status.tally = tally;
   const tunnel::Json json = to_json(status);
   EXPECT_EQ(json["counters"]["failed_streams"].dump(), R"({"general_failure":1,"not_allowed":1})");
-  EXPECT_EQ(json["counters"]["refused_clients"].dump(),
-            R"({"busy":1,"not_invited":1,"fault":1})");
+  EXPECT_EQ(json["counters"]["refused_clients"].dump(), R"({"busy":1,"not_invited":1,"fault":1})");
 }
 
 TEST(ExitStatusTest, AFaultIsNotUp) {
