@@ -64,13 +64,14 @@ Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_e
   if (!key) return key.error();
 
   tunnel::ClientOptions options;
-  options.link = std::move(link);
-  options.key = crypto::KeyPair::from_private(std::move(*key));
-  options.dial = common.dial;
-  options.dial.pin = options.link.pin;
-  const auto apart = refuse_own_proxy(options.dial, options.link.relays, proxy.listen);
+  tunnel::LaneSource& source = options.source;
+  source.link = std::move(link);
+  source.key = crypto::KeyPair::from_private(std::move(*key));
+  source.dial = common.dial;
+  source.dial.pin = source.link.pin;
+  const auto apart = refuse_own_proxy(source.dial, source.link.relays, proxy.listen);
   if (!apart) return apart.error();
-  announce_proxies(options.dial, options.link.relays);
+  announce_proxies(source.dial, source.link.relays);
   options.reconnect_max = common.reconnect_max;
   options.renew_after = proxy.renew_after;
   options.renew_bytes = proxy.renew_bytes;

@@ -87,7 +87,8 @@ Task<> reach_relay(const RelayUrl& relay, const carrier::DialOptions& dial, Repo
   const auto connected = co_await reach_address(place, dial.interface, report);
   if (!connected || proxy == nullptr) co_return connected;
   const auto executor = co_await asio::this_coro::executor;
-  auto through = co_await carrier::reach(executor, relay, dial, Clock::now() + kStepTimeout);
+  auto through = co_await carrier::reach(executor, relay, dial, Clock::now() + kStepTimeout,
+                                         carrier::ReachUntil::kTunnel);
   if (!through) co_return report.failed("proxy", through.error());
   report.passed("proxy", "the HTTP proxy " + proxy->text() + " connected to " + relay.host + " for us");
   co_return Result<>();

@@ -9,8 +9,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/log.hpp"
 #include "base/relay_url.hpp"
-#include "carrier/race.hpp"
 #include "carrier/signal.hpp"
 #include "carrier/socket_options.hpp"
 #include "carrier/spawn.hpp"
@@ -19,7 +19,16 @@ namespace zks::carrier {
 namespace {
 
 using asio::ip::tcp;
+using std::chrono::milliseconds;
 using TimePoint = std::chrono::steady_clock::time_point;
+
+// For a lookup, where an address is known that worked.
+constexpr std::chrono::seconds kLookupPatience{1};
+// A name with many addresses has all of them tried within the usual deadline of a dial. RFC 8305, section 8:
+// at least 100 ms apart.
+constexpr std::size_t kMaxAddresses = 64;
+constexpr milliseconds kAllStartedWithin{5'000};
+constexpr milliseconds kShortestDelay{100};
 
 // getaddrinfo can't be cancelled: the lookup owns this state together with the dial and may outlive it.
 struct Lookup {
@@ -27,18 +36,10 @@ struct Lookup {
   tcp::resolver resolver;
   Signal done;
   bool finished = false;
-  boost::system::error_code ec;
+  std::optional<Error> failed;
   std::vector<tcp::endpoint> found;
 };
-
-asio::awaitable<void> look_up(std::shared_ptr<Lookup> lookup, std::string host, std::string port) {
-  auto [ec, results] = co_await lookup->resolver.async_resolve(host, port, tcp::resolver::numeric_service,
-                                                               asio::as_tuple(asio::use_awaitable));
-  lookup->ec = ec;
-  for (const auto& entry : results) lookup->found.push_back(entry.endpoint());
-  lookup->finished = true;
-  lookup->done.notify();
-}
+using LookupPtr = std::shared_ptr<Lookup>;
 
 // RFC 8305, section 4: families alternate, starting with the one that the resolver prefers.
 std::vector<tcp::endpoint> interleave(const std::vector<tcp::endpoint>& found) {
@@ -55,8 +56,101 @@ std::vector<tcp::endpoint> interleave(const std::vector<tcp::endpoint>& found) {
   return out;
 }
 
-// A socket that leaves the way it shall.
-Task<> try_address(tcp::socket* socket, tcp::endpoint endpoint, Way way) {
+asio::awaitable<void> look_up(LookupPtr lookup, Goal goal, TimePoint deadline) {
+  if (goal.way.outside) {
+    auto found = co_await goal.way.outside->look_up(goal.host, goal.port, deadline);
+    if (found) lookup->found = std::move(*found);
+    if (!found) lookup->failed = found.error();
+  } else {
+    auto [ec, results] = co_await lookup->resolver.async_resolve(goal.host, std::to_string(goal.port),
+                                                                 tcp::resolver::numeric_service,
+                                                                 asio::as_tuple(asio::use_awaitable));
+    for (const auto& entry : results) lookup->found.push_back(entry.endpoint());
+    if (lookup->found.empty())
+      lookup->failed = make_error(ErrorKind::kNetwork, "can't look up " + goal.host + ": " + ec.message());
+  }
+  if (!lookup->found.empty()) lookup->found = interleave(lookup->found);
+  lookup->finished = true;
+  lookup->done.notify();
+}
+
+asio::awaitable<void> wait_for(LookupPtr lookup, TimePoint until) {
+  while (!lookup->finished && std::chrono::steady_clock::now() < until)
+    co_await lookup->done.wait_until(until);
+}
+
+void begin_lookup(const asio::any_io_executor& executor, const LookupPtr& lookup, const Goal& goal,
+                  TimePoint deadline) {
+  boost::system::error_code not_literal;
+  const auto literal = asio::ip::make_address(goal.host, not_literal);
+  if (not_literal) {
+    asio::co_spawn(executor, look_up(lookup, goal, deadline), RethrowFailure{});
+    return;
+  }
+  lookup->found = {tcp::endpoint(literal, goal.port)};
+  lookup->finished = true;
+}
+
+// Those of `more` that are not there yet go to the end.
+void add_to(std::vector<tcp::endpoint>& addresses, const std::vector<tcp::endpoint>& more) {
+  for (const auto& endpoint : more) {
+    if (std::ranges::find(addresses, endpoint) == addresses.end()) addresses.push_back(endpoint);
+  }
+}
+
+RaceOptions options_for(std::size_t addresses) {
+  RaceOptions out;
+  out.max_attempts = out.max_under_way = kMaxAddresses;
+  out.attempt_delay = std::clamp(kAllStartedWithin / static_cast<int>(std::max<std::size_t>(addresses, 1)),
+                                 kShortestDelay, out.attempt_delay);
+  return out;
+}
+
+asio::awaitable<AttemptsOutcome> try_all(asio::any_io_executor executor, std::vector<tcp::endpoint> addresses,
+                                         MakeAttempt make, TimePoint deadline) {
+  const RaceOptions options = options_for(addresses.size());
+  NextAttempt next = [each = each_of(std::move(addresses)),
+                      make = std::move(make)]() -> std::shared_ptr<Attempt> {
+    const auto endpoint = each();
+    return endpoint ? make(*endpoint) : nullptr;
+  };
+  co_return co_await race_attempts(executor, std::move(next), deadline, options);
+}
+
+// What says most about why nothing could be had: a certificate or an answer, rather than silence elsewhere.
+Error why(const AttemptsOutcome& outcome, const std::string& name) {
+  for (const ErrorKind kind : {ErrorKind::kUntrusted, ErrorKind::kRefused}) {
+    const auto at = std::ranges::find(outcome.failures, kind, &Error::kind);
+    if (at != outcome.failures.end()) return *at;
+  }
+  if (outcome.timed_out || outcome.failures.empty())
+    return make_error(ErrorKind::kTimeout, "connecting to " + name + " took too long");
+  return outcome.failures.front();
+}
+
+class PlainAttempt final : public Attempt {
+ public:
+  PlainAttempt(const asio::any_io_executor& executor, tcp::endpoint endpoint, Way way, std::string name)
+      : socket_(executor), endpoint_(std::move(endpoint)), way_(std::move(way)), name_(std::move(name)) {}
+  Task<> run(std::function<void()> /*on_connected*/) override {
+    return connect_by(&socket_, endpoint_, way_, name_);
+  }
+  void abort() override {
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+  }
+  tcp::socket take() { return std::move(socket_); }
+
+ private:
+  tcp::socket socket_;
+  tcp::endpoint endpoint_;
+  Way way_;
+  std::string name_;
+};
+
+}  // namespace
+
+Task<> connect_by(tcp::socket* socket, tcp::endpoint endpoint, Way way, std::string name) {
   if (way.outside) {
     auto opened = co_await way.outside->open(endpoint.protocol());
     if (!opened) co_return opened.error();
@@ -70,55 +164,53 @@ Task<> try_address(tcp::socket* socket, tcp::endpoint endpoint, Way way) {
     if (!bound) co_return bound.error();
   }
   const auto connected = co_await connect_socket(socket, endpoint);
-  co_return connected;
+  if (connected) co_return connected;
+  const Error& error = connected.error();
+  co_return make_error(error.kind, "can't connect to " + name + ": " + error.text, error.detail);
 }
 
-Task<std::vector<tcp::endpoint>> addresses_of(asio::any_io_executor executor, std::string host,
-                                              std::uint16_t port, std::shared_ptr<Outside> outside,
-                                              TimePoint deadline) {
-  boost::system::error_code not_literal;
-  const auto literal = asio::ip::make_address(host, not_literal);
-  if (!not_literal) co_return std::vector<tcp::endpoint>{tcp::endpoint(literal, port)};
+Task<std::shared_ptr<Attempt>> connect_any(asio::any_io_executor executor, Goal goal, MakeAttempt make,
+                                           TimePoint deadline) {
+  const auto lookup = std::make_shared<Lookup>(executor);
+  begin_lookup(executor, lookup, goal, deadline);
+  std::vector<tcp::endpoint> known;
+  if (goal.known) known = goal.known->of(goal.host, goal.port);
+  const TimePoint soon = std::chrono::steady_clock::now() + kLookupPatience;
+  co_await wait_for(lookup, known.empty() ? deadline : std::min(soon, deadline));
 
-  if (outside) {
-    auto found = co_await outside->look_up(std::move(host), port, deadline);
-    if (!found) co_return found.error();
-    co_return interleave(*found);
+  const std::string name = format_host_port(goal.host, goal.port);
+  std::vector<tcp::endpoint> tried = lookup->found;
+  add_to(tried, known);
+  const bool before_lookup = lookup->found.empty();
+  AttemptsOutcome outcome;
+  if (!tried.empty()) {
+    if (before_lookup) log::info("{} can't be looked up now; trying the address that worked last", goal.host);
+    outcome = co_await try_all(executor, tried, make, deadline);
+    if (outcome.winner) co_return outcome.winner;
+    if (!before_lookup) co_return why(outcome, name);
   }
-  auto lookup = std::make_shared<Lookup>(executor);
-  asio::co_spawn(executor, look_up(lookup, host, std::to_string(port)), RethrowFailure{});
-  while (!lookup->finished && std::chrono::steady_clock::now() < deadline) {
-    co_await lookup->done.wait_until(deadline);
-  }
+  co_await wait_for(lookup, deadline);
   if (!lookup->finished) {
     lookup->resolver.cancel();
-    co_return make_error(ErrorKind::kTimeout, "looking up " + host + " took too long");
+    co_return make_error(ErrorKind::kTimeout, "looking up " + goal.host + " took too long");
   }
-  if (lookup->ec || lookup->found.empty()) {
-    co_return make_error(ErrorKind::kNetwork, "can't look up " + host + ": " + lookup->ec.message());
-  }
-  co_return interleave(lookup->found);
+  if (lookup->failed) co_return *lookup->failed;
+  std::vector<tcp::endpoint> others = lookup->found;
+  std::erase_if(others, [&](const auto& one) { return std::ranges::find(tried, one) != tried.end(); });
+  if (!others.empty()) outcome = co_await try_all(executor, std::move(others), make, deadline);
+  if (outcome.winner) co_return outcome.winner;
+  co_return why(outcome, name);
 }
-
-}  // namespace
 
 Task<tcp::socket> connect(asio::any_io_executor executor, std::string host, std::uint16_t port, Way way,
                           TimePoint deadline) {
-  auto addresses = co_await addresses_of(executor, host, port, way.outside, deadline);
-  if (!addresses) co_return addresses.error();
-  const std::string name = format_host_port(host, port);
-
-  Course course;
-  course.next = each_of(std::move(*addresses));
-  course.connect = [way](tcp::socket* socket, tcp::endpoint endpoint) {
-    return try_address(socket, endpoint, way);
+  MakeAttempt make = [executor, way, name = format_host_port(host, port)](tcp::endpoint endpoint) {
+    return std::make_shared<PlainAttempt>(executor, std::move(endpoint), way, name);
   };
-  auto outcome = co_await race(executor, std::move(course), deadline, {});
-  if (outcome.winner) co_return std::move(*outcome.winner);
-  if (outcome.timed_out)
-    co_return make_error(ErrorKind::kTimeout, "connecting to " + name + " took too long");
-  const Error& first = outcome.failures.front();
-  co_return make_error(ErrorKind::kNetwork, "can't connect to " + name + ": " + first.text, first.detail);
+  Goal goal(std::move(host), port, std::move(way), nullptr);
+  auto won = co_await connect_any(executor, std::move(goal), std::move(make), deadline);
+  if (!won) co_return won.error();
+  co_return static_cast<PlainAttempt&>(**won).take();
 }
 
 }  // namespace zks::carrier

@@ -7,7 +7,6 @@
 #include <boost/beast/http/field.hpp>
 
 #include "carrier/reach.hpp"
-#include "carrier/tls_client.hpp"
 #include "carrier/upgrade_answer.hpp"
 #include "carrier/websocket_carrier.hpp"
 
@@ -67,13 +66,15 @@ Error refused(const std::string& authority, int status) {
                     status);
 }
 
-Path describe_path(const asio::ip::tcp::socket& socket, const RelayUrl& url, const DialOptions& options) {
+Path describe_path(RelayAttempt& way, const RelayUrl& url, const DialOptions& options) {
   Path path;
   path.relay = url.text();
   if (const UpstreamProxy* proxy = proxy_for(url, options)) path.proxy = proxy->text();
-  boost::system::error_code ec;
-  const auto peer = socket.remote_endpoint(ec);
-  if (!ec) path.address = format_host_port(peer.address().to_string(), peer.port());
+  path.address = format_host_port(way.endpoint().address().to_string(), way.endpoint().port());
+  if (!way.tls) return path;
+  path.tls_version = SSL_get_version(way.tls->native_handle());
+  path.tls_cipher = SSL_get_cipher_name(way.tls->native_handle());
+  path.pinned = options.pin.has_value();
   return path;
 }
 
@@ -101,31 +102,6 @@ Task<CarrierPtr> upgrade(Stream stream, RelayUrl url, std::string target, DialOp
   co_return std::move(carrier);
 }
 
-Task<CarrierPtr> dial_tls(TcpStream tcp, RelayUrl url, std::string target, DialOptions options, Path path,
-                          TimePoint deadline) {
-  std::shared_ptr<TlsTrust> kept = options.trust;
-  if (!kept) {
-    auto trust = TlsTrust::make(options.ca_file, options.pin);
-    if (!trust) co_return trust.error();
-    kept = *trust;
-  }
-  TlsStream stream(std::move(tcp), kept->context().native_handle(), TlsEngine::Role::kClient);
-  const std::string name = options.sni.empty() ? url.host : options.sni;
-  const Result<> prepared = kept->prepare(stream.native_handle(), name);
-  if (!prepared) co_return prepared.error();
-  stream.next_layer().expires_at(deadline);
-  const ErrorCode ec = co_await stream.handshake();
-  if (ec == boost::beast::error::timeout) {
-    co_return make_error(ErrorKind::kTimeout, "TLS with " + name + " took too long");
-  }
-  if (ec) co_return kept->explain(stream.native_handle(), name, ec);
-  path.tls_version = SSL_get_version(stream.native_handle());
-  path.tls_cipher = SSL_get_cipher_name(stream.native_handle());
-  path.pinned = options.pin.has_value();
-  co_return co_await upgrade(std::move(stream), std::move(url), std::move(target), std::move(options),
-                             std::move(path), deadline);
-}
-
 }  // namespace
 
 Task<CarrierPtr> dial(asio::any_io_executor executor, RelayUrl url, std::string target, DialOptions options) {
@@ -134,17 +110,23 @@ Task<CarrierPtr> dial(asio::any_io_executor executor, RelayUrl url, std::string 
       co_return make_error(ErrorKind::kUsage, "'" + header.first + "' can't be a header");
   }
   const TimePoint deadline = std::chrono::steady_clock::now() + options.timeout;
-  auto reached = co_await reach(executor, url, options, deadline);
+  auto reached = co_await reach(executor, url, options, deadline, ReachUntil::kTls);
   if (!reached) co_return reached.error();
-  Path path = describe_path(*reached, url, options);
-  TcpStream tcp(std::move(*reached));
+  const std::shared_ptr<RelayAttempt> way = std::move(*reached);
+  const std::shared_ptr<KnownAddresses> known = options.known;
+  const HostPort place = dialled_place(url, options);
+  Path path = describe_path(*way, url, options);
   target.insert(0, url.prefix);
-  if (!url.tls) {
-    co_return co_await upgrade(std::move(tcp), std::move(url), std::move(target), std::move(options),
+  Result<CarrierPtr> carrier = make_error(ErrorKind::kNetwork, "");
+  if (way->tls) {
+    carrier = co_await upgrade(std::move(*way->tls), std::move(url), std::move(target), std::move(options),
+                               std::move(path), deadline);
+  } else {
+    carrier = co_await upgrade(std::move(*way->tcp), std::move(url), std::move(target), std::move(options),
                                std::move(path), deadline);
   }
-  co_return co_await dial_tls(std::move(tcp), std::move(url), std::move(target), std::move(options),
-                              std::move(path), deadline);
+  if (carrier) known->worked(place.host, place.port, way->endpoint());
+  co_return carrier;
 }
 
 }  // namespace zks::carrier

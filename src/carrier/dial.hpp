@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Dials a relay: name lookup, TCP (addresses tried as in RFC 8305), where there is an upstream proxy CONNECT
-// through it, TLS with verification always on, WebSocket upgrade (RFC 6455). The result is a Carrier.
+// Dials a relay: name lookup, TCP (addresses tried as in RFC 8305, up to TLS), where there is an upstream
+// proxy CONNECT through it, TLS with verification always on, WebSocket upgrade (RFC 6455). The result is a
+// Carrier.
 #pragma once
 
 #include <chrono>
@@ -13,6 +14,7 @@
 #include "base/names.hpp"
 #include "base/relay_url.hpp"
 #include "carrier/carrier.hpp"
+#include "carrier/known_addresses.hpp"
 #include "carrier/outside.hpp"
 #include "carrier/upstream_proxy.hpp"
 
@@ -30,6 +32,8 @@ struct DialOptions {
   std::shared_ptr<const ProxyRules> proxies;                 // null: every relay is dialled directly
   std::string interface;                                     // both as in outside.hpp
   std::shared_ptr<Outside> outside;
+  std::shared_ptr<KnownAddresses> known =
+      std::make_shared<KnownAddresses>();     // of all dials with a copy of these
   std::chrono::milliseconds timeout{10'000};  // for everything up to the upgrade's answer
   std::size_t max_message_bytes = 1 << 20;
 };

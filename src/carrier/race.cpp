@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <memory>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -22,21 +21,31 @@ using TimePoint = steady_clock::time_point;
 
 // The attempts of one race. They own it together, so that a late one finds it when the race is over.
 struct Race {
-  Race(const asio::any_io_executor& executor, Course chosen) : course(std::move(chosen)), changed(executor) {}
+  Race(const asio::any_io_executor& executor, NextAttempt chosen, RaceOptions chosen_options)
+      : next(std::move(chosen)), options(chosen_options), changed(executor) {}
 
+  void postpone(std::chrono::milliseconds by) {
+    next_start = std::max(next_start, steady_clock::now() + by);
+    changed.notify();
+  }
+  bool may_start() const {
+    return more && under_way.size() < options.max_under_way &&
+           (under_way.empty() || steady_clock::now() >= next_start);
+  }
   void end() {
     over = true;
-    error_code ignored;
-    for (const auto& socket : attempts) {
-      if (socket != winner) socket->close(ignored);
-    }
+    for (const auto& attempt : under_way) attempt->abort();
   }
 
-  Course course;
+  NextAttempt next;
+  RaceOptions options;
   Signal changed;
-  std::vector<std::shared_ptr<tcp::socket>> attempts;
-  std::shared_ptr<tcp::socket> winner;
+  TimePoint next_start = steady_clock::now();
+  std::vector<std::shared_ptr<Attempt>> under_way;
+  std::shared_ptr<Attempt> winner;
   std::vector<Error> failures;
+  std::size_t started = 0;
+  bool more = true;
   bool over = false;
 };
 
@@ -45,6 +54,22 @@ struct RaceGuard {
   std::shared_ptr<Race> race;
   ~RaceGuard() { race->end(); }
 };
+
+asio::awaitable<void> run_attempt(std::shared_ptr<Race> race, std::shared_ptr<Attempt> attempt) {
+  auto running = attempt->run([weak = std::weak_ptr(race)] {
+    const auto running_race = weak.lock();
+    if (running_race) running_race->postpone(running_race->options.connected_delay);
+  });
+  const auto made = co_await std::move(running);
+  if (race->over) co_return;
+  std::erase(race->under_way, attempt);
+  if (!made) {
+    race->failures.push_back(made.error());
+  } else if (!race->winner) {
+    race->winner = attempt;
+  }
+  race->changed.notify();
+}
 
 // On loopback a connect to an unused port of the ephemeral range can meet itself (simultaneous open).
 bool is_connected_to_itself(const tcp::socket& socket) {
@@ -55,23 +80,26 @@ bool is_connected_to_itself(const tcp::socket& socket) {
   return !ec && local == remote;
 }
 
-asio::awaitable<void> attempt(std::shared_ptr<Race> race, std::shared_ptr<tcp::socket> socket,
-                              tcp::endpoint endpoint) {
-  auto connecting = race->course.connect ? race->course.connect(socket.get(), endpoint)
-                                         : connect_socket(socket.get(), endpoint);
-  auto connected = co_await std::move(connecting);
-  if (connected && is_connected_to_itself(*socket)) {
-    const error_code refused = asio::error::connection_refused;
-    connected = make_error(ErrorKind::kNetwork, refused.message(), refused.value());
+class SocketAttempt final : public Attempt {
+ public:
+  SocketAttempt(const asio::any_io_executor& executor, tcp::endpoint endpoint, const Course& course)
+      : socket_(executor), endpoint_(std::move(endpoint)), connect_(course.connect) {}
+
+  Task<> run(std::function<void()> /*on_connected*/) override {
+    auto connecting = connect_ ? connect_(&socket_, endpoint_) : connect_socket(&socket_, endpoint_);
+    return connecting;
   }
-  const bool lost = !connected || race->winner || race->over;
-  error_code ignored;
-  if (lost) socket->close(ignored);
-  if (race->over) co_return;
-  if (!connected) race->failures.push_back(connected.error());
-  if (!lost) race->winner = socket;
-  race->changed.notify();
-}
+  void abort() override {
+    error_code ignored;
+    socket_.close(ignored);
+  }
+  tcp::socket take() { return std::move(socket_); }
+
+ private:
+  tcp::socket socket_;
+  tcp::endpoint endpoint_;
+  std::function<Task<>(tcp::socket*, tcp::endpoint)> connect_;
+};
 
 }  // namespace
 
@@ -84,39 +112,51 @@ std::function<std::optional<tcp::endpoint>()> each_of(std::vector<tcp::endpoint>
 
 Task<> connect_socket(tcp::socket* socket, tcp::endpoint endpoint) {
   auto [ec] = co_await socket->async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
-  if (ec) co_return make_error(ErrorKind::kNetwork, ec.message(), ec.value());
+  if (!ec && is_connected_to_itself(*socket)) ec = asio::error::connection_refused;
+  if (ec) {
+    error_code ignored;
+    socket->close(ignored);
+    co_return make_error(ErrorKind::kNetwork, ec.message(), ec.value());
+  }
   co_return Result<>();
+}
+
+asio::awaitable<AttemptsOutcome> race_attempts(asio::any_io_executor executor, NextAttempt next,
+                                               TimePoint deadline, RaceOptions options) {
+  const auto race = std::make_shared<Race>(executor, std::move(next), options);
+  const RaceGuard guard{race};
+  while (!race->winner && steady_clock::now() < deadline) {
+    race->more = race->more && race->started < options.max_attempts;
+    if (race->may_start()) {
+      auto attempt = race->next();
+      race->more = attempt != nullptr;
+      if (!race->more) continue;
+      ++race->started;
+      race->under_way.push_back(attempt);
+      race->next_start = steady_clock::now() + options.attempt_delay;
+      asio::co_spawn(executor, run_attempt(race, std::move(attempt)), RethrowFailure{});
+      continue;
+    }
+    if (race->under_way.empty()) break;
+    const bool waits_to_start = race->more && race->under_way.size() < options.max_under_way;
+    co_await race->changed.wait_until(waits_to_start ? std::min(race->next_start, deadline) : deadline);
+  }
+  AttemptsOutcome out{race->winner, race->failures};
+  out.timed_out = !out.winner && (!race->under_way.empty() || steady_clock::now() >= deadline);
+  co_return out;
 }
 
 asio::awaitable<RaceOutcome> race(asio::any_io_executor executor, Course course, TimePoint deadline,
                                   RaceOptions options) {
-  const auto running = std::make_shared<Race>(executor, std::move(course));
-  const RaceGuard guard{running};
-  bool more = true;
-  TimePoint next_start = steady_clock::now();
-  while (!running->winner && steady_clock::now() < deadline) {
-    const bool all_failed = running->failures.size() == running->attempts.size();
-    more = more && running->attempts.size() < options.max_attempts;
-    if (more && (all_failed || steady_clock::now() >= next_start)) {
-      const auto endpoint = running->course.next();
-      more = endpoint.has_value();
-      if (!more) continue;
-      auto socket = std::make_shared<tcp::socket>(executor);
-      running->attempts.push_back(socket);
-      next_start = steady_clock::now() + options.attempt_delay;
-      asio::co_spawn(executor, attempt(running, std::move(socket), *endpoint), RethrowFailure{});
-      continue;
-    }
-    if (all_failed) break;
-    co_await running->changed.wait_until(more ? std::min(next_start, deadline) : deadline);
-  }
-  RaceOutcome out;
-  out.failures = running->failures;
-  if (running->winner) {
-    out.winner.emplace(std::move(*running->winner));
-  } else {
-    out.timed_out = running->failures.size() < running->attempts.size() || steady_clock::now() >= deadline;
-  }
+  const auto shared = std::make_shared<Course>(std::move(course));
+  NextAttempt next = [executor, shared]() -> std::shared_ptr<Attempt> {
+    const auto endpoint = shared->next();
+    if (!endpoint) return nullptr;
+    return std::make_shared<SocketAttempt>(executor, *endpoint, *shared);
+  };
+  auto outcome = co_await race_attempts(executor, std::move(next), deadline, options);
+  RaceOutcome out{std::nullopt, std::move(outcome.failures), outcome.timed_out};
+  if (outcome.winner) out.winner.emplace(static_cast<SocketAttempt&>(*outcome.winner).take());
   co_return out;
 }
 

@@ -59,25 +59,90 @@ const UpstreamProxy* proxy_for(const RelayUrl& url, const DialOptions& options) 
   return options.proxies ? options.proxies->choose(url) : nullptr;
 }
 
-Task<asio::ip::tcp::socket> reach(asio::any_io_executor executor, RelayUrl url, DialOptions options,
-                                  TimePoint deadline) {
+HostPort dialled_place(const RelayUrl& url, const DialOptions& options) {
   const UpstreamProxy* proxy = proxy_for(url, options);
-  const std::string host = proxy != nullptr ? proxy->host : url.host;
-  const std::uint16_t port = proxy != nullptr ? proxy->port : url.port;
-  auto socket = co_await connect(executor, host, port, Way(options.interface, options.outside), deadline);
-  if (!socket && proxy != nullptr) {
-    co_return make_error(socket.error().kind, "the HTTP proxy: " + socket.error().text,
-                         socket.error().detail);
+  HostPort place{.host = url.host, .port = url.port};
+  if (proxy != nullptr) place = {.host = proxy->host, .port = proxy->port};
+  return place;
+}
+
+RelayAttempt::RelayAttempt(const asio::any_io_executor& executor, std::shared_ptr<const Plan> plan,
+                           asio::ip::tcp::endpoint endpoint)
+    : tcp(executor), plan_(std::move(plan)), endpoint_(std::move(endpoint)) {}
+
+Task<> RelayAttempt::run(std::function<void()> on_connected) {
+  const auto& options = plan_->options;
+  const HostPort place = dialled_place(plan_->url, options);
+  const auto connected =
+      co_await connect_by(&tcp->socket(), endpoint_, Way(options.interface, options.outside),
+                          format_host_port(place.host, place.port));
+  if (!connected) co_return connected;
+  tune_socket(tcp->socket());
+  on_connected();
+  if (const UpstreamProxy* proxy = proxy_for(plan_->url, options)) {
+    const auto asked = co_await ask_proxy(proxy);
+    if (!asked) co_return asked;
   }
-  if (!socket) co_return socket.error();
-  tune_socket(*socket);
-  if (proxy == nullptr) co_return std::move(*socket);
-  log::debug("asking the HTTP proxy {} for {}", proxy->text(), url.text());
-  TcpStream tcp(std::move(*socket));
-  tcp.expires_at(deadline);
-  const auto opened = co_await open_tunnel(&tcp, proxy, format_host_port(url.host, url.port));
-  if (!opened) co_return opened.error();
-  co_return tcp.release_socket();
+  if (!plan_->trust) co_return Result<>();
+  const auto shaken = co_await shake_hands();
+  co_return shaken;
+}
+
+Task<> RelayAttempt::ask_proxy(const UpstreamProxy* proxy) {
+  log::debug("asking the HTTP proxy {} for {}", proxy->text(), plan_->url.text());
+  tcp->expires_at(plan_->deadline);
+  const auto opened = co_await open_tunnel(&*tcp, proxy, format_host_port(plan_->url.host, plan_->url.port));
+  tcp->expires_never();
+  co_return opened;
+}
+
+Task<> RelayAttempt::shake_hands() {
+  tls.emplace(std::move(*tcp), plan_->trust->context().native_handle(), TlsEngine::Role::kClient);
+  const std::string& name = plan_->options.sni.empty() ? plan_->url.host : plan_->options.sni;
+  const Result<> prepared = plan_->trust->prepare(tls->native_handle(), name);
+  if (!prepared) co_return prepared;
+  tls->next_layer().expires_at(plan_->deadline);
+  const ErrorCode ec = co_await tls->handshake();
+  if (ec == boost::beast::error::timeout)
+    co_return make_error(ErrorKind::kTimeout, "TLS with " + name + " took too long");
+  if (ec) co_return plan_->trust->explain(tls->native_handle(), name, ec);
+  co_return Result<>();
+}
+
+void RelayAttempt::abort() {
+  if (tls) {
+    tls->next_layer().close();
+  } else {
+    tcp->close();
+  }
+}
+
+Task<std::shared_ptr<RelayAttempt>> reach(asio::any_io_executor executor, RelayUrl url, DialOptions options,
+                                          TimePoint deadline, ReachUntil until) {
+  std::shared_ptr<TlsTrust> trust;
+  if (url.tls && until == ReachUntil::kTls) {
+    trust = options.trust;
+    if (!trust) {
+      auto made = TlsTrust::make(options.ca_file, options.pin);
+      if (!made) co_return made.error();
+      trust = std::move(*made);
+    }
+  }
+  const UpstreamProxy* proxy = proxy_for(url, options);
+  const HostPort place = dialled_place(url, options);
+  Goal goal(place.host, place.port, Way(options.interface, options.outside), options.known);
+  const auto plan =
+      std::make_shared<RelayAttempt::Plan>(std::move(url), std::move(options), std::move(trust), deadline);
+  MakeAttempt make = [executor, plan](asio::ip::tcp::endpoint endpoint) {
+    return std::make_shared<RelayAttempt>(executor, plan, std::move(endpoint));
+  };
+  auto won = co_await connect_any(executor, std::move(goal), std::move(make), deadline);
+  if (won) co_return std::static_pointer_cast<RelayAttempt>(*won);
+  const Error& error = won.error();
+  const bool lost_on_the_way = error.kind == ErrorKind::kTimeout || error.text.starts_with("can't ");
+  if (proxy != nullptr && lost_on_the_way)
+    co_return make_error(error.kind, "the HTTP proxy: " + error.text, error.detail);
+  co_return error;
 }
 
 }  // namespace zks::carrier

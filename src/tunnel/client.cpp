@@ -16,8 +16,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kPairTimeout = 15s;  // the relay waits 10 s for the exit's half
-constexpr auto kHandshakeTimeout = 10s;
 constexpr auto kWaitForSession = 10s;  // a new stream waits this long for a session
 constexpr auto kTellAgainAfter = 60s;  // of a quota that is used up
 constexpr auto kStopWithin = 5s;
@@ -44,22 +42,9 @@ Error goaway_error(session::GoawayCode code, const std::string& text) {
 
 }  // namespace
 
-bool is_final(const Error& error) {
-  constexpr int kTooManyRequests = 429;
-  switch (error.kind) {
-    case ErrorKind::kUsage:
-    case ErrorKind::kUntrusted:
-      return true;
-    case ErrorKind::kRefused:  // an exit that is not there yet is waited for, as a relay is
-      return error.detail != kTooManyRequests && error.detail != carrier::close_code::kNoExit &&
-             (error.detail < 500 || error.detail > 599);
-    default:
-      return false;
-  }
-}
-
 Client::Client(asio::any_io_executor executor, ClientOptions options, Handlers handlers)
     : executor_(std::move(executor)),
+      source_(std::make_shared<LaneSource>(std::move(options.source))),
       options_(std::move(options)),
       handlers_(std::move(handlers)),
       changed_(executor_),
@@ -101,58 +86,31 @@ asio::awaitable<void> Client::run(std::shared_ptr<Client> self) {
   }
 }
 
-// Tries the relays in the link's order, the last good one first. The error is the last one; a final error
-// counts only when no relay gave hope.
+// Begins with the relay that worked last; after one that came as far as a session and failed there, with the
+// next.
 carrier::Task<> Client::connect_once() {
-  std::optional<Error> worst;
-  const std::size_t count = options_.link.relays.size();
-  for (std::size_t i = 0; i < count && !stopping_; ++i) {
-    const std::size_t relay = (relay_ + i) % count;
-    const auto connected = co_await connect_to(relay);
-    if (connected) {
-      relay_ = relay;
-      co_return Result<>();
-    }
-    if (!worst || !is_final(connected.error())) worst = connected.error();
-  }
-  co_return worst.value_or(make_error(ErrorKind::kClosed, "stopping"));
-}
-
-// Dials and shakes hands: what there is before a session.
-carrier::Task<Client::Fresh> Client::make_lane(std::size_t relay, bool at_its_exit) {
-  const RelayUrl& url = options_.link.relays[relay];
-  log::debug("dialling {}", url.text());
-  std::string target = "/v1/rooms/" + format_room(options_.link.room) + "/client";
-  if (at_its_exit) target += "?instance=" + to_base64url(tunnel_->exit_instance());
-  auto dialled = co_await carrier::dial(executor_, url, target, options_.dial);
-  if (!dialled) co_return dialled.error();
-  carrier::CarrierPtr carrier = std::move(*dialled);
-  Deadline pair_deadline(*carrier, kPairTimeout);
-  auto paired = co_await read_paired(*carrier);
-  if (pair_deadline.expired())
-    co_return make_error(ErrorKind::kTimeout, "the exit peer did not come in time");
-  if (!paired) co_return paired.error();
-  pair_deadline.disarm();
-  Deadline deadline(*carrier, kHandshakeTimeout);
-  auto keys = co_await initiate(*carrier, std::move(*paired), options_.link, options_.key);
-  if (deadline.expired()) co_return make_error(ErrorKind::kTimeout, "the exit did not answer the handshake");
-  if (!keys) co_return keys.error();
-  co_return Fresh{std::move(carrier), std::move(*keys)};
-}
-
-carrier::Task<> Client::connect_to(std::size_t relay) {
-  auto fresh = co_await make_lane(relay, wants_its_exit());
+  auto fresh = co_await make_lane(relay_, [this] { return wants_its_exit(); });
   if (!fresh) co_return fresh.error();
   if (stopping_) co_return make_error(ErrorKind::kClosed, "stopping");
+  relay_ = fresh->relay;
   attach(std::move(*fresh));
   while (attaching_ != 0) co_await changed_.wait();
   if (up_) co_return Result<>();
+  relay_ = (relay_ + 1) % source_->link.relays.size();
   if (ended_because_.detail == carrier::close_code::kForbidden) co_return refused_by_exit();
   if (ended_because_.detail == carrier::close_code::kGoingAway) co_return not_now();
   co_return ended_because_;
 }
 
-void Client::attach(Fresh fresh) {
+carrier::Task<FreshLane> Client::make_lane(std::size_t relay, std::function<bool()> at_its_exit) {
+  return dial_lane(executor_, source_, relay,
+                   [this, asked = std::move(at_its_exit)]() -> std::optional<InstanceId> {
+                     if (!tunnel_ || !asked()) return std::nullopt;
+                     return tunnel_->exit_instance();
+                   });
+}
+
+void Client::attach(FreshLane fresh) {
   session::HelloMode mode = up_ ? session::HelloMode::kJoin : session::HelloMode::kResume;
   if (!tunnel_) {
     session::Options session;
@@ -218,22 +176,14 @@ void Client::watch_clock() {
 // One more lane at the session's exit, through the relay that works or else another one. When all lanes died
 // meanwhile it resumes the session.
 carrier::Task<> Client::add_lane() {
-  Error why = make_error(ErrorKind::kClosed, "stopping");
-  const std::size_t count = options_.link.relays.size();
-  for (std::size_t i = 0; i < count && !stopping_ && tunnel_; ++i) {
-    auto fresh = co_await make_lane((relay_ + i) % count, /*at_its_exit=*/true);
-    if (stopping_ || !tunnel_) break;
-    if (!fresh) {
-      why = fresh.error();
-      continue;
-    }
-    attach(std::move(*fresh));
-    const session::LaneNumber lane = attaching_;
-    while (attaching_ == lane) co_await changed_.wait();
-    if (lanes_.contains(lane)) co_return Result<>();
-    why = ended_because_;
-  }
-  co_return why;
+  auto fresh = co_await make_lane(relay_, [] { return true; });
+  if (stopping_ || !tunnel_) co_return make_error(ErrorKind::kClosed, "stopping");
+  if (!fresh) co_return fresh.error();
+  attach(std::move(*fresh));
+  const session::LaneNumber lane = attaching_;
+  while (attaching_ == lane) co_await changed_.wait();
+  if (lanes_.contains(lane)) co_return Result<>();
+  co_return ended_because_;
 }
 
 // The successor is made while the old lane serves; then the streams move, for which nothing of them is sent

@@ -16,10 +16,8 @@
 
 #include <boost/asio/steady_timer.hpp>
 
-#include "carrier/dial.hpp"
-#include "crypto/noise.hpp"
-#include "link/access_link.hpp"
 #include "tunnel/client_history.hpp"
+#include "tunnel/dial_lane.hpp"
 #include "tunnel/remote_listener.hpp"
 #include "tunnel/tunnel.hpp"
 
@@ -29,9 +27,7 @@ inline constexpr std::size_t kMaxClientLanes = 8;
 inline constexpr std::size_t kMaxClientFlows = 4096;  // if the exit takes as many
 
 struct ClientOptions {
-  link::AccessLink link;
-  crypto::KeyPair key;
-  carrier::DialOptions dial;
+  LaneSource source;
   std::chrono::milliseconds reconnect_max{15'000};
   std::size_t lanes = 1;  // at once, at most kMaxClientLanes
   bool once = false;      // whatever fails before the first session ends the client
@@ -73,11 +69,6 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   void stop_listening();
 
  private:
-  struct Fresh {
-    carrier::CarrierPtr carrier;
-    LaneKeys keys;
-  };
-
   class Waiting;
 
   asio::awaitable<bool> wait_for(std::function<bool()> ready, asio::steady_timer& patience,
@@ -85,8 +76,7 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
 
   static asio::awaitable<void> run(std::shared_ptr<Client> self);
   carrier::Task<> connect_once();
-  carrier::Task<> connect_to(std::size_t relay);
-  carrier::Task<Fresh> make_lane(std::size_t relay, bool at_its_exit);
+  carrier::Task<FreshLane> make_lane(std::size_t relay, std::function<bool()> at_its_exit);
   // Lanes beside the first one.
   asio::awaitable<void> serve_lanes();
   carrier::Task<> add_lane();
@@ -94,7 +84,7 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   std::optional<session::LaneNumber> lane_to_renew() const;
   bool wants_lane() const;
   void watch_clock();
-  void attach(Fresh fresh);
+  void attach(FreshLane fresh);
   bool wants_its_exit() const;
   struct Remote {
     std::shared_ptr<RemoteListener> listener;
@@ -119,7 +109,8 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   void stopped();
 
   asio::any_io_executor executor_;
-  ClientOptions options_;
+  std::shared_ptr<const LaneSource> source_;
+  ClientOptions options_;  // but for its source
   Handlers handlers_;
   std::shared_ptr<Tunnel> tunnel_;  // while there is a session, or one waits for its welcome
   std::optional<std::chrono::steady_clock::time_point> quota_told_;
@@ -147,8 +138,5 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   asio::steady_timer ask_again_;
   asio::steady_timer clock_;  // wakes run() when a lane is due
 };
-
-// Before the first session: whether a failure ends the client (true) or is worth a retry.
-bool is_final(const Error& error);
 
 }  // namespace zks::tunnel

@@ -35,7 +35,7 @@ using asio::posix::stream_descriptor;
 using Json = nlohmann::json;
 
 constexpr std::uint16_t kDnsPort = 53;
-constexpr std::size_t kMaxAddressesOfPlace = 16;  // the latest; a lane may still be over an older one
+constexpr std::size_t kMaxAddressesOfPlace = 64;  // the latest; a lane may still be over an older one
 constexpr std::chrono::seconds kLookupPatience{10};
 constexpr std::size_t kMaxLookups = 16;            // of the worker, at once; a relay has one lane that dials
 constexpr std::chrono::seconds kStopPatience{10};  // streams have 5 s
@@ -357,7 +357,8 @@ asio::awaitable<void> Parent::look_up(Parent* self, std::uint64_t id, Place plac
     }
     --self->lookups_;
     if (!allowed) co_return say("error", allowed.error().text);
-    if (found.addresses.empty()) {
+    // Or those that worked before are good enough.
+    if (found.addresses.empty() && !self->addresses_.contains(place)) {
       (void)self->allow();  // TCP to the resolvers is over; who is told of a failure is told of this one
       co_return say("error", "can't look up " + place.host + ": " + session::describe(found.code));
     }

@@ -267,15 +267,19 @@ TEST_F(ConnectTest, UnknownNames) {
   EXPECT_EQ(connect_to(to_name("no name", 80), policy({})).code, ResetCode::kNameNotFound);
 }
 
+// Each attempt is a packet to whom the name's owner chose.
 TEST_F(ConnectTest, NoMoreAttemptsThanItsBound) {
-  DnsServer::Name many{.on_a = DnsServer::Behaviour::kTruncated};
-  std::vector<tcp::acceptor> targets;
-  targets.push_back(listener("127.0.1.20"));
-  for (int i = 1; i <= 20; ++i) many.ipv4.push_back("127.0.1." + std::to_string(i));
-  dns.names["many.test"] = many;
-  const auto out =
-      connect_to(to_name("many.test", targets.front().local_endpoint().port()), policy({"127.0.1.0/24"}));
-  EXPECT_EQ(out.code, ResetCode::kConnectionRefused) << "the twentieth would have accepted";
+  const auto target = listener("127.0.1.20");
+  const auto outcome = [&](int refusals) {
+    DnsServer::Name many{.on_a = DnsServer::Behaviour::kTruncated};
+    for (int i = 0; i < refusals; ++i) many.ipv4.push_back("127.0.2." + std::to_string(i + 1));
+    many.ipv4.emplace_back("127.0.1.20");
+    const std::string name = "many" + std::to_string(refusals) + ".test";
+    dns.names[name] = many;
+    return connect_to(to_name(name, target.local_endpoint().port()), policy({"127.0.0.0/16"}));
+  };
+  EXPECT_TRUE(outcome(31).socket);
+  EXPECT_EQ(outcome(32).code, ResetCode::kConnectionRefused) << "the thirty-third would have accepted";
 }
 
 TEST(ResetCodeTest, OfErrnos) {

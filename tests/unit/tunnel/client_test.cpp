@@ -11,7 +11,7 @@ namespace {
 
 std::shared_ptr<Client> make_client(asio::io_context& loop) {
   ClientOptions options;
-  options.key = crypto::KeyPair::generate();
+  options.source.key = crypto::KeyPair::generate();
   return std::make_shared<Client>(loop.get_executor(), std::move(options), Client::Handlers{});
 }
 
