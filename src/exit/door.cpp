@@ -34,7 +34,8 @@ struct Dialling {
   explicit Dialling(const asio::any_io_executor& executor) : changed(executor) {}
   asio::cancellation_signal cancel;
   carrier::Signal changed;
-  std::optional<Result<carrier::CarrierPtr>> made;
+  bool over = false;
+  std::optional<Result<carrier::CarrierPtr>> made;  // none: it was left
 };
 
 // A lane's carrier is not to be dropped by its place once it has gone to somebody else, or died.
@@ -47,19 +48,22 @@ Task<carrier::CarrierPtr> dial(asio::any_io_executor executor, RelayUrl relay, s
                                carrier::DialOptions options, std::shared_ptr<HalfOpen::Place> place) {
   const auto dialling = std::make_shared<Dialling>(executor);
   place->on_drop([dialling] { dialling->cancel.emit(asio::cancellation_type::terminal); });
+  // It is over before anything that takes memory: whoever waits goes on also when there is none.
   auto finished = [dialling](std::exception_ptr failure, Result<carrier::CarrierPtr> made) {
+    dialling->over = true;
+    dialling->changed.notify();
     try {
       if (failure) std::rethrow_exception(failure);
       dialling->made.emplace(std::move(made));
-    } catch (const boost::system::system_error&) {  // it was left
-      dialling->made.emplace(gave_way());
+    } catch (const boost::system::system_error&) {
+      // It was left.
     }
-    dialling->changed.notify();
   };
   asio::co_spawn(executor, carrier::dial(executor, std::move(relay), std::move(target), std::move(options)),
                  asio::bind_cancellation_slot(dialling->cancel.slot(), std::move(finished)));
-  while (!dialling->made) co_await dialling->changed.wait();
+  while (!dialling->over) co_await dialling->changed.wait();
   place->on_drop(nullptr);
+  if (!dialling->made) co_return gave_way();
   co_return std::move(*dialling->made);
 }
 
