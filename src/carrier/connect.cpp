@@ -11,6 +11,7 @@
 
 #include "base/log.hpp"
 #include "base/relay_url.hpp"
+#include "carrier/name_lookup.hpp"
 #include "carrier/signal.hpp"
 #include "carrier/socket_options.hpp"
 #include "carrier/spawn.hpp"
@@ -30,10 +31,9 @@ constexpr std::size_t kMaxAddresses = 64;
 constexpr milliseconds kAllStartedWithin{5'000};
 constexpr milliseconds kShortestDelay{100};
 
-// getaddrinfo can't be cancelled: the lookup owns this state together with the dial and may outlive it.
+// The lookup owns this together with the dial, and may outlive it.
 struct Lookup {
-  explicit Lookup(const asio::any_io_executor& executor) : resolver(executor), done(executor) {}
-  tcp::resolver resolver;
+  explicit Lookup(const asio::any_io_executor& executor) : done(executor) {}
   Signal done;
   bool finished = false;
   std::optional<Error> failed;
@@ -57,19 +57,11 @@ std::vector<tcp::endpoint> interleave(const std::vector<tcp::endpoint>& found) {
 }
 
 asio::awaitable<void> look_up(LookupPtr lookup, Goal goal, TimePoint deadline) {
-  if (goal.way.outside) {
-    auto found = co_await goal.way.outside->look_up(goal.host, goal.port, deadline);
-    if (found) lookup->found = std::move(*found);
-    if (!found) lookup->failed = found.error();
-  } else {
-    auto [ec, results] = co_await lookup->resolver.async_resolve(goal.host, std::to_string(goal.port),
-                                                                 tcp::resolver::numeric_service,
-                                                                 asio::as_tuple(asio::use_awaitable));
-    for (const auto& entry : results) lookup->found.push_back(entry.endpoint());
-    if (lookup->found.empty())
-      lookup->failed = make_error(ErrorKind::kNetwork, "can't look up " + goal.host + ": " + ec.message());
-  }
-  if (!lookup->found.empty()) lookup->found = interleave(lookup->found);
+  auto asking = goal.way.outside ? goal.way.outside->look_up(goal.host, goal.port, deadline)
+                                 : look_up_name(goal.host, goal.port, deadline);
+  auto found = co_await std::move(asking);
+  if (found) lookup->found = interleave(*found);
+  if (!found) lookup->failed = found.error();
   lookup->finished = true;
   lookup->done.notify();
 }
@@ -190,10 +182,8 @@ Task<std::shared_ptr<Attempt>> connect_any(asio::any_io_executor executor, Goal 
     if (!before_lookup) co_return why(outcome, name);
   }
   co_await wait_for(lookup, deadline);
-  if (!lookup->finished) {
-    lookup->resolver.cancel();
+  if (!lookup->finished)
     co_return make_error(ErrorKind::kTimeout, "looking up " + goal.host + " took too long");
-  }
   if (lookup->failed) co_return *lookup->failed;
   std::vector<tcp::endpoint> others = lookup->found;
   std::erase_if(others, [&](const auto& one) { return std::ranges::find(tried, one) != tried.end(); });
