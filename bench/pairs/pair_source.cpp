@@ -111,8 +111,9 @@ Task<> PairSource::meet(PairId pair) {
   auto paired = co_await tunnel::read_paired(*carrier);
   if (!paired) co_return paired.error();
   tunnel::Authorize authorize = [this](const tunnel::Claim&) { return link_.psk.clone(); };
-  auto accepted =
-      co_await tunnel::respond(*carrier, std::move(*paired), link_.room, exit_key_, std::move(authorize));
+  tunnel::IsNew is_new = [](const PublicKey&) { return true; };
+  auto accepted = co_await tunnel::respond(*carrier, std::move(*paired), link_.room, exit_key_,
+                                           std::move(authorize), std::move(is_new));
   if (!accepted) co_return accepted.error();
   auto half = std::make_shared<Half>(std::move(carrier), std::move(accepted->keys));
   const auto number = co_await receive_number(*half);
