@@ -23,6 +23,8 @@ constexpr auto kSaveWithin = 2s;  // what was used, behind that
 UdpOptions udp_options(const ExitLimits& limits) {
   UdpOptions out;
   out.idle_timeout = limits.flow_timeout;
+  // So that one device alone may have what its session may.
+  out.max_flows = std::max<std::size_t>(out.max_flows, GuestShares::kAloneOneIn * limits.max_flows);
   out.log_destinations = limits.log_destinations;
   return out;
 }

@@ -12,6 +12,8 @@ namespace zks::exit {
 
 class GuestShares {
  public:
+  static constexpr std::size_t kAloneOneIn = 3;  // places: what one device alone may have
+
   // Of `places` an invite gets one more as long as it then leaves as many as it has, and a device of it as
   // long as it leaves as many as it has of what the invite may still get. So one device alone has at most a
   // third, an invite half, and for whoever comes next there is always one.
