@@ -7,28 +7,10 @@ import time
 from contextlib import suppress
 
 import pytest
-from relay_peers import PATIENCE, Room, base64url, client_path, exit_path, pair_path, scenario
+from relay_peers import PATIENCE, Room, base64url, client_path, exit_path, joined, pair_path, scenario, works
 from websockets import InvalidStatusCode
 
 HONEST, STRANGER, OTHER = "127.0.0.2", "127.0.0.3", "127.0.0.4"
-
-
-async def works(pair):
-    """Both halves hear each other."""
-    client, exit_half = pair
-    await client.send(b"keystroke")
-    assert await exit_half.receive() == b"keystroke"
-    await exit_half.send(b"echo")
-    assert await client.receive() == b"echo"
-
-
-async def joined(relay, room, exit_side, control):
-    """The pair of a client of `relay` and an exit."""
-    client = await relay.client(room)
-    exit_half = await exit_side.take(room, await control.receive())
-    await client.expect_paired()
-    await exit_half.expect_paired()
-    return client, exit_half
 
 
 @pytest.mark.needs("--max-pairs-per-source")

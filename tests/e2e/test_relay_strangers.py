@@ -9,7 +9,7 @@ import struct
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from relay_peers import Closed, RelayAccess, Room, client_path, exit_path, scenario
+from relay_peers import Closed, RelayAccess, Room, client_path, exit_path, scenario, works
 from websockets import InvalidStatusCode
 
 HONEST, OTHER, STRANGER = "127.0.0.2", "127.0.0.4", "127.0.0.3"
@@ -19,15 +19,6 @@ pytestmark = [pytest.mark.native_relay("the native relay's bounds")]
 
 def from_address(relay, source):
     return RelayAccess(relay.url, source=source)
-
-
-async def works(pair):
-    """Both halves hear each other."""
-    client, exit_half = pair
-    await client.send(b"keystroke")
-    assert await exit_half.receive() == b"keystroke"
-    await exit_half.send(b"echo")
-    assert await client.receive() == b"echo"
 
 
 async def take_everything(stranger):

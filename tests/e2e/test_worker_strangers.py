@@ -13,8 +13,8 @@ import pytest
 from harness import namespace
 from harness.process import REPOSITORY, wait_until
 from harness.transfer import MIB
-from harness.tunnel import RELAYS, start_relay
-from relay_peers import (PATIENCE, Closed, RelayAccess, Room, base64url, client_path, exit_path, from_base64url, pair_path,
+from harness.tunnel import RELAYS
+from relay_peers import (PATIENCE, Closed, Room, base64url, client_path, exit_path, from_base64url, joined, pair_path,
                          scenario)
 from test_worker import counters
 
@@ -24,15 +24,8 @@ MADE_UP = 500
 
 
 @pytest.fixture
-def worker_with(tmp_path, programs):
-    def start(*options):
-        program = start_relay(tmp_path, None, "--debug-counters", *options)
-        programs.append(program)
-        access = RelayAccess(program.url)
-        access.program = program
-        return access
-
-    return start
+def worker_with(own_relay):
+    return lambda *options: own_relay("--debug-counters", *options)
 
 
 @pytest.fixture
@@ -113,11 +106,7 @@ def test_silent_control_sockets_keep_no_exit_out(worker_with):
             strangers = [held.enter_context(silent_exit(worker, room)) for _ in range(SILENT)]
             second = await worker.register(room, b"number-2")
             for name, control in ((b"number-1", first), (b"number-2", second)):
-                client = await worker.client(room, name)
-                exit_half = await worker.take(room, await control.receive())
-                await client.expect_paired()
-                await exit_half.expect_paired()
-                await exchange(client, exit_half)
+                await exchange(*await joined(worker, room, worker, control, instance=name))
             for stranger in strangers:
                 stranger.settimeout(PATIENCE)
                 while await asyncio.to_thread(stranger.recv, 4096):
@@ -300,16 +289,9 @@ def test_a_room_that_slept_knows_whose_its_pairs_are(worker_with):
         control = await worker.register(room)
         greedy = []
         for _ in range(4):
-            client = await worker.client(room, headers=source(1))
-            exit_half = await worker.take(room, await control.receive())
-            await client.expect_paired()
-            await exit_half.expect_paired()
-            greedy.append((client, exit_half))
+            greedy.append(await joined(worker, room, worker, control, headers=source(1)))
         assert await worker.status_of(client_path(room), source(1)) == 429
-        client = await worker.client(room, headers=source(2))
-        exit_half = await worker.take(room, await control.receive())
-        await client.expect_paired()
-        await exit_half.expect_paired()
+        client, exit_half = await joined(worker, room, worker, control, headers=source(2))
         assert [await half.close_code() for half in greedy[3]] == [1013, 1013]
         for _ in range(20):
             assert await worker.status_of(client_path(room), source(1)) == 429
