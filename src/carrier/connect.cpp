@@ -110,13 +110,14 @@ asio::awaitable<AttemptsOutcome> try_all(asio::any_io_executor executor, std::ve
 }
 
 // What says most about why nothing could be had: a certificate or an answer, rather than silence elsewhere.
-Error why(const AttemptsOutcome& outcome, const std::string& name) {
+Error why(const AttemptsOutcome& outcome, const Goal& goal) {
   for (const ErrorKind kind : {ErrorKind::kUntrusted, ErrorKind::kRefused}) {
     const auto at = std::ranges::find(outcome.failures, kind, &Error::kind);
     if (at != outcome.failures.end()) return *at;
   }
   if (outcome.timed_out || outcome.failures.empty())
-    return make_error(ErrorKind::kTimeout, "connecting to " + name + " took too long");
+    return make_error(ErrorKind::kTimeout, goal.called + "connecting to " +
+                                               format_host_port(goal.host, goal.port) + " took too long");
   return outcome.failures.front();
 }
 
@@ -170,7 +171,6 @@ Task<std::shared_ptr<Attempt>> connect_any(asio::any_io_executor executor, Goal 
   const TimePoint soon = std::chrono::steady_clock::now() + kLookupPatience;
   co_await wait_for(lookup, known.empty() ? deadline : std::min(soon, deadline));
 
-  const std::string name = format_host_port(goal.host, goal.port);
   std::vector<tcp::endpoint> tried = lookup->found;
   add_to(tried, known);
   const bool before_lookup = lookup->found.empty();
@@ -179,17 +179,18 @@ Task<std::shared_ptr<Attempt>> connect_any(asio::any_io_executor executor, Goal 
     if (before_lookup) log::info("{} can't be looked up now; trying the address that worked last", goal.host);
     outcome = co_await try_all(executor, tried, make, deadline);
     if (outcome.winner) co_return outcome.winner;
-    if (!before_lookup) co_return why(outcome, name);
+    if (!before_lookup) co_return why(outcome, goal);
   }
   co_await wait_for(lookup, deadline);
   if (!lookup->finished)
-    co_return make_error(ErrorKind::kTimeout, "looking up " + goal.host + " took too long");
-  if (lookup->failed) co_return *lookup->failed;
+    co_return make_error(ErrorKind::kTimeout, goal.called + "looking up " + goal.host + " took too long");
+  if (lookup->failed)
+    co_return make_error(lookup->failed->kind, goal.called + lookup->failed->text, lookup->failed->detail);
   std::vector<tcp::endpoint> others = lookup->found;
   std::erase_if(others, [&](const auto& one) { return std::ranges::find(tried, one) != tried.end(); });
   if (!others.empty()) outcome = co_await try_all(executor, std::move(others), make, deadline);
   if (outcome.winner) co_return outcome.winner;
-  co_return why(outcome, name);
+  co_return why(outcome, goal);
 }
 
 Task<tcp::socket> connect(asio::any_io_executor executor, std::string host, std::uint16_t port, Way way,

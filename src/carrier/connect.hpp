@@ -28,6 +28,7 @@ struct Goal {
   std::uint16_t port;
   Way way;
   std::shared_ptr<KnownAddresses> known;  // may be null
+  std::string called;  // in front of what is said of a lookup or of time: "the HTTP proxy: "
 };
 
 using MakeAttempt = std::function<std::shared_ptr<Attempt>(asio::ip::tcp::endpoint)>;

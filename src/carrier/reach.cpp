@@ -20,6 +20,7 @@ namespace {
 using TimePoint = std::chrono::steady_clock::time_point;
 
 constexpr std::size_t kReadBytes = 1024;
+constexpr char kProxyCalled[] = "the HTTP proxy: ";  // where its address is what can't be had
 
 Error proxy_error(const UpstreamProxy& proxy, const boost::system::error_code& ec) {
   const std::string name = "the HTTP proxy " + proxy.text();
@@ -76,10 +77,14 @@ Task<> RelayAttempt::run(std::function<void()> on_connected) {
   const auto connected =
       co_await connect_by(&tcp->socket(), endpoint_, Way(options.interface, options.outside),
                           format_host_port(place.host, place.port));
-  if (!connected) co_return connected;
+  const UpstreamProxy* proxy = proxy_for(plan_->url, options);
+  if (!connected) {
+    const Error& error = connected.error();
+    co_return make_error(error.kind, (proxy != nullptr ? kProxyCalled : "") + error.text, error.detail);
+  }
   tune_socket(tcp->socket());
   on_connected();
-  if (const UpstreamProxy* proxy = proxy_for(plan_->url, options)) {
+  if (proxy != nullptr) {
     const auto asked = co_await ask_proxy(proxy);
     if (!asked) co_return asked;
   }
@@ -128,21 +133,17 @@ Task<std::shared_ptr<RelayAttempt>> reach(asio::any_io_executor executor, RelayU
       trust = std::move(*made);
     }
   }
-  const UpstreamProxy* proxy = proxy_for(url, options);
   const HostPort place = dialled_place(url, options);
   Goal goal(place.host, place.port, Way(options.interface, options.outside), options.known);
+  if (proxy_for(url, options) != nullptr) goal.called = kProxyCalled;
   const auto plan =
       std::make_shared<RelayAttempt::Plan>(std::move(url), std::move(options), std::move(trust), deadline);
   MakeAttempt make = [executor, plan](asio::ip::tcp::endpoint endpoint) {
     return std::make_shared<RelayAttempt>(executor, plan, std::move(endpoint));
   };
   auto won = co_await connect_any(executor, std::move(goal), std::move(make), deadline);
-  if (won) co_return std::static_pointer_cast<RelayAttempt>(*won);
-  const Error& error = won.error();
-  const bool lost_on_the_way = error.kind == ErrorKind::kTimeout || error.text.starts_with("can't ");
-  if (proxy != nullptr && lost_on_the_way)
-    co_return make_error(error.kind, "the HTTP proxy: " + error.text, error.detail);
-  co_return error;
+  if (!won) co_return won.error();
+  co_return std::static_pointer_cast<RelayAttempt>(*won);
 }
 
 }  // namespace zks::carrier
