@@ -41,8 +41,9 @@ def test_what_was_abandoned_makes_room(new_tunnel, kind):
         for _ in range(3 * PLACES):
             held.enter_context(abandon(proxy, server))
         assert answers(whole, whole_far), "a whole stream stays, however silent"
-        told = client.stderr() if kind == "session" else tunnel.exit.stderr()
-        assert told.count("are in use: those that are half-closed") == 1, "the limit is told once"
+        teller = client if kind == "session" else tunnel.exit
+        teller.says("are in use: those that are half-closed")
+        assert teller.stderr().count("are in use: those that are half-closed") == 1, "the limit is told once"
 
 
 def test_whole_streams_are_not_thrown_out(new_tunnel):

@@ -245,7 +245,7 @@ def test_a_session_resumes_at_the_other_relay_and_its_room_is_found_after_the_re
         wait_for_words(client, LOST, 20)
         near.sendall(b"while the relay was dead")
         assert socks.read_exactly(far, 24) == b"while the relay was dead"
-        assert said(client, RESUMED) >= 1
+        client.says(RESUMED)
         assert farm.where(room) == [1 - home]
 
         farm.start(home)

@@ -124,6 +124,7 @@ def test_a_black_hole_on_one_lane(cut_chain):
             assert socks.read_exactly(far, 1) == b"t"
             far.sendall(b"u")
             assert socks.read_exactly(near, 1) == b"u"
+    client.says(MOVED)
     assert said(client, MOVED) == 1
     assert said(client, LOST) == 0
 

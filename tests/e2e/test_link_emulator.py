@@ -58,6 +58,7 @@ def test_losses_are_told_and_the_seed_decides_them(link):
     assert 60 < up["lost"] < 140  # 100 expected, 9 the standard deviation
 
 
+@pytest.mark.load
 def test_each_way_has_its_rate(link):
     network = link("--rate", "10Mbit", "--rate-back", "40Mbit", "--delay", "5ms", "--queue", "128KiB")
     network.start("hub", "iperf3", "iperf3", "-s")

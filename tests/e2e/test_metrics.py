@@ -157,7 +157,7 @@ def test_off_by_default_and_loud_beyond_loopback(tmp_path, programs):
     open_one = start_relay(tmp_path, None, "--metrics", "0.0.0.0:0", name="open")
     programs.extend((quiet, open_one))
     assert "metrics" not in quiet.stderr()
-    assert "there is no password" in open_one.stderr()
+    open_one.says("there is no password")
     taken = "127.0.0.1:{}".format(metrics_address(open_one)[1])
     refused = run([RELAY_PROGRAM, "--plaintext", "--listen", "127.0.0.1:0", "--metrics", taken])
     assert refused.returncode == 1 and "--metrics" in refused.stderr

@@ -343,9 +343,9 @@ def test_allowed_rooms(own_relay, tmp_path):
         await after_reload(later, 101, f"{allowed.id}\n{later.id}\n")
         await after_reload(allowed, 403, f"{later.id}\n")
         await after_reload(later, 101, "not a room id\n")
-        assert "line 1" in relay.program.stderr()
+        relay.program.says("line 1")
         await after_reload(later, 101, "")  # cut off: no decision to close the relay
-        assert "has no room in it" in relay.program.stderr()
+        relay.program.says("has no room in it")
         rooms.unlink()
         relay.program.process.send_signal(signal.SIGHUP)
         wait_until(lambda: "can't read the allowed rooms" in relay.program.stderr(), PATIENCE, "it is told")

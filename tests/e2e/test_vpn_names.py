@@ -172,7 +172,7 @@ def test_domains_of_resolved_conf_do_not_lead_out(lan):
     """They can't be taken away: resolv.conf goes around, and who asks systemd-resolved itself hears nothing."""
     machine = Machine(lan, "DNS=192.0.2.1\nDomains=~example\n")
     with machine.vpn(lan.exit.link, "--exclude", "192.0.2.0/24") as vpn:
-        assert "resolv.conf goes around it" in vpn.stderr()
+        vpn.says("resolv.conf goes around it")
         assert machine.run("getent", "ahostsv4", "global.example").stdout.startswith(SITE[4])
         assert LAN_SAYS not in machine.ctl("query", "-4", "global.example").stdout
         assert "global.example" not in lan.near.stderr() + lan.near.stdout()

@@ -96,6 +96,7 @@ def test_transfer_with_the_runtime_killed(tmp_path, authority, web, full):
         finally:
             transfers.close()
         assert said(chain.client, LOST) >= 1, "the lane was there to be lost"
+        chain.client.says(RESUMED, times=said(chain.client, LOST))
         assert said(chain.client, RESUMED) == said(chain.client, LOST)
     finally:
         chain.kill()

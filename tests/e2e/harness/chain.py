@@ -22,7 +22,7 @@ def said(program, words):
 
 
 def wait_for_words(program, words, seconds, times=1):
-    wait_until(lambda: said(program, words) >= times, seconds, f"{program.name} says {words!r}, {times} times")
+    program.says(words, times, seconds)
 
 
 def assert_serves(proxy):

@@ -24,6 +24,7 @@ CLIENT_PROGRAM = BUILD / "zks-tunnel-client"
 # A sanitized program is several times slower to start and to stop.
 START_SECONDS = 30
 STOP_SECONDS = 15
+SAY_SECONDS = 10
 
 started = []
 
@@ -74,6 +75,11 @@ class Program:
 
     def stderr(self):
         return self.stderr_path.read_text(errors="replace")
+
+    def says(self, text, times=1, seconds=SAY_SECONDS):
+        """Waits until the text stands in the log that often. The programs write their logs in a thread of its own, so a
+        line can come after what it tells of."""
+        wait_until(lambda: self.stderr().count(text) >= times, seconds, f"{self.name} says {text!r}, {times} times")
 
     def wait(self, seconds):
         """The exit status, which must come within `seconds`."""
