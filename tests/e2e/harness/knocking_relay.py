@@ -3,6 +3,7 @@
 that come are served as by any HostileRelay, all under one Key_remote, so that their message 1 can be played again."""
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 
@@ -12,6 +13,8 @@ from .access_link import base64url
 from .hostile_relay import UP, WINDOW, Honest, HostileRelay
 
 KEY = b"K" * 32
+# An exit gives a dial up after 3 s.
+NEVER_SECONDS = 10
 
 
 class SameKey(Honest):
@@ -37,7 +40,9 @@ class KnockingRelay(HostileRelay):
         if pair in self._made_up:
             self.dialled += 1
             if self._made_up[pair] is None:
-                await self._over.wait()
+                del self._made_up[pair]
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._over.wait(), NEVER_SECONDS)
 
     async def _serve_client(self, ws):
         self.conducts.insert(0, SameKey())
@@ -50,10 +55,10 @@ class KnockingRelay(HostileRelay):
         else:
             await conduct(ws)
 
-    def start_knocking(self, rate, conduct=None):
-        """`rate` knocks a second; each half that comes gets `conduct`, without one its upgrade is never answered."""
+    def start_knocking(self, rate, *conducts):
+        """`rate` knocks a second; the halves that come get `conducts` in turn. Without one an upgrade is never answered."""
         async def knock():
-            while True:
+            for conduct in itertools.cycle(conducts or (None,)):
                 pair = base64url(os.urandom(16))
                 self._made_up[pair] = conduct
                 with contextlib.suppress(websockets.ConnectionClosed):
