@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
 # The Worker on a self-hosted workerd. Every setting is an environment variable of the same name with ZKS_ in front
-# (docs/worker.md lists them), so that this file need not be edited; `serve` sets them from its options, and adds the
-# socket: `workerd serve workerd.capnp plaintext --socket-addr main=127.0.0.1:8080` is this file by itself.
+# (docs/guide/worker.md lists them), so that this file need not be edited; `serve` sets them from its options, and adds
+# the socket: `workerd serve workerd.capnp plaintext --socket-addr main=127.0.0.1:8080` is this file by itself.
 using Workerd = import "/workerd/workerd.capnp";
 
 const services :List(Workerd.Service) = [(name = "relay", worker = .relay)];

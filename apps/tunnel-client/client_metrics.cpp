@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A client's metrics (docs/operating.md has them in a table).
+// A client's metrics (docs/guide/operating.md has them in a table).
 #include <algorithm>
 
 #include "watch_service.hpp"

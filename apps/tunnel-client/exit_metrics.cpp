@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// An exit peer's metrics (docs/operating.md has them in a table). Invites are not among the labels: names of
-// users are for `status`, which only the exit's owner can ask.
+// An exit peer's metrics (docs/guide/operating.md has them in a table). Invites are not among the labels:
+// names of users are for `status`, which only the exit's owner can ask.
 #include "watch_service.hpp"
 
 namespace zks::app {

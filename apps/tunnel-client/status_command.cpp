@@ -126,7 +126,7 @@ int status_command(int argc, const char* const* argv) {
   StatusOptions options;
   add_state_dir(line.app(), options.state_dir);
   line.app().add_option("--control", options.control, "ask at this socket")->type_name("SOCKET");
-  line.app().add_flag("--json", options.json, "print JSON (docs/operating.md says what is in it)");
+  line.app().add_flag("--json", options.json, "print JSON (docs/guide/operating.md says what is in it)");
   line.app().add_flag("--watch", options.watch, "ask again each second, until interrupted");
   if (const auto status = line.parse(argc, argv)) return *status;
   const auto up = run(options);

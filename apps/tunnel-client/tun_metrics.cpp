@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The metrics of a client's TUN device (docs/operating.md has them in a table).
+// The metrics of a client's TUN device (docs/guide/operating.md has them in a table).
 #include "watch_service.hpp"
 
 namespace zks::app {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The relay's metrics (docs/operating.md has them in a table), made at each scrape from
+// The relay's metrics (docs/guide/operating.md has them in a table), made at each scrape from
 // relay::Server::status().
 #pragma once
 

@@ -65,7 +65,7 @@ struct GateStatus {
 // Every reason for which a packet was dropped, and how often: a set of fixed size, malformed ones as one.
 std::vector<std::pair<std::string, std::uint64_t>> drops(const GateStatus& status);
 
-// What `status` prints (docs/operating.md); of the kinds of malformed packets those that there were.
+// What `status` prints (docs/guide/operating.md); of the kinds of malformed packets those that there were.
 nlohmann::json to_json(const GateStatus& status);
 
 }  // namespace zks::vpn

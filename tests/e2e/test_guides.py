@@ -37,12 +37,12 @@ KNOWN = {
         "(umask 077; cat > proxy-user)": "test_networks.py, with squid and tinyproxy",
         "scripts/test --fast": "what runs this test",
     },
-    "docs/applications.md": {
+    "docs/guide/applications.md": {
         "chromium --proxy-pac-url": "test_browser.py",
         "chromium --proxy-server": "test_browser.py",
         "(umask 077; echo 'me:a long password'": HERE,
     },
-    "docs/operating.md": {
+    "docs/guide/operating.md": {
         "modprobe tcp_bbr": "it changes the kernel of the whole machine",
         "kill -HUP": HERE,
         "sed -E": HERE,
@@ -174,9 +174,9 @@ def begin_relay(story, authority):
     story.relay.run("umask 077; cat > privkey.pem", input=server.key.read_text())
     command, = story.lines("README.md", "zks-tunnel-relay --tls-cert fullchain.pem")
     relay = story.relay.start("relay", command, listens(story.relay, 443))
-    healthz, = story.lines("docs/operating.md", "curl https://relay.example/healthz")
+    healthz, = story.lines("docs/guide/operating.md", "curl https://relay.example/healthz")
     assert set(json.loads(story.client.run(healthz.replace("curl", "curl -sS")))) == {"version", "uptime"}
-    hangup, = story.lines("docs/operating.md", "kill -HUP")
+    hangup, = story.lines("docs/guide/operating.md", "kill -HUP")
     story.relay.run(hangup)
     wait_until(lambda: "read again" in relay.stderr(), 10, "SIGHUP is heard")
     return relay
@@ -199,14 +199,14 @@ def use_proxy(story):
     assert story.client.run(check).count(" ok ") == 7
     proxy = story.client.start("socks5", socks5, listens(story.client, 1080))
     assert story.client.run("curl -sS --socks5-hostname 127.0.0.1:1080 https://example.org/") == f"{EXIT}\n"
-    status, = story.lines("docs/operating.md", "zks-tunnel-client status")
+    status, = story.lines("docs/guide/operating.md", "zks-tunnel-client status")
     assert "state        up" in story.client.run(status)
     story.client.stop(proxy)
 
 
 def use_password(story):
     story.client.run("cp alice.link home.link")
-    password, socks5, *curls = story.lines("docs/applications.md", "(umask 077; echo 'me:a long password'")
+    password, socks5, *curls = story.lines("docs/guide/applications.md", "(umask 077; echo 'me:a long password'")
     story.client.run(password)
     proxy = story.client.start("socks5", socks5, listens(story.client, 1080))
     assert len(curls) == 2
@@ -247,19 +247,19 @@ def use_forwards(story, exit_peer):
 
 
 def use_rules(story):
-    command, = story.lines("docs/operating.md", "zks-tunnel-client exit-peer --allow")
+    command, = story.lines("docs/guide/operating.md", "zks-tunnel-client exit-peer --allow")
     exit_peer = story.exit.start("exit", command, registered)
-    bob, deny = story.lines("docs/operating.md", "zks-tunnel-client invite bob")
+    bob, deny = story.lines("docs/guide/operating.md", "zks-tunnel-client invite bob")
     assert story.exit.run(bob).startswith("zks://")
     story.exit.run(deny)
     story.exit.run("zks-tunnel-client revoke alice")  # README made her
-    alice, invites = story.lines("docs/operating.md", "zks-tunnel-client invite alice")
+    alice, invites = story.lines("docs/guide/operating.md", "zks-tunnel-client invite alice")
     assert story.exit.run(alice).startswith("zks://")
     assert {"default", "alice", "bob"} <= {line.split()[0] for line in story.exit.run(invites).splitlines()}
-    for limit in story.lines("docs/operating.md", "zks-tunnel-client limit alice"):
+    for limit in story.lines("docs/guide/operating.md", "zks-tunnel-client limit alice"):
         story.exit.run(limit)
     story.exit.stop(exit_peer)
-    story.exit.run("cat > exit.toml", input=block("docs/operating.md", "# exit-peer --config exit.toml", "toml"))
+    story.exit.run("cat > exit.toml", input=block("docs/guide/operating.md", "# exit-peer --config exit.toml", "toml"))
     exit_peer = story.exit.start("exit", "zks-tunnel-client exit-peer --config exit.toml", registered)
     story.exit.run(f"kill -HUP {exit_peer.inner}")
     wait_until(lambda: "read again" in exit_peer.stderr(), 10, "SIGHUP is heard")
@@ -281,7 +281,7 @@ def use_pin(story):
     assert "session    ok" in story.client.run("zks-tunnel-client check --link-file pinned.link")
     story.relay.stop(running)
     story.relay.run("cat > home.link", input=link)
-    room, relay = story.lines("docs/operating.md", "sed -E")
+    room, relay = story.lines("docs/guide/operating.md", "sed -E")
     story.relay.run(room)
     running = story.relay.start("relay", f"{relay} --listen 0.0.0.0:8443", listens(story.relay, 8443))
     wait_until(lambda: exit_peer.stderr().count("registered with relay") >= 2, 60, "its room is on the list")
@@ -301,7 +301,7 @@ def use_services(story):
         wait_until(lambda: "read again" in machine.run(f"cat /run/{unit}.log"), 10, f"{unit} is reloaded")
     log = story.exit.run("cat /run/zks-exit-peer.log")
     assert "make an access link with `zks-tunnel-client invite NAME --state-dir /var/lib/zks-exit`" in log and "zks://" not in log
-    status, = story.lines("docs/operating.md", "sudo zks-tunnel-client status --state-dir /var/lib/zks-exit")
+    status, = story.lines("docs/guide/operating.md", "sudo zks-tunnel-client status --state-dir /var/lib/zks-exit")
     assert "wss://relay.example" in story.exit.run(status)
     invite = "setpriv --reuid 65534 --regid 65534 --clear-groups zks-tunnel-client invite carol --state-dir /var/lib/zks-exit"
     story.client.run("umask 077; cat > alice.link", input=story.exit.run(invite, cwd="/"))

@@ -22,7 +22,7 @@ HEALTHY = 4
 # Above what the process holds idle. Endpoints: 64 MiB of session credit in each direction, 12 MiB in flight on the
 # lane, 64 MiB for both kernels' buffers being copied, the allocator's slack. Native relay: one message of at most
 # 1 MiB a direction and the buffers of two TLS sockets. The Worker: two queues of 5.3 MiB, and the messages that passed
-# since JavaScript's collector last looked (docs/worker.md).
+# since JavaScript's collector last looked (docs/guide/worker.md).
 ENDPOINT_BOUND = 256 * MIB
 RELAY_BOUND = {"native": 64 * MIB, "worker": 256 * MIB}[RELAY]
 

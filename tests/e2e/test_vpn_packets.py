@@ -160,7 +160,7 @@ def test_pings_without_an_answer_are_bounded_and_forgotten(world, vpn):
 
 
 def test_local_discovery_where_it_is_excluded(world, vpn):
-    """As docs/operating.md says: multicast leaves by the uplink, and who hears it can answer."""
+    """As docs/guide/operating.md says: multicast leaves by the uplink, and who hears it can answer."""
     group = "224.0.0.251"
     with namespace.entered(world.name("router")):
         printer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

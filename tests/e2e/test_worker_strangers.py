@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What strangers can make the Worker hold or do, and that others are not hurt by it (docs/worker.md, "What a stranger
-costs")."""
+"""What strangers can make the Worker hold or do, and that others are not hurt by it (docs/guide/worker.md, "Limits
+and memory")."""
 import asyncio
 import contextlib
 import os

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // How often a source may join (PROTOCOL.md, "Requests"). The table is one isolate's: asking an object for each join
-// would cost more than most joins do. docs/worker.md says what that means on Cloudflare, where there are many isolates.
-// Used by index.ts. Pure.
+// would cost more than most joins do. docs/guide/worker.md says what that means on Cloudflare, where there are many
+// isolates. Used by index.ts. Pure.
 import { TokenBucket } from "./token_bucket";
 
 const MAX_SOURCES = 65_536;

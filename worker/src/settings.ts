@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // What an operator may set, from the Worker's variables (wrangler.jsonc, or the environment of a self-hosted workerd;
-// docs/worker.md lists them). A variable that can't be read fails every request: a relay with another limit than its
-// operator asked for would be worse. Pure.
+// docs/guide/worker.md lists them). A variable that can't be read fails every request: a relay with another
+// limit than its operator asked for would be worse. Pure.
 import { type Network, parseNetwork } from "./address";
 import type { Proxies } from "./client_address";
 import type { ExitSocket } from "./exit_socket";
