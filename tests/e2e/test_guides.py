@@ -14,12 +14,26 @@ from harness.world import HOSTS, RELAY, RELAY_NAME, SITE, World
 
 pytestmark = pytest.mark.native_relay("the guides' relay is the native one")
 HERE = "run below"
+SAME = "our commands in it stand in a guide too"
+START = "docs/guide/getting-started.md"
+VPN = "docs/guide/vpn.md"
+FORWARDS = "docs/guide/forwards.md"
 
 # Each block by how it begins; what does not run here says where it does, or why it can't.
 KNOWN = {
     "README.md": {
+        "zks-tunnel-relay --tls-cert fullchain.pem": HERE,
         "scripts/demo\n": "test_demo.py",
         "curl --socks5-hostname 127.0.0.1:1080 http://127.0.0.1:": "test_demo.py, the lines that the demo prints",
+        "scripts/setup --build": "CI builds so, and Machine.install() is the last line",
+        "zks-tunnel-client socks5 --link-file": SAME,
+        "sudo zks-tunnel-client vpn": SAME,
+        "zks-tunnel-client p2p-client": SAME,
+        "zks-tunnel-client exit-peer --relay wss://relay.example --allow": HERE,
+        "zks-tunnel-relay --tls-cert cert.pem": SAME,
+        "cd worker": "scripts/test builds and serves the Worker so",
+    },
+    START: {
         "scripts/setup --build": "CI builds so, and Machine.install() is the last line",
         "zks-tunnel-relay --tls-cert fullchain.pem": HERE,
         "openssl req": HERE,
@@ -28,16 +42,20 @@ KNOWN = {
         "(umask 077; zks-tunnel-client invite alice": HERE,
         "chmod 600 alice.link": HERE,
         "sudo mkdir -p /etc/zks\nsudo cp": HERE,
-        "cd worker": "the first line needs an account; scripts/test builds and serves the Worker by the second",
-        "curl --socks5-hostname 127.0.0.1:1080 https://example.org/\nchromium": "test_browser.py, test_ssh.py, test_http_programs.py",
-        "curl --proxy http://": "test_browser.py, test_http_programs.py",
+    },
+    VPN: {
         "sudo zks-tunnel-client vpn": HERE,
         "sudo mkdir -p /etc/zks && sudo install": HERE,
+    },
+    FORWARDS: {
         "zks-tunnel-client p2p-client": HERE,
+    },
+    "docs/guide/corporate-proxies.md": {
         "(umask 077; cat > proxy-user)": "test_networks.py, with squid and tinyproxy",
-        "scripts/test --fast": "what runs this test",
     },
     "docs/guide/applications.md": {
+        "curl --socks5-hostname 127.0.0.1:1080 https://example.org/\nchromium": "test_browser.py, test_ssh.py, test_http_programs.py",
+        "curl --proxy http://": "test_browser.py, test_http_programs.py",
         "chromium --proxy-pac-url": "test_browser.py",
         "chromium --proxy-server": "test_browser.py",
         "(umask 077; echo 'me:a long password'": HERE,
@@ -52,7 +70,7 @@ KNOWN = {
         "zks-tunnel-client invite bob": HERE,
         "zks-tunnel-client invite alice": HERE,
         "zks-tunnel-client limit alice": HERE,
-        "systemd-run": "it needs a systemd that runs; its last words are a command of README",
+        "systemd-run": "it needs a systemd that runs; its last words are a command of getting-started.md",
         "sudo zks-tunnel-client vpn --link-file alice.link --exclude 172.16": "test_vpn_containers.py",
         "zks-tunnel-client status": HERE,
         "sudo zks-tunnel-client status --state-dir /var/lib/zks-exit": HERE,
@@ -73,6 +91,13 @@ def test_each_block_of_commands_is_known(guide):
         assert [b for b in known if text.startswith(b)], f"{guide}: no test knows of the block\n{text}"
     for beginning in known:
         block(guide, beginning)
+
+
+def test_readme_has_the_guides_commands():
+    ours = {line for guide in GUIDES if guide != "README.md" for text in blocks(guide) for line in commands(text)}
+    for beginning in (b for b, how in KNOWN["README.md"].items() if how == SAME):
+        mine = [line for line in commands(block("README.md", beginning)) if "zks-tunnel-" in line]
+        assert mine and set(mine) <= ours
 
 
 def options_of(program, mode):
@@ -125,6 +150,7 @@ class Story:
     def __init__(self, world, authority):
         self.world = world
         self.told = set()
+        self.three = self.lines("README.md", "zks-tunnel-relay --tls-cert fullchain.pem")  # relay, exit, client
         site = authority.issue("example.org")
         world.start("site", "web", "/usr/bin/python3", "-c", WEB, site.cert, site.key)
         world.start("router", "dns", "dnsmasq", "-k", "--no-resolv", "--no-hosts", "--pid-file=", "--user=root",
@@ -172,7 +198,8 @@ def begin_relay(story, authority):
     server = authority.issue(RELAY_NAME)
     story.relay.run("cat > fullchain.pem", input=server.cert.read_text())
     story.relay.run("umask 077; cat > privkey.pem", input=server.key.read_text())
-    command, = story.lines("README.md", "zks-tunnel-relay --tls-cert fullchain.pem")
+    command, = story.lines(START, "zks-tunnel-relay --tls-cert fullchain.pem")
+    assert command == story.three[0]
     relay = story.relay.start("relay", command, listens(story.relay, 443))
     healthz, = story.lines("docs/guide/operating.md", "curl https://relay.example/healthz")
     assert set(json.loads(story.client.run(healthz.replace("curl", "curl -sS")))) == {"version", "uptime"}
@@ -183,10 +210,15 @@ def begin_relay(story, authority):
 
 
 def begin_exit(story):
-    command, = story.lines("README.md", "zks-tunnel-client exit-peer --relay wss://relay.example")
+    command, = story.lines(START, "zks-tunnel-client exit-peer --relay wss://relay.example")
+    assert command == story.three[1]
     exit_peer = story.exit.start("exit", command, registered)
-    assert "zks://relay.example/" in wait_until(exit_peer.stdout, 10, "the first link")
-    story.exit.run(story.text("README.md", "(umask 077; zks-tunnel-client invite alice"))
+    first_link = re.search(r"zks://relay\.example/\S+", wait_until(exit_peer.stdout, 10, "the first link"))[0]
+    by_link = story.client.start("by-link", story.three[2].replace("zks://relay.example/…", first_link),
+                                 listens(story.client, 1080))
+    assert story.client.run("curl -sS --socks5-hostname 127.0.0.1:1080 https://example.org/") == f"{EXIT}\n"
+    story.client.stop(by_link)
+    story.exit.run(story.text(START, "(umask 077; zks-tunnel-client invite alice"))
     link = story.exit.run("cat alice.link")
     assert story.exit.run("stat -c %a alice.link") == "600\n"
     story.client.run("umask 077; cat > alice.link", input=link)
@@ -194,7 +226,7 @@ def begin_exit(story):
 
 
 def use_proxy(story):
-    mode, check, socks5 = story.lines("README.md", "chmod 600 alice.link")
+    mode, check, socks5 = story.lines(START, "chmod 600 alice.link")
     story.client.run(mode)
     assert story.client.run(check).count(" ok ") == 7
     proxy = story.client.start("socks5", socks5, listens(story.client, 1080))
@@ -216,7 +248,7 @@ def use_password(story):
 
 
 def use_vpn(story):
-    vpn, curl, status = story.lines("README.md", "sudo zks-tunnel-client vpn")
+    vpn, curl, status = story.lines(VPN, "sudo zks-tunnel-client vpn")
     assert story.client.run("curl -sS https://example.org/") == "192.0.2.2\n"
     before = story.client.run("cat /etc/resolv.conf; ip rule; nft list ruleset")
     running = story.client.start("vpn", vpn, lambda log: "session is up" in log)
@@ -227,7 +259,7 @@ def use_vpn(story):
 
 
 def use_forwards(story, exit_peer):
-    """-R needs a rule at the exit, as README says beside it."""
+    """-R needs a rule at the exit, as the guide says beside it."""
     story.exit.stop(exit_peer)
     exit_peer = story.exit.start("exit", "zks-tunnel-client exit-peer --allow 127.0.0.0/8 --allow-listen 8080", registered)
     story.exit.run("echo '127.0.0.1 db.home.example' >> /etc/hosts")
@@ -235,7 +267,7 @@ def use_forwards(story, exit_peer):
              "\nwhile True: c, _ = s.accept(); c.sendall(b'HTTP/1.0 200 OK\\r\\n\\r\\nport {port}'); c.recv(99); c.close()\""
     database = story.exit.start("database", answer.format(port=5432), listens(story.exit, 5432))
     server = story.client.start("server", answer.format(port=3000), listens(story.client, 3000))
-    p2p, psql, curl = story.lines("README.md", "zks-tunnel-client p2p-client")
+    p2p, psql, curl = story.lines(FORWARDS, "zks-tunnel-client p2p-client")
     forwards = story.client.start("p2p", p2p, lambda log: "the exit listens" in log)
     assert psql.startswith("psql -h 127.0.0.1")
     assert "port 5432" in story.client.run("curl -sS http://127.0.0.1:5432/")
@@ -247,12 +279,17 @@ def use_forwards(story, exit_peer):
 
 
 def use_rules(story):
+    command, again, revoke = story.lines("README.md", "zks-tunnel-client exit-peer --relay wss://relay.example --allow")
+    exit_peer = story.exit.start("exit", command, registered)
+    story.exit.run(revoke)  # the alice that begin_exit() made
+    assert story.exit.run(again).startswith("zks://")
+    story.exit.run(revoke)
+    story.exit.stop(exit_peer)
     command, = story.lines("docs/guide/operating.md", "zks-tunnel-client exit-peer --allow")
     exit_peer = story.exit.start("exit", command, registered)
     bob, deny = story.lines("docs/guide/operating.md", "zks-tunnel-client invite bob")
     assert story.exit.run(bob).startswith("zks://")
     story.exit.run(deny)
-    story.exit.run("zks-tunnel-client revoke alice")  # README made her
     alice, invites = story.lines("docs/guide/operating.md", "zks-tunnel-client invite alice")
     assert story.exit.run(alice).startswith("zks://")
     assert {"default", "alice", "bob"} <= {line.split()[0] for line in story.exit.run(invites).splitlines()}
@@ -268,9 +305,9 @@ def use_rules(story):
 
 def use_pin(story):
     """A relay without a public certificate, open to one room."""
-    *make, relay = story.lines("README.md", "openssl req")
+    *make, relay = story.lines(START, "openssl req")
     story.relay.run("\n".join(make))
-    pin = story.relay.run(story.text("README.md", "openssl x509")).strip()
+    pin = story.relay.run(story.text(START, "openssl x509")).strip()
     running = story.relay.start("relay", relay, listens(story.relay, 8443))
     # A relay of its own state, or this one would be the second relay of the exit from before.
     exit_peer = story.exit.start("exit", f"zks-tunnel-client exit-peer --state-dir pinned --relay wss://{PINNED}:8443 "
@@ -290,8 +327,8 @@ def use_pin(story):
 
 
 def use_services(story):
-    """The shipped units and the shipped examples, as README sets them up."""
-    lines = story.lines("README.md", "sudo mkdir -p /etc/zks\nsudo cp")
+    """The shipped units and the shipped examples, as the guides set them up."""
+    lines = story.lines(START, "sudo mkdir -p /etc/zks\nsudo cp")
     at_exit = next(i for i, line in enumerate(lines) if "exit-peer.toml" in line)
     story.relay.run("\n".join(lines[:at_exit]))
     story.exit.run(f"mkdir -p /etc/zks\n{lines[at_exit]}")
@@ -305,7 +342,7 @@ def use_services(story):
     assert "wss://relay.example" in story.exit.run(status)
     invite = "setpriv --reuid 65534 --regid 65534 --clear-groups zks-tunnel-client invite carol --state-dir /var/lib/zks-exit"
     story.client.run("umask 077; cat > alice.link", input=story.exit.run(invite, cwd="/"))
-    story.client.run(story.text("README.md", "sudo mkdir -p /etc/zks && sudo install"))
+    story.client.run(story.text(VPN, "sudo mkdir -p /etc/zks && sudo install"))
     assert story.client.run("curl -sS https://example.org/") == f"{EXIT}\n"
     for machine, unit in ((story.client, "zks-vpn"), (story.exit, "zks-exit-peer"), (story.relay, "zks-tunnel-relay")):
         pid = machine.run(f"cat /run/{unit}.pid")

@@ -67,7 +67,8 @@ def test_units_name_programs_and_documents_that_are_installed(prefix):
             assert (prefix / path).exists(), f"{unit.name}: {path}"
 
 
-def test_paths_of_installed_files_in_the_readme_exist(prefix):
-    named = set(re.findall(r"/usr/local(/[^\s`,]*)", (REPOSITORY / "README.md").read_text()))
+def test_paths_of_installed_files_in_the_guides_exist(prefix):
+    named = {path for guide in (REPOSITORY / "docs/guide").glob("*.md")
+             for path in re.findall(r"/usr/local(/[^\s`,]*)", guide.read_text())}
     assert "/share/doc/zks_vpn/examples/relay.toml" in named
     assert [path for path in sorted(named) if not (prefix / path.lstrip("/")).exists()] == []
