@@ -7,7 +7,7 @@ import pytest
 from harness import process
 from harness.certificates import Authority
 from harness.tunnel import start_relay
-from profiles import GENERIC, NATIVE, PROFILES
+from profiles import GENERIC, PROFILES
 from relay_peers import RelayAccess
 
 # What the suite can start: (which relay, whether over TLS, its usual options).

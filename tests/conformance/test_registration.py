@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 
 import pytest
-from relay_peers import PATIENCE, Closed, Room, base64url, exit_path, from_base64url, scenario
+from relay_peers import PATIENCE, Closed, Room, base64url, from_base64url, scenario
 
 
 def altered(relay, field):

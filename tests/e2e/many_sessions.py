@@ -16,7 +16,6 @@ DOWN_STREAMS = 3
 AT_ONCE = 8  # an exit has 64 places for lanes that are not sessions yet
 
 
-
 async def fill(relay, link, key_pair, limit, source, sink):
     peer = await relay.connect(f"/v1/rooms/{link.room}/client")
     session = SessionClient(peer, link, key_pair)

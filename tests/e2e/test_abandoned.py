@@ -69,7 +69,7 @@ def keepalive_timers(port):
 
 def test_every_socket_of_a_program_has_keepalive(new_tunnel):
     tunnel = new_tunnel()
-    with servers.accepting() as server, socks.connect(tunnel.proxy, "127.0.0.1", server.port) as near:
+    with servers.accepting() as server, socks.connect(tunnel.proxy, "127.0.0.1", server.port):
         with server.next():
             # While an acknowledgment is on its way, the kernel has another timer for the socket.
             wait_until(lambda: len(keepalive_timers(server.port)) == 1, 20, "keep-alive at the exit")

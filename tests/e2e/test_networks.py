@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from harness import servers, socks
 from harness.access_link import AccessLink
-from harness.chain import LOST, RESUMED, assert_serves, said, wait_for_words
+from harness.chain import LOST, RESUMED, assert_serves, wait_for_words
 from harness.process import CLIENT_PROGRAM, ReadyProgram, clean_environment, run, wait_until
 from harness.servers import accept_in_background
 from harness.tunnel import RELAYS, client_command, start_client, start_exit, start_relay

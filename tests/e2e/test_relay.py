@@ -329,6 +329,7 @@ def test_allowed_rooms(own_relay, tmp_path):
 
     async def after_reload(room, status, text):
         rooms.write_text(text)
+
         def told():
             return relay.program.stderr().count("were read again") + relay.program.stderr().count("not reloaded")
 

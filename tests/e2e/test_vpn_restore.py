@@ -12,8 +12,8 @@ from harness import namespace
 from harness.process import wait_until
 from harness.watching import ask
 from harness.world import SITE, TUN, World
-from test_vpn_host import (ELSEWHERE, FAR, SEND_WITHOUT_END, TABLE, TUN_ADDRESS, USER, allowed, both, ip,
-                           machine)  # noqa: F401, a fixture
+from test_vpn_host import ELSEWHERE, FAR, SEND_WITHOUT_END, TABLE, TUN_ADDRESS, USER, allowed, both, ip
+from test_vpn_host import machine  # noqa: F401, a fixture
 from test_vpn_leaks import CHATTER, Capture, strangers
 
 pytestmark = [

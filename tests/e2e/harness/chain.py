@@ -5,7 +5,6 @@ import contextlib
 
 from . import servers, socks
 from .outages import MortalRelay
-from .process import wait_until
 from .tunnel import start_client, start_exit
 
 # Once for each loss, and once for each return.

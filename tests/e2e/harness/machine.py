@@ -5,8 +5,6 @@ It has process, mount and network namespaces: what a command writes below /etc, 
 machine, /run is empty at first, and `pidof` finds no program of another test. `sudo` runs its command, and
 `systemctl` is `systemctl_double.py`. Everything in the machine ends with it.
 """
-import os
-import subprocess
 import sys
 from pathlib import Path
 

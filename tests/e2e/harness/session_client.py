@@ -6,7 +6,6 @@ It gives each stream the credit that it is asked to, never more, and consumes no
 the exit's memory, as it might have to be sent again.
 """
 import hashlib
-import json
 import os
 import struct
 

@@ -65,8 +65,8 @@ class WebServer:
                                         user="user root;" if os.geteuid() == 0 else ""))
         fds = [s.fileno() for s in listeners]
         self.program = Program("nginx", ["/usr/sbin/nginx", "-p", self.prefix, "-c", config, "-e", "stderr"],
-                                directory, environment=clean_environment(NGINX="".join(f"{fd};" for fd in fds)),
-                                pass_fds=fds)
+                               directory, environment=clean_environment(NGINX="".join(f"{fd};" for fd in fds)),
+                               pass_fds=fds)
         for sock in listeners:
             sock.close()
         wait_until(self._answers, 10, f"nginx answers\n{self.program.stderr()}")

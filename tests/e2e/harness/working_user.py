@@ -126,4 +126,3 @@ class WorkingUser:
         with contextlib.suppress(ProcessLookupError):
             self.ssh.kill()
         self.ssh.wait()
-
