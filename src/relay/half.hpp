@@ -6,8 +6,9 @@
 // cache. One of a direction is on its way; until it went, the sender is not read from. Both halves are on one
 // loop (connection.cpp moves the exit's). The messages themselves are never looked at.
 //
-// The exit's half decides when the pair gets a new key: a key that goes out after both answers stands behind
-// every record of the epoch before the last, in either direction.
+// The exit's half decides when the pair gets a new key. It sends one only after both ends have answered the
+// one before. From then on both seal in that epoch, so every record of an older epoch is ahead of the new
+// key, in either direction, and its receiver may forget the older one.
 #pragma once
 
 #include <memory>

@@ -54,8 +54,8 @@ class LaneWindow {
   // within kLeastQuantum and a record. On a fast path a record for each of a thousand streams costs less than
   // a quarter of it does, and on a slow one nobody's turn is long.
   std::uint64_t quantum() const;
-  // Everything up to `sent` is out, of which the peer has acknowledged `acknowledged`, and bulk waits behind
-  // it.
+  // The lane has sent `sent` bytes so far, and the peer has acknowledged the first `acknowledged` of them.
+  // More bulk is waiting.
   void sent(std::uint64_t sent, std::uint64_t acknowledged, TimePoint now);
   // Bulk of so many bytes goes out now: the next may at open_at().
   void spend(std::uint64_t bytes, TimePoint now);
