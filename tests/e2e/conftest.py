@@ -19,10 +19,18 @@ SITE = "site.exit-only.test"
 SITE_IPV6 = "site6.exit-only.test"
 LOG_TAIL = 6000
 LEFT_OUT = pytest.StashKey[list]()
+RESETS = pytest.StashKey[int]()
 
 
 def pytest_report_header():
     return f"relay: {RELAY}"
+
+
+def resets_for_memory():
+    """How many sockets of this namespace the kernel reset because TCP had no memory left (TCPAbortOnMemory)."""
+    with open("/proc/net/netstat") as counters:
+        names, values = (line.split() for line in counters.readlines()[:2])
+    return int(dict(zip(names, values))["TCPAbortOnMemory"])
 
 
 def is_of_the_file(mark, item):
@@ -43,6 +51,7 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_sessionstart(session):
     session.config.stash[LEFT_OUT] = []
+    session.config.stash[RESETS] = resets_for_memory()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -65,6 +74,9 @@ def pytest_runtest_makereport(item, call):
         for program in process.started:
             state = "running" if program.alive() else f"ended with {program.process.returncode}"
             report.sections.append((f"log of {program.name} ({state})", program.stderr()[-LOG_TAIL:]))
+        resets = resets_for_memory() - item.config.stash[RESETS]
+        if resets:
+            report.sections.append(("kernel", f"it reset {resets} sockets since the run began, since TCP had no memory left"))
 
 
 @pytest.hookimpl(trylast=True)  # after the fixtures, which end their programs properly

@@ -22,6 +22,7 @@ def lacked_memory(program):
     return "memory" in program.stderr() or "bad_alloc" in program.stderr()
 
 
+@pytest.mark.load  # servers here fill the kernel's memory for TCP, all of the machine's; then it resets others' sockets
 @pytest.mark.parametrize("who", ["exit", "client"])
 def test_what_lacks_memory_ends_and_the_program_goes_on(new_tunnel, web, who):
     (web.root / "small").write_text("here\n")
