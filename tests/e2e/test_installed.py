@@ -21,7 +21,8 @@ def prefix(tmp_path_factory):
 def anchors(text):
     """The names that GitHub gives to headings."""
     headings = re.findall(r"^#+ +(.*)$", CODE.sub(lambda code: "" if code[0].startswith("```") else code[0], text), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    names = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    return {f"{name}-{names[:at].count(name)}" if name in names[:at] else name for at, name in enumerate(names)}
 
 
 def broken_links(root):
@@ -49,10 +50,10 @@ def test_links_between_installed_documents_lead_somewhere(prefix):
 
 
 def test_a_broken_link_would_be_found(tmp_path):
-    (tmp_path / "there.md").write_text("# A heading\n")
-    (tmp_path / "page.md").write_text("[a](there.md#a-heading) [b](nowhere.md) [c](there.md#nowhere) [d](../x) `[e](code.md)`\n")
+    (tmp_path / "there.md").write_text("# A heading\n## A heading\n")
+    (tmp_path / "page.md").write_text("[a](there.md#a-heading) [a](there.md#a-heading-1) [b](nowhere.md) [c](there.md#nowhere) [d](../x) `[e](code.md)`\n")
     broken, count = broken_links(tmp_path)
-    assert count == 4
+    assert count == 5
     assert broken == ["page.md: nowhere.md", "page.md: there.md#nowhere, a heading", "page.md: ../x"]
 
 
