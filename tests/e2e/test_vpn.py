@@ -37,7 +37,6 @@ def world(tmp_path_factory):
         world.start("site", "dnsmasq", "dnsmasq", "-k", "-p", "53", "--no-resolv", "--no-hosts", "--pid-file=",
                     "--user=root", f"--address=/{NAME}/{SITE[4]}", f"--address=/{NAME}/{SITE[6]}",
                     f"--txt-record=long.site.example,{','.join(['x' * 250] * 8)}")
-        world.start("site", "iperf3", "iperf3", "-s")
         world.start_relay()
         world.exit = world.start_exit("--resolver", f"{SITE[4]}:53", "--max-flows", "4096")
         for port in PORTS:
@@ -120,9 +119,15 @@ def test_nmap_finds_exactly_the_open_ports(world):
 @pytest.mark.parametrize("options", [(), ("-R",), ("-P", "8"), ("-u", "-b", "20M", "-l", "1200")],
                          ids=["up", "down", "eight", "udp"])
 def test_iperf3(world, version, options):
+    # For one run: a server that goes on resets who connects while it ends the run before.
+    server = world.start("site", "iperf3", "iperf3", "-s", "--one-off", "--forceflush")
+    wait_until(lambda: "Server listening" in server.stdout(), 20, "iperf3 listens")
     answer = world.run("client", "iperf3", "-J", "-t", "2", "-c", SITE[version], *options, seconds=60)
     result = json.loads(answer.stdout)
     assert "error" not in result, result.get("error")
+    assert server.wait(20) == 0
+    server.forget()
+    world.programs.remove(server)
     if "-u" in options:
         assert result["end"]["sum"]["packets"] > 1000
         assert result["end"]["sum"]["lost_percent"] < 50  # a busy machine drops what has waited 100 ms
