@@ -75,6 +75,11 @@ KNOWN = {
         "zks-tunnel-client status": HERE,
         "sudo zks-tunnel-client status --state-dir /var/lib/zks-exit": HERE,
     },
+    "docs/model/handshake/README.md": {
+        "docs/model/handshake/check": "a stage of scripts/test",
+        "cargo +nightly install": "a job of the hosted CI",
+        "cpp -P": "docs/model/handshake/check does it in a folder of its own",
+    },
     "docs/model/README.md": {
         "docs/model/check": "a stage of scripts/test",
         "mkdir /tmp/model": "docs/model/check does it in a folder of its own",
