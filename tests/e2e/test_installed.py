@@ -51,7 +51,8 @@ def test_links_between_installed_documents_lead_somewhere(prefix):
 
 def test_a_broken_link_would_be_found(tmp_path):
     (tmp_path / "there.md").write_text("# A heading\n## A heading\n")
-    (tmp_path / "page.md").write_text("[a](there.md#a-heading) [a](there.md#a-heading-1) [b](nowhere.md) [c](there.md#nowhere) [d](../x) `[e](code.md)`\n")
+    (tmp_path / "page.md").write_text("[a](there.md#a-heading) [a](there.md#a-heading-1) [b](nowhere.md) "
+                                      "[c](there.md#nowhere) [d](../x) `[e](code.md)`\n")
     broken, count = broken_links(tmp_path)
     assert count == 5
     assert broken == ["page.md: nowhere.md", "page.md: there.md#nowhere, a heading", "page.md: ../x"]
