@@ -22,7 +22,7 @@ def clean(tmp_path_factory):
             shutil.copy(REPOSITORY / name, copy / name)
     for name in ("LICENSE", "scripts", ".ci", ".github", "fuzz"):  # what documents lead to
         if (REPOSITORY / name).is_dir():
-            shutil.copytree(REPOSITORY / name, copy / name)
+            shutil.copytree(REPOSITORY / name, copy / name, dirs_exist_ok=True)
         elif (REPOSITORY / name).exists():
             shutil.copy(REPOSITORY / name, copy / name)
     subprocess.run(["git", "init", "-q", copy], check=True)
