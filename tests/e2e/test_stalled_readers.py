@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A reader that goes at full speed for 5 s and then stops, then a hundred such: the streams beside them are not
-slowed, and the memory of all three processes stays within the bounds that PROTOCOL.md states.
+slowed, and the memory of all three processes stays within the bounds that ARCHITECTURE.md states.
 
 Rates are only compared with rates of the same run. The source is nginx sending a sparse file, which costs no
 memory of its own.
