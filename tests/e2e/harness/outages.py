@@ -31,11 +31,12 @@ def unused_port():
 class MortalRelay:
     """A relay over TLS with one port for all its lives."""
 
-    def __init__(self, directory, authority, name="relay"):
+    def __init__(self, directory, authority, name="relay", program=None):
         self._directory = directory
         self._certificate = authority.issue()
         self._name = name
         self._lives = 0
+        self._its_program = program
         self.port = unused_port()
         self.program = None
         self.start()
@@ -47,7 +48,7 @@ class MortalRelay:
     def start(self):
         self._lives += 1
         self.program = start_relay(self._directory, self._certificate, name=f"{self._name}-{self._lives}",
-                                   port=self.port)
+                                   port=self.port, program=self._its_program)
 
     def kill(self):
         self.program.kill()

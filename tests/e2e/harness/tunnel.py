@@ -18,7 +18,7 @@ RELAY = os.environ.get("ZKS_RELAY", "native")
 ALLOWED = ("127.0.0.1/32", "::1/128", "127.255.255.255/32")
 
 
-def start_relay(directory, certificate=None, *extra, name="relay", port=0, kind=RELAY):
+def start_relay(directory, certificate=None, *extra, name="relay", port=0, kind=RELAY, program=None):
     """A relay on loopback, on a free port unless `port` says which: TLS with `certificate`, plaintext without."""
     transport = ["--tls-cert", certificate.cert, "--tls-key", certificate.key] if certificate else ["--plaintext"]
     # All tests dial from one address, many at once: the join limit has a test of its own.
@@ -26,7 +26,8 @@ def start_relay(directory, certificate=None, *extra, name="relay", port=0, kind=
     if kind == "worker" and "--log-level" in extra:  # it has no log of its own
         at = extra.index("--log-level")
         extra = extra[:at] + extra[at + 2:]
-    relay = ReadyProgram(name, [RELAYS[kind], "--listen", f"127.0.0.1:{port}", *transport, *rate, *extra], directory)
+    relay = ReadyProgram(name, [program or RELAYS[kind], "--listen", f"127.0.0.1:{port}", *transport, *rate, *extra],
+                         directory)
     if kind == "worker":
         relay.stop = lambda: _end_workerd(relay)
     relay.port = relay.address()[1]
@@ -40,7 +41,8 @@ def _end_workerd(relay):
     return 0 if status == -signal.SIGINT else status
 
 
-def start_exit(directory, relay_url, *extra, ca_file=None, resolver=None, name="exit", state=None, allowed=ALLOWED):
+def start_exit(directory, relay_url, *extra, ca_file=None, resolver=None, name="exit", state=None, allowed=ALLOWED,
+               program=CLIENT_PROGRAM):
     """An exit peer registered at `relay_url`, with the keys in `state` where there are some already; `.link()` is the
     access link of its default invite."""
     link_file = directory / f"{name}.link"
@@ -52,36 +54,36 @@ def start_exit(directory, relay_url, *extra, ca_file=None, resolver=None, name="
         options += ["--relay-ca", ca_file]
     if resolver:
         options += ["--resolver", resolver]
-    exit_peer = ReadyProgram(name, [CLIENT_PROGRAM, "exit-peer", *options, *extra], directory)
+    exit_peer = ReadyProgram(name, [program, "exit-peer", *options, *extra], directory)
     exit_peer.link_file = link_file
     exit_peer.state = state
     exit_peer.link = lambda: AccessLink.parse(link_file.read_text().strip())
     return exit_peer
 
 
-def client_command(directory, link, *extra, ca_file=None, name="client", state=None):
+def client_command(directory, link, *extra, ca_file=None, name="client", state=None, program=CLIENT_PROGRAM):
     """The command line of a SOCKS5 client whose link stands in a file, as the docs advise."""
     link_file = directory / f"{name}.link"
     link_file.write_text(str(link) + "\n")
     link_file.chmod(0o600)
     trust = ["--relay-ca", ca_file] if ca_file else []
-    return [CLIENT_PROGRAM, "socks5", "--listen", "127.0.0.1:0", "--link-file", link_file,
+    return [program, "socks5", "--listen", "127.0.0.1:0", "--link-file", link_file,
             "--state-dir", state or directory / f"{name}-state", *trust, *extra]
 
 
-def start_client(directory, link, *extra, ca_file=None, name="client", state=None):
+def start_client(directory, link, *extra, ca_file=None, name="client", state=None, program=CLIENT_PROGRAM):
     state = state or directory / f"{name}-state"
-    client = ReadyProgram(name, client_command(directory, link, *extra, ca_file=ca_file, name=name, state=state),
-                          directory)
+    command = client_command(directory, link, *extra, ca_file=ca_file, name=name, state=state, program=program)
+    client = ReadyProgram(name, command, directory)
     client.state = state
     client.proxy = client.address()
     client.proxy_text = "{}:{}".format(*client.proxy)
     return client
 
 
-def make_invite(exit_peer, name, *extra):
+def make_invite(exit_peer, name, *extra, program=CLIENT_PROGRAM):
     """The link of a new invite of a running exit."""
-    made = run([CLIENT_PROGRAM, "invite", name, "--state-dir", exit_peer.state, *extra])
+    made = run([program, "invite", name, "--state-dir", exit_peer.state, *extra])
     assert made.returncode == 0, made.stderr
     return AccessLink.parse(made.stdout.strip())
 

@@ -16,8 +16,8 @@ UP, NOT_UP, WRONG_USAGE = 0, 1, 2
 METRICS = ("--metrics", "127.0.0.1:0")
 
 
-def ask(state, *options):
-    return run([CLIENT_PROGRAM, "status", "--state-dir", state, *options])
+def ask(state, *options, program=CLIENT_PROGRAM):
+    return run([program, "status", "--state-dir", state, *options])
 
 
 def status(program):
