@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """What one source can take of a relay, and others beside it ("Registration", "Limits"): pairs and exits have a share for
-each source, and a room that is full makes room for whoever has less."""
+each source, and a room that is full makes room for whoever has less. What an honest user gets beside it stays within the
+factor that tests/e2e/harness/honest_user.py states."""
 import asyncio
+import itertools
 import os
 import time
 from contextlib import suppress
 
 import pytest
+from harness import honest_user
 from relay_peers import PATIENCE, Room, base64url, client_path, exit_path, joined, pair_path, scenario, works
 from websockets import InvalidStatusCode
 
@@ -15,18 +18,19 @@ HONEST, STRANGER, OTHER = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 
 @pytest.mark.needs("--max-pairs-per-source")
 def test_a_source_has_its_share_of_pairs_and_exits(relay_with):
-    relay = relay_with("--max-pairs-per-source", "3")
+    share = 8
+    relay = relay_with("--max-pairs-per-source", str(share))
     stranger, honest = relay.from_source(STRANGER), relay.from_source(HONEST)
 
     async def fill():
+        alone = await honest_user.at_relay(honest)
         async with honest.pair() as before:
             room = Room()
-            controls = [await stranger.register(room) for room in (room, Room(), Room())]
+            controls = [await stranger.register(room) for room in (room, *(Room() for _ in range(share - 1)))]
             assert await stranger.status_of(exit_path(room, os.urandom(8))) == 429
-            pairs = [await joined(stranger, room, stranger, controls[0]) for _ in range(3)]
+            pairs = [await joined(stranger, room, stranger, controls[0]) for _ in range(share)]
             assert await stranger.status_of(client_path(room)) == 429
-            async with honest.pair() as beside:
-                await works(beside)
+            honest_user.assert_stays(alone, await honest_user.at_relay(honest))
             await works(before)
             # A place comes back with the end of a pair, and of an exit.
             await pairs[0][0].close()
@@ -51,6 +55,7 @@ def test_a_full_room_makes_room_for_whoever_has_less(relay_with):
     stranger, honest, other = (relay.from_source(source) for source in (STRANGER, HONEST, OTHER))
 
     async def fill():
+        alone = await honest_user.at_relay(honest)
         room = Room()
         control = await honest.register(room)
         greedy = [await joined(stranger, room, honest, control) for _ in range(4)]
@@ -63,26 +68,36 @@ def test_a_full_room_makes_room_for_whoever_has_less(relay_with):
         assert [await half.close_code() for half in greedy[2]] == [1013, 1013]
         for pair in (guest, another, *greedy[:2]):
             await works(pair)
+        honest_user.assert_stays(alone, await honest_user.at_relay(honest))
 
     scenario(fill())
 
 
 @pytest.mark.needs("--join-rate")
 def test_joins_of_one_source_are_not_anothers(relay_with):
-    """Made-up pairs, clients of made-up rooms and exits that never answer, as fast as one source can."""
+    """Made-up pairs, clients of made-up rooms and exits that never answer, one after the other."""
     relay = relay_with("--join-rate", "2/s")
     stranger, honest = relay.from_source(STRANGER), relay.from_source(HONEST)
 
-    async def storm():
-        statuses = set()
-        async with honest.pair() as pair:
-            for at in range(100):
-                path = (pair_path(Room(), base64url(os.urandom(16))), client_path(Room()),
-                        exit_path(Room(), os.urandom(8)))[at % 3]
-                with suppress(InvalidStatusCode):
-                    statuses.add(await stranger.status_of(path))
-                await works(pair)
-            assert statuses == {101, 410, 429}
-            assert await honest.status_of(client_path(Room())) == 101
+    statuses = set()
 
-    scenario(storm())
+    async def storm():
+        for at in itertools.count():
+            path = (pair_path(Room(), base64url(os.urandom(16))), client_path(Room()),
+                    exit_path(Room(), os.urandom(8)))[at % 3]
+            with suppress(InvalidStatusCode):
+                statuses.add(await stranger.status_of(path))
+
+    async def flow():
+        alone = await honest_user.at_relay(honest)
+        storming = asyncio.ensure_future(storm())
+        async with honest.pair() as pair:
+            while statuses != {101, 410, 429}:
+                await works(pair)
+            honest_user.assert_stays(alone, await honest_user.at_relay(honest))
+            await works(pair)
+        storming.cancel()
+        assert statuses == {101, 410, 429}
+        assert await honest.status_of(client_path(Room())) == 101
+
+    scenario(flow())

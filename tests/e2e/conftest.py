@@ -2,6 +2,7 @@
 """Fixtures of the end-to-end tests. A tunnel is shared by the tests of one file; a test that needs other options,
 or measures memory, starts its own. A failed test shows the logs of the programs that were running."""
 import os
+import resource
 
 import pytest
 from harness import process
@@ -184,6 +185,14 @@ def own_relay(tmp_path, programs):
         return access
 
     return start
+
+
+@pytest.fixture
+def many_descriptors():
+    """Called, it lets the test hold many connections; what was started before has the usual few descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8_192), hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture

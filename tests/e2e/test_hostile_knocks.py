@@ -7,6 +7,7 @@ import re
 
 import pytest
 from dissononce.dh.x25519.x25519 import X25519DH
+from harness import honest_user
 from harness.chain import assert_serves
 from harness.knocking_relay import KnockingRelay
 from harness.process import CLIENT_PROGRAM, run, wait_until
@@ -15,12 +16,11 @@ from harness.tunnel import make_invite, start_client, start_exit, start_relay
 from harness.watching import status
 from relay_peers import Closed, RelayAccess, scenario
 
-CHECKS = 6
 KNOCKS_A_SECOND = 300
 
 
 class Place:
-    """The exit, and links that name one relay of the two."""
+    """The exit, links that name one relay of the two, and a user of the honest one."""
 
     def __init__(self, directory, programs):
         self.directory = directory
@@ -31,6 +31,9 @@ class Place:
         self.exit = start_exit(directory, self.honest.url, "--relay", self.hostile.url)
         programs.append(self.exit)
         wait_until(lambda: self.hostile.registrations == 1, 10, "the exit is at both relays")
+        self.honest_link = self.link(self.honest, make_invite(self.exit, "honest"))
+        self.user = start_client(directory, self.honest_link, name="user")
+        programs.append(self.user)
 
     def link(self, relay, link=None):
         return (link or self.exit.link()).with_(hosts=f"localhost:{relay.port}" if relay is self.honest else f"127.0.0.1:{relay.port}")
@@ -42,6 +45,10 @@ class Place:
         file.chmod(0o600)
         done = run([CLIENT_PROGRAM, "check", "--link-file", file, "--state-dir", self.directory / "check-state"])
         return done.returncode, re.findall(r"^  (\S.*?) +FAILED ", done.stdout, re.MULTILINE)
+
+    def figures(self):
+        """Of the user, whose joins are sessions of another device of his."""
+        return honest_user.at_exit(self.user.proxy, self.honest_link, self.directory)
 
     def counters(self):
         return status(self.exit)["exit"]["counters"]
@@ -55,33 +62,32 @@ def place(tmp_path, programs):
 @pytest.mark.load
 @pytest.mark.parametrize("conduct", ["never-answers", "says-nothing"])
 def test_knocks_of_one_relay_take_no_places_of_another(place, conduct):
-    assert place.check(place.honest) == (0, [])
+    alone = place.figures()
     place.hostile.start_knocking(KNOCKS_A_SECOND, None if conduct == "never-answers" else place.hostile.say_nothing)
     wait_until(lambda: place.hostile.dialled >= 64, 20, "the exit's places are taken")
-    assert [place.check(place.honest) for _ in range(CHECKS)] == [(0, [])] * CHECKS
+    honest_user.assert_stays(alone, place.figures())
     assert place.counters()["refused_clients"].get("busy", 0) + place.counters()["refused_clients"].get("limit", 0) > 0
 
 
 @pytest.mark.load
 def test_a_message_1_that_is_played_again_gets_nothing(place):
     assert place.check(place.hostile) == (0, [])
+    alone = place.figures()
     assert len(place.hostile.lanes[0].said["up"][0]) == 106
     place.hostile.start_knocking(60, place.hostile.play_again)
     wait_until(lambda: len(place.hostile.answers) >= 60, 20, "the exit answered what was played")
-    assert [place.check(place.honest) for _ in range(CHECKS)] == [(0, [])] * CHECKS
+    honest_user.assert_stays(alone, place.figures())
     assert {str(answer) for answer in place.hostile.answers} == {"([50], 4403)"}, "the uniform refusal"
     assert place.counters()["refused_clients"]["not_invited"] >= 60
-    assert place.counters()["sessions"] == 1 + CHECKS, "none for what was played"
+    assert place.counters()["sessions"] == 2 + 2 * honest_user.JOINS, "none for what was played"
 
 
 @pytest.mark.load
-def test_a_session_that_runs_does_not_notice(place, programs):
-    client = start_client(place.directory, place.link(place.honest, make_invite(place.exit, "guest")), name="guest")
-    programs.append(client)
+def test_a_session_that_runs_does_not_notice(place):
     place.hostile.start_knocking(KNOCKS_A_SECOND)
     wait_until(lambda: place.hostile.dialled >= 128, 20, "the exit's places were taken twice")
     for _ in range(5):
-        assert_serves(client.proxy)
+        assert_serves(place.user.proxy)
     assert (place.counters()["sessions"], place.counters()["resumes"]) == (1, 0)
 
 
@@ -96,14 +102,9 @@ async def half_open(place, link):
 
 @pytest.mark.load
 def test_one_link_does_not_keep_the_others_out(place):
-    """More lanes that stop after message 2 than there are places: another invite's users come in, and so does the
-    device of the same invite that goes on."""
+    """More lanes that stop after message 2 than there are places, 50 a second more: another invite's users come in."""
     link = make_invite(place.exit, "wild", "--devices", "64")
-    calm = make_invite(place.exit, "calm")
-
-    def come_in():
-        place.exit.link = lambda: calm
-        return [place.check(place.honest) for _ in range(3)]
+    alone = place.figures()
 
     async def flood():
         async def lane():
@@ -111,19 +112,20 @@ def test_one_link_does_not_keep_the_others_out(place):
             await peer.close_code()
 
         lanes = set()
-        checks = asyncio.get_running_loop().run_in_executor(None, come_in)
-        made = 0
-        while not checks.done() or made < 200:
+        made, beside = 0, None
+        while beside is None or not beside.done():
+            if made == 100:
+                beside = asyncio.get_running_loop().run_in_executor(None, place.figures)
             lanes.add(asyncio.create_task(lane()))
             made += 1
             await asyncio.sleep(0.02)
         for lane in lanes:
             lane.cancel()
         await asyncio.gather(*lanes, return_exceptions=True)
-        assert await checks == [(0, [])] * 3
+        return await beside
 
-    scenario(flood())
-    assert place.counters()["sessions"] == 3
+    honest_user.assert_stays(alone, scenario(flood()))
+    assert place.counters()["sessions"] == 1 + 2 * honest_user.JOINS
 
 
 def test_who_is_revoked_before_the_first_record_gets_no_session(place):
@@ -144,4 +146,4 @@ def test_who_is_revoked_before_the_first_record_gets_no_session(place):
             assert closed.value.code == 4403
 
     scenario(come_late())
-    assert place.counters()["sessions"] == 1
+    assert place.counters()["sessions"] == 2, "the user's, and that of who was not revoked"

@@ -9,16 +9,17 @@ import socket
 
 import pytest
 from dissononce.dh.x25519.x25519 import X25519DH
-from harness import servers, socks, udp
+from harness import honest_user, load, servers, socks, udp
 from harness.chain import assert_serves
 from harness.dns import DnsServer
-from harness.process import CLIENT_PROGRAM, run, wait_until
+from harness.process import wait_until
 from harness.session_client import SessionClient
 from harness.tunnel import make_invite, start_client, start_exit, start_relay
 from harness.watching import status
 from relay_peers import Closed, RelayAccess, scenario
 
 MAX_SESSIONS = 12
+SITE = "good.test"
 both_kinds = pytest.mark.parametrize("kind", ["user", "sharer"], ids=["an-invite-each", "one-link-for-both"])
 LEAST_BYTES = 64  # of a datagram and of a connection
 
@@ -37,7 +38,7 @@ class Silent(DnsServer):
 def place(tmp_path, programs):
     """An exit with a few places for sessions; `user()` is a client with an invite of its own, `sharer()` one with the exit's
     default link."""
-    dns = Silent({"good.test": ["127.0.0.1"]})
+    dns = Silent({SITE: ["127.0.0.1"]})
     relay = start_relay(tmp_path)
     programs.append(relay)
     exit_peer = start_exit(tmp_path, relay.url, "--max-sessions", str(MAX_SESSIONS), resolver=dns.address)
@@ -64,19 +65,14 @@ def sessions_by_invite(exit_peer):
     return {name: names.count(name) for name in names}
 
 
-def check(exit_peer, link, directory):
-    file = directory / "checked.link"
-    file.write_text(f"{link}\n")
-    file.chmod(0o600)
-    return run([CLIENT_PROGRAM, "check", "--link-file", file, "--state-dir", directory / "check-state"]).returncode
-
-
+@pytest.mark.load
 @pytest.mark.parametrize("devices", [1, 3])
 def test_one_invite_takes_no_session_of_another(place, tmp_path, devices):
     """Many sessions of one device, or of the few that an invite has: who was in stays in, and who comes gets in."""
     calm = place.user("calm")
     wild = make_invite(place, "wild", "--devices", str(devices))
     late = make_invite(place, "late")
+    alone = honest_user.at_exit(calm.proxy, late, tmp_path)
     keys = [X25519DH().generate_keypair() for _ in range(devices)]
 
     async def stay(key, begun):
@@ -100,9 +96,8 @@ def test_one_invite_takes_no_session_of_another(place, tmp_path, devices):
         loop = asyncio.get_running_loop()
         held = await loop.run_in_executor(None, sessions_by_invite, place)
         assert held == {"calm": 1, "wild": MAX_SESSIONS - 1}, "the control: it takes all that nobody else has"
-        for _ in range(2):
-            assert await loop.run_in_executor(None, check, place, late, tmp_path) == 0
-        await loop.run_in_executor(None, assert_serves, calm.proxy)
+        beside = await loop.run_in_executor(None, honest_user.at_exit, calm.proxy, late, tmp_path)
+        honest_user.assert_stays(alone, beside)
         for task in crowd:
             task.cancel()
         await asyncio.gather(*crowd, return_exceptions=True)
@@ -112,29 +107,33 @@ def test_one_invite_takes_no_session_of_another(place, tmp_path, devices):
     place.says("its place was needed by somebody who has fewer")
 
 
+@pytest.mark.load
 @both_kinds
-def test_names_that_nobody_answers_stop_only_who_asks_for_them(place, kind):
+def test_names_that_nobody_answers_stop_only_who_asks_for_them(place, tmp_path, kind):
     calm, wild = getattr(place, kind)("calm"), getattr(place, kind)("wild")
+    late = make_invite(place, "late")
+    alone = honest_user.at_exit(calm.proxy, late, tmp_path, SITE)
     with servers.accepting() as server, contextlib.ExitStack() as waiting:
         for i in range(600):
             sock = waiting.enter_context(socks.greet(wild.proxy))
             sock.sendall(socks.request(f"slow{i}.test", 80))
         wait_until(lambda: status(place)["exit"]["counters"]["failed_streams"].get("limit", 0) > 0, 20,
                    "its share of the lookups is taken")
-        for _ in range(3):
-            with socks.connect(calm.proxy, "good.test", server.port), server.next():
-                pass
+        honest_user.assert_stays(alone, honest_user.at_exit(calm.proxy, late, tmp_path, SITE))
         socks_error = None
         try:
-            socks.connect(wild.proxy, "good.test", server.port).close()
+            socks.connect(wild.proxy, SITE, server.port).close()
         except socks.SocksError as error:
             socks_error = error
         assert socks_error is not None, "the control: who asks for them has none left"
 
 
+@pytest.mark.load
 @both_kinds
-def test_connections_of_one_user_leave_descriptors_to_others(place, kind):
+def test_connections_of_one_user_leave_descriptors_to_others(place, tmp_path, kind):
     calm, wild = getattr(place, kind)("calm"), getattr(place, kind)("wild")
+    late = make_invite(place, "late")
+    alone = honest_user.at_exit(calm.proxy, late, tmp_path)
     descriptors = 400
     resource.prlimit(place.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
     with servers.accepting() as server, contextlib.ExitStack() as held:
@@ -146,6 +145,7 @@ def test_connections_of_one_user_leave_descriptors_to_others(place, kind):
             except socks.SocksError as error:
                 code = error.code
         place.says("stream refused: this device's share of all connections is in use")
+        honest_user.assert_stays(alone, honest_user.at_exit(calm.proxy, late, tmp_path))
         for _ in range(20):
             held.enter_context(socks.connect(calm.proxy, "127.0.0.1", server.port))
             held.enter_context(server.next())
@@ -153,8 +153,11 @@ def test_connections_of_one_user_leave_descriptors_to_others(place, kind):
     assert_serves(wild.proxy)
 
 
-def test_what_carries_nothing_counts(place):
+@pytest.mark.load
+def test_what_carries_nothing_counts(place, tmp_path):
     count = 20
+    calm, late = place.user("calm"), make_invite(place, "late")
+    alone = honest_user.at_exit(calm.proxy, late, tmp_path)
     wild = place.user("wild", "--quota", str(LEAST_BYTES * count))
     with udp.UdpServer() as echo, udp.Association(wild.proxy) as association:
         for _ in range(10 * count):
@@ -176,8 +179,9 @@ def test_what_carries_nothing_counts(place):
             except socks.SocksError as error:
                 codes.append(error.code)
     assert codes == [0] * count + [socks.NOT_ALLOWED] * count
-    calm = place.user("calm")
-    assert_serves(calm.proxy)
+    with udp.UdpServer() as echo, udp.Association(wild.proxy) as association, \
+            load.under(lambda: association.send(*echo.address, b""), 2_000):
+        honest_user.assert_stays(alone, honest_user.at_exit(calm.proxy, late, tmp_path))
 
 
 def session_of(exit_peer, invite):

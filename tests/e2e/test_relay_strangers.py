@@ -9,6 +9,7 @@ import struct
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from harness import honest_user
 from relay_peers import Closed, RelayAccess, Room, client_path, exit_path, scenario, works
 from websockets import InvalidHandshake, InvalidStatusCode
 
@@ -122,6 +123,33 @@ def test_behind_a_trusted_proxy_pairs_are_the_forwarded_address(own_relay):
     scenario(flow())
 
 
+@pytest.mark.load
+def test_one_address_takes_all_exits_that_it_may(own_relay, many_descriptors):
+    """At the defaults a thousand of ten; then it is refused, 50 times a second. An exit from elsewhere notices nothing."""
+    relay = own_relay()
+    many_descriptors()
+
+    async def flow():
+        stranger, honest = from_address(relay, STRANGER), from_address(relay, HONEST)
+        alone = await honest_user.at_relay(honest)
+        exits = [await stranger.register(Room()) for _ in range(1_000)]
+        statuses = set()
+
+        async def go_on():
+            while True:
+                statuses.add(await stranger.status_of(exit_path(Room(), b"instance")))
+                await asyncio.sleep(1 / 50)
+
+        going_on = asyncio.ensure_future(go_on())
+        honest_user.assert_stays(alone, await honest_user.at_relay(honest))
+        going_on.cancel()
+        assert statuses == {429}
+        await exits[0].send("ping")
+        assert await exits[0].receive() == "pong"
+
+    scenario(flow())
+
+
 # ---- bytes
 
 MIB = 1 << 20
@@ -163,14 +191,17 @@ def messages_that_nobody_takes(half):
         half.ws.transport.write(b"\x82\xff" + struct.pack(">Q", MIB) + bytes(4) + bytes(MIB))
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("fill", [lambda half: half.ws.transport.write(unfinished(MIB)), messages_that_nobody_takes],
                          ids=["unfinished messages", "messages that nobody takes"])
 def test_pairs_that_hold_much_give_way(own_relay, fill):
-    """Thirty pairs would hold 60 MiB of 16; beside them a pair goes on, and so does one that holds a little."""
+    """Thirty pairs would hold 60 MiB of 16; beside them a pair goes on, and so does one that holds a little. Who comes now
+    gets what he got before."""
     relay = own_relay("--max-held", "16MiB", "--threads", "1")
 
     async def flow():
         stranger, honest = from_address(relay, STRANGER), from_address(relay, HONEST)
+        alone = await honest_user.at_relay(honest)
         async with honest.pair() as beside, honest.pair() as (slow, sender):
             slow.ws.transport.pause_reading()
             kept = [bytes([number]) * 65_536 for number in range(64)]
@@ -183,6 +214,7 @@ def test_pairs_that_hold_much_give_way(own_relay, fill):
                     await asyncio.sleep(0.05)
                 assert relay.program.resident_bytes() - idle < 64 * MIB
                 await works(beside)
+                honest_user.assert_stays(alone, await honest_user.at_relay(honest))
             slow.ws.transport.resume_reading()
             assert [await slow.receive() for _ in kept] == kept
             await sending

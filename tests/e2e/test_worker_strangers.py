@@ -4,13 +4,12 @@ and memory")."""
 import asyncio
 import contextlib
 import os
-import resource
 import socket
 import struct
 import subprocess
 
 import pytest
-from harness import namespace
+from harness import honest_user, load, namespace
 from harness.process import REPOSITORY, wait_until
 from harness.transfer import MIB
 from harness.tunnel import RELAYS
@@ -21,19 +20,12 @@ from test_worker import counters
 pytestmark = [pytest.mark.worker_relay("what is special to the Worker")]
 
 MADE_UP = 500
+HONEST = "127.0.0.2"
 
 
 @pytest.fixture
 def worker_with(own_relay):
     return lambda *options: own_relay("--debug-counters", *options)
-
-
-@pytest.fixture
-def many_descriptors():
-    """For the test's own end of many connections; the Worker is started with the usual few."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    yield lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8_192), hard))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def exchange(near, far):
@@ -51,6 +43,7 @@ def altered(pair):
         yield base64url(known[:at] + bytes([known[at] ^ 1]) + known[at + 1:])
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("rate", ["0", "2/s"], ids=["no join rate", "a join rate"])
 def test_made_up_pairs_construct_no_object(worker_with, rate):
     """As fast as one source can, beside a pair that goes on and one that waits."""
@@ -77,6 +70,9 @@ def test_made_up_pairs_construct_no_object(worker_with, rate):
             assert after["room_events"] == before["room_events"]
             await worker.take(room, knock)
             await client.expect_paired()
+            alone = await honest_user.at_relay(worker.from_source(HONEST))
+            with load.under(lambda: worker.http(worker.upgrade(pair_path(room, base64url(os.urandom(16))))), 200):
+                honest_user.assert_stays(alone, await honest_user.at_relay(worker.from_source(HONEST)))
 
     scenario(storm())
 
@@ -102,9 +98,11 @@ def test_silent_control_sockets_keep_no_exit_out(worker_with):
     async def register():
         room = Room()
         first = await worker.register(room, b"number-1")
+        alone = await honest_user.at_relay(worker)
         with contextlib.ExitStack() as held:
             strangers = [held.enter_context(silent_exit(worker, room)) for _ in range(SILENT)]
             second = await worker.register(room, b"number-2")
+            honest_user.assert_stays(alone, await honest_user.at_relay(worker))
             for name, control in ((b"number-1", first), (b"number-2", second)):
                 await exchange(*await joined(worker, room, worker, control, instance=name))
             for stranger in strangers:
@@ -175,6 +173,7 @@ def test_pairs_that_hold_much_give_way(worker_with):
     pairs, pieces = 16, 32  # of 64 KiB: 2 MiB each
 
     async def flow():
+        alone = await honest_user.at_relay(worker)
         async with worker.pair() as beside:
             held = [worker.pair() for _ in range(pairs)]
             rude = [await pair.__aenter__() for pair in held]
@@ -201,6 +200,7 @@ def test_pairs_that_hold_much_give_way(worker_with):
                     assert len(await receiver.receive()) == 64 * 1024
                 await exchange(receiver, sender)
             # Who reads is never one of them, however much it is that passes.
+            honest_user.assert_stays(alone, await honest_user.at_relay(worker))
             for _ in range(20):
                 await beside[0].send(bytes(MIB))
                 assert len(await beside[1].receive()) == MIB
@@ -221,13 +221,12 @@ def test_connections_that_say_nothing_keep_nobody_out(worker_with, many_descript
     many_descriptors()
 
     async def crowd():
+        alone = await honest_user.at_relay(worker)
         with contextlib.ExitStack() as held:
             strangers = [held.enter_context(worker.raw()) for _ in range(SILENT_CONNECTIONS)]
             for stranger in strangers[::2]:
                 stranger.sendall(b"GET /v1/rooms/")
-            for _ in range(5):
-                async with worker.pair() as pair:
-                    await exchange(*pair)
+            honest_user.assert_stays(alone, await honest_user.at_relay(worker))
             for stranger in strangers:
                 stranger.settimeout(2 * PATIENCE)
                 while await asyncio.to_thread(stranger.recv, 4096):
@@ -257,6 +256,7 @@ def test_unfinished_messages_end_with_their_sockets(worker_with):
     worker = worker_with()
 
     async def fill():
+        alone = await honest_user.at_relay(worker)
         async with worker.pair() as (near, far):
             before = worker.program.resident_bytes()
             with contextlib.ExitStack() as held:
@@ -265,6 +265,7 @@ def test_unfinished_messages_end_with_their_sockets(worker_with):
                     path = client_path(Room()) if at % 2 else exit_path(Room(), os.urandom(8))
                     strangers.append(held.enter_context(await asyncio.to_thread(unfinished, worker, path)))
                     await exchange(near, far)
+                honest_user.assert_stays(alone, await honest_user.at_relay(worker))
                 for stranger in strangers:
                     with contextlib.suppress(ConnectionResetError):
                         while await asyncio.to_thread(stranger.recv, 4096):

@@ -23,7 +23,7 @@ from .process import CLIENT_PROGRAM, run
 FACTOR, FLOOR_SECONDS = 5, 0.25
 
 JOINS, ECHOES, ROUNDS = 5, 200, 3
-PIECE, PIECES = 64 * 1024, 64  # 4 MiB
+PIECE, PIECES, ON_THE_WAY = 64 * 1024, 64, 16  # 4 MiB, of which 1 at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,10 +83,12 @@ async def at_relay(relay):
 
 
 async def _carry(source, sink):
-    piece = os.urandom(PIECE)
+    """Bytes a second; like our ends it has never more on its way than a relay's window."""
+    piece, on_the_way = os.urandom(PIECE), asyncio.Semaphore(ON_THE_WAY)
 
     async def send():
         for _ in range(PIECES):
+            await on_the_way.acquire()
             await source.send(piece)
 
     began = time.perf_counter()
@@ -94,6 +96,7 @@ async def _carry(source, sink):
     reading = asyncio.ensure_future(source.receive())  # answers marks meanwhile
     for _ in range(PIECES):
         assert await sink.receive() == piece
+        on_the_way.release()
     seconds = time.perf_counter() - began
     await sending
     reading.cancel()
