@@ -3,6 +3,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 
+#include "base/raised.hpp"
 #include "carrier/on_end.hpp"
 #include "carrier/spawn.hpp"
 #include "tunnel/deadline.hpp"
@@ -130,6 +131,7 @@ Task<> ControlLine::listen() {
 }
 
 asio::awaitable<void> ControlLine::ping(std::shared_ptr<ControlLine> self) {
+  const Raised pinging(self->pinging_);  // serve() waits for its end
   const std::string text = carrier::encode_control(carrier::Ping{});
   for (;;) {
     self->ping_timer_.expires_after(kPingEvery);
@@ -138,7 +140,6 @@ asio::awaitable<void> ControlLine::ping(std::shared_ptr<ControlLine> self) {
     const auto sent = co_await self->carrier_->write(MessageType::kText, as_bytes(text));
     if (!sent) break;
   }
-  self->pinging_ = false;
 }
 
 void ControlLine::watch_silence() {

@@ -13,6 +13,7 @@
 
 #include "base/log.hpp"
 #include "base/relay_url.hpp"
+#include "carrier/on_end.hpp"
 #include "tunnel/user_socket.hpp"
 
 namespace zks::frontdoor {
@@ -144,7 +145,8 @@ asio::awaitable<tunnel::OpenOutcome> Connection::open(std::shared_ptr<Connection
   self->outcome_ = {};
   const std::string asked = session::to_text(destination);
   asio::co_spawn(self->executor(), run_open(self, std::move(opener), std::move(destination)),
-                 asio::bind_cancellation_slot(self->cancel_open_.slot(), OpenDone{self}));
+                 asio::bind_cancellation_slot(self->cancel_open_.slot(),
+                                              carrier::OnEnd(self->executor(), OpenDone{self})));
   self->watch_client(self->input_full() ? tcp::socket::wait_error : tcp::socket::wait_read);
   self->look_later(End::kMayHalfClose);
   while (self->opening_) co_await self->open_ended_.wait();

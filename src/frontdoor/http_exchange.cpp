@@ -9,6 +9,7 @@
 
 #include "base/log.hpp"
 #include "base/token_bucket.hpp"
+#include "carrier/on_end.hpp"
 #include "frontdoor/http_fields.hpp"
 
 namespace zks::frontdoor {
@@ -62,7 +63,8 @@ asio::awaitable<HttpExchange::Outcome> HttpExchange::run(std::shared_ptr<HttpExc
   self->client_->watch(goes_on ? Connection::End::kLeaves : Connection::End::kMayHalfClose);
   self->watch_stream();
   self->uploading_ = true;
-  asio::co_spawn(self->client_->executor(), upload(self), UploadDone{self});
+  asio::co_spawn(self->client_->executor(), upload(self),
+                 carrier::OnEnd(self->client_->executor(), UploadDone{self}));
   const Outcome outcome = co_await answer(self, reused);
   self->stream_->on_reset({});
   self->limit_line(false);

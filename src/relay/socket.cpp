@@ -21,6 +21,39 @@ constexpr int kLooksAtWrites = 4;
 
 }  // namespace
 
+// Without memory a coroutine is destroyed where it stands (carrier/on_end.hpp): what it has said of itself
+// here it takes back, and with a message half written the connection is of no more use. Another socket's
+// coroutine may be the writer.
+class Socket::Incoming {
+ public:
+  Incoming(Socket& socket, const carrier::Buffer& buffer) : socket_(socket) { socket_.incoming_ = &buffer; }
+  ~Incoming() { socket_.incoming_ = nullptr; }
+  Incoming(const Incoming&) = delete;
+  Incoming& operator=(const Incoming&) = delete;
+
+ private:
+  Socket& socket_;
+};
+
+class Socket::Writing {
+ public:
+  explicit Writing(Socket& socket) : socket_(socket) { socket_.writing_ = true; }
+  ~Writing() {
+    socket_.writing_ = false;
+    socket_.outgoing_bytes_ = 0;
+    if (!over_) socket_.give_up();
+    if (socket_.ending_ || socket_.has_queued()) socket_.writer_signal_.notify();
+  }
+  Writing(const Writing&) = delete;
+  Writing& operator=(const Writing&) = delete;
+
+  void over() { over_ = true; }
+
+ private:
+  Socket& socket_;
+  bool over_ = false;
+};
+
 Socket::Socket(std::shared_ptr<Loop> loop, carrier::CarrierPtr carrier,
                std::chrono::milliseconds idle_timeout, std::chrono::milliseconds write_timeout)
     : loop_(std::move(loop)),
@@ -53,9 +86,9 @@ asio::awaitable<void> Socket::read_messages(std::shared_ptr<Socket> self) {
     if (self->ending_) co_return;
     carrier::Buffer buffer;  // a new one each time: an idle socket holds no message's memory
     self->reading_ = true;
-    self->incoming_ = &buffer;
+    std::optional<Incoming> incoming(std::in_place, *self, buffer);
     const auto type = co_await self->carrier_->read(buffer);
-    self->incoming_ = nullptr;
+    incoming.reset();
     self->reading_ = false;
     self->last_read_ = Clock::now();
     if (!type) {
@@ -132,7 +165,7 @@ asio::awaitable<void> Socket::write_messages(std::shared_ptr<Socket> self) {
 asio::awaitable<void> Socket::write_queued() {
   if (writing_) co_return;
   const auto self = shared_from_this();  // the caller may be another socket
-  writing_ = true;
+  Writing writing(*this);
   try {
     for (auto left = texts_.size() + order_.size(); left > 0 && has_queued() && !lost_; --left) {
       const Result<> written = co_await write_next();
@@ -144,8 +177,7 @@ asio::awaitable<void> Socket::write_queued() {
   } catch (...) {
     failed(std::current_exception());
   }
-  writing_ = false;
-  if (ending_ || has_queued()) writer_signal_.notify();
+  writing.over();
 }
 
 carrier::Task<> Socket::write_next() {
@@ -226,10 +258,14 @@ void Socket::abort() {
   writer_signal_.notify();
 }
 
-// Only lack of memory comes here, so this must do with none: what it can't do now, closing the connection
-// will.
+// Only lack of memory comes here.
 void Socket::failed(const std::exception_ptr& failure) {
   log_failure(failure, "connection");
+  give_up();
+}
+
+// This must do with no memory: what it can't do now, closing the connection will.
+void Socket::give_up() noexcept {
   try {
     lost(make_error(ErrorKind::kClosed, "failed"));
   } catch (...) {

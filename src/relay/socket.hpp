@@ -85,6 +85,8 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
   static asio::awaitable<void> read_messages(std::shared_ptr<Socket> self);
   static asio::awaitable<void> write_messages(std::shared_ptr<Socket> self);
   std::uint16_t on_text(std::string_view text);
+  class Incoming;
+  class Writing;
   using InOrder = std::variant<carrier::Buffer, carrier::NewKey>;
 
   bool has_queued() const { return !texts_.empty() || !order_.empty(); }
@@ -92,6 +94,7 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
   carrier::Task<> write_text(std::string text);
   void lost(const Error& error);
   void failed(const std::exception_ptr& failure);
+  void give_up() noexcept;
   void begin_ending(std::uint16_t code, bool ours);
   void coroutine_over(const std::exception_ptr& failure);
   void arm_timer(std::chrono::steady_clock::time_point at);

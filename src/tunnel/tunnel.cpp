@@ -2,6 +2,7 @@
 #include "tunnel/tunnel.hpp"
 
 #include "base/log.hpp"
+#include "base/raised.hpp"
 
 namespace zks::tunnel {
 namespace {
@@ -389,11 +390,10 @@ void Tunnel::changed() {
 // loop.
 void Tunnel::deliver_events() {
   if (delivering_) return;
-  delivering_ = true;
+  const Raised delivering(delivering_);
   for (auto events = session_.take_events(); !events.empty(); events = session_.take_events()) {
     for (auto& event : events) deliver(std::move(event));
   }
-  delivering_ = false;
 }
 
 void Tunnel::deliver(Event event) {

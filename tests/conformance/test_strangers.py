@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What one source can take of a relay, and others beside it ("Registration", "Limits"): pairs and exits have a share for
-each source, and a room that is full makes room for whoever has less. What an honest user gets beside it stays within the
-factor that tests/e2e/harness/honest_user.py states."""
+"""What one source can take of a relay, and others beside it ("Registration", "Limits"): pairs and exits have a share
+for each source, and a room that is full makes room for whoever has less. What an honest user gets beside it stays
+within the factor that tests/e2e/harness/honest_user.py states."""
 import asyncio
 import itertools
 import os

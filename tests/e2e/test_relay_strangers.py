@@ -125,7 +125,7 @@ def test_behind_a_trusted_proxy_pairs_are_the_forwarded_address(own_relay):
 
 @pytest.mark.load
 def test_one_address_takes_all_exits_that_it_may(own_relay, many_descriptors):
-    """At the defaults a thousand of ten; then it is refused, 50 times a second. An exit from elsewhere notices nothing."""
+    """At the defaults a thousand of ten; then it is refused, 50 times a second. Who comes from elsewhere does not notice."""
     relay = own_relay()
     many_descriptors()
 
@@ -195,8 +195,8 @@ def messages_that_nobody_takes(half):
 @pytest.mark.parametrize("fill", [lambda half: half.ws.transport.write(unfinished(MIB)), messages_that_nobody_takes],
                          ids=["unfinished messages", "messages that nobody takes"])
 def test_pairs_that_hold_much_give_way(own_relay, fill):
-    """Thirty pairs would hold 60 MiB of 16; beside them a pair goes on, and so does one that holds a little. Who comes now
-    gets what he got before."""
+    """Thirty pairs would hold 60 MiB of 16; beside them a pair goes on, and so does one that holds a little. Who comes
+    now gets what he got before."""
     relay = own_relay("--max-held", "16MiB", "--threads", "1")
 
     async def flow():

@@ -5,8 +5,8 @@ second, alone and then beside the load, in the same run.
 What is stated, once for every test of strangers and neighbours: each figure stays within FACTOR of what it is alone,
 and a time of at most FLOOR_SECONDS is good in any case. Attacker, user and the attacked programs share two processors
 here, so a load that costs nothing but its own processor time may halve what the user gets, or worse; and an echo over
-loopback is so short that one turn of the scheduler is more than any factor. What the bounds are against took seconds, or
-for ever. Loads are bounded in turn: each test says its attacker's rate, or that he runs in the idle class.
+loopback is so short that one turn of the scheduler is more than any factor. What the bounds are against took seconds,
+or for ever. Loads are bounded in turn: each test says its attacker's rate, or that he runs in the idle class.
 """
 import asyncio
 import contextlib

@@ -7,7 +7,7 @@ import time
 
 @contextlib.contextmanager
 def under(deed, rate):
-    """Calls `deed()` so many times a second, on a thread of its own. It must not fail, and has to be done at least once."""
+    """Calls `deed()` so many times a second, on a thread of its own. It must not fail, and is done at least once."""
     over = threading.Event()
     done, failures = [0], []
 

@@ -82,6 +82,20 @@ TEST(OnEnd, OfALoopThatIsDestroyedSaysNothing) {
   EXPECT_EQ(calls, 0);
 }
 
+// Two coroutines that one handler wakes.
+TEST(RunLoop, GoesOnWhereSeveralLackMemoryAtOnce) {
+  asio::io_context loop;
+  int others = 0;
+  asio::post(loop, [&loop] {
+    for (int i = 0; i < 2; ++i) {
+      asio::dispatch(loop, [] { throw std::bad_alloc(); });
+    }
+  });
+  asio::post(loop, [&others] { ++others; });
+  run_loop(loop);
+  EXPECT_EQ(others, 1);
+}
+
 TEST(RunLoop, OtherExceptionsAreTheCallers) {
   asio::io_context loop;
   asio::post(loop, [] { throw std::runtime_error("broken"); });
