@@ -4,6 +4,8 @@
 // what the other side hears of it.
 #include "tunnel/stream.hpp"
 
+#include <new>
+
 #include <gtest/gtest.h>
 
 #include "handshake_fixture.hpp"
@@ -73,6 +75,7 @@ class Tunnels : public ::testing::Test {
     handlers.on_lane_lost = [this](session::LaneNumber, const Error&) { ++lanes_lost_; };
     if (role == Role::kExit) {
       handlers.on_open = [this](StreamPtr stream, session::Destination) {
+        if (lacks_memory_) throw std::bad_alloc();
         if (refusal_) {
           stream->reset(*refusal_);
         } else {
@@ -125,6 +128,7 @@ class Tunnels : public ::testing::Test {
   int ends_ = 0;
   int lanes_lost_ = 0;
   bool resumed_ = false;
+  bool lacks_memory_ = false;
   std::uint64_t orphan_seconds_ = 120;
   std::uint64_t max_streams_ = 2048;
 };
@@ -212,6 +216,23 @@ TEST_F(Tunnels, StreamsOutliveTheirLane) {
   EXPECT_EQ(read(*opened_), "answer");
   EXPECT_TRUE(resumed_);
   EXPECT_EQ(ends_, 0);
+}
+
+// What is new to one of the exit's users takes memory that is not there; his session outlives it.
+TEST_F(Tunnels, WhoLackedMemoryForOneEventIsToldOfTheNext) {
+  lacks_memory_ = true;
+  std::optional<OpenOutcome> lost;
+  asio::co_spawn(io_, open_stream(client_.get(), &lost), [](const std::exception_ptr&) {});
+  settle();
+  EXPECT_FALSE(accepted_);
+  lacks_memory_ = false;
+  new_lane(2, session::HelloMode::kResume);
+  settle();
+  connect();
+  ASSERT_TRUE(opened_ && accepted_);
+  write(*opened_, "question");
+  settle();
+  EXPECT_EQ(read(*accepted_), "question");
 }
 
 TEST_F(Tunnels, ANewLaneTakesTheStreamsOfOneThatIsStillThere) {
