@@ -17,16 +17,19 @@ class Weights {
       invites_.add(session.claim.invite);
       devices_.add(session.claim);
     }
+    share_ = sessions.size() / (invites_.owners() + (invites_.of(newcomer.invite) == 0 ? 1 : 0));
   }
 
   std::size_t of_device(const tunnel::Claim& claim) const { return devices_.of(claim); }
 
-  // Above 0: whose session it is holds more than the newcomer will; 0: as many.
+  // Above 0: whose session it is holds more than the newcomer will, and than its share; 0: as many.
   int against_newcomer(const tunnel::Claim& claim) const {
     const bool same = claim.invite == newcomer_.invite;
     const std::size_t theirs = same ? of_device(claim) : invites_.of(claim.invite);
     const std::size_t newcomers = 1 + (same ? of_device(newcomer_) : invites_.of(newcomer_.invite));
-    return theirs > newcomers ? 1 : theirs == newcomers ? 0 : -1;
+    if (theirs < newcomers) return -1;
+    const bool within = !same && theirs <= share_;
+    return theirs == newcomers || within ? 0 : 1;
   }
 
   // As in the header; 0: it stays.
@@ -40,6 +43,7 @@ class Weights {
 
  private:
   const tunnel::Claim& newcomer_;
+  std::size_t share_;  // of an invite: where a newcomer's holds less, another's holds more (sessions.pml)
   Shares<InviteId> invites_;
   Shares<tunnel::Claim> devices_;
 };

@@ -18,7 +18,9 @@ struct HeldSession {
 };
 
 // The index of the session that makes room for one more of `newcomer`. `sessions`: who became an orphan last,
-// or came last, stands last. In this order, and within each the device with most sessions first:
+// or came last, stands last. In this order, and within each the device with most sessions first, where an
+// invite that holds no more than its share (all sessions by the invites that hold one, or want one) counts as
+// one that holds as many as the newcomer's:
 //
 //   1. the oldest orphan of an invite that holds more than the newcomer's will, or of such a device of the
 //      newcomer's own invite, or of the newcomer

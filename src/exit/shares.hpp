@@ -25,6 +25,7 @@ class Shares {
     return at == held_.end() ? 0 : at->second;
   }
   std::size_t total() const { return total_; }
+  std::size_t owners() const { return held_.size(); }
 
   // Who would hold most if `newcomer` got one more; `newcomer` itself where it is not fewer than another's.
   // So who is told to give way holds more than `newcomer` will.

@@ -53,10 +53,34 @@ TEST(SessionShares, AnInviteOfManyDevicesHasNoMoreThanItsShare) {
   std::vector<HeldSession> sessions;
   for (std::uint8_t device = 0; device < 60; ++device) add(sessions, claim(1, device), 1);
   add(sessions, claim(2, 1), 4);
-  EXPECT_EQ(session_that_gives_way(sessions, claim(3, 1)), 63U) << "a device with more than one goes first";
+  EXPECT_EQ(session_that_gives_way(sessions, claim(3, 1)), 59U) << "the other one is within its share";
+  add(sessions, claim(2, 1), 18);
+  EXPECT_EQ(session_that_gives_way(sessions, claim(3, 1)), 59U) << "22 of 82 are";
+  add(sessions, claim(1, 59), 1);
+  EXPECT_EQ(session_that_gives_way(sessions, claim(3, 1)), 82U) << "a device with more than one goes first";
   sessions.resize(60);
   EXPECT_EQ(session_that_gives_way(sessions, claim(3, 1)), 59U);
   EXPECT_EQ(session_that_gives_way(sessions, claim(1, 99)), std::nullopt);
+}
+
+// What sessions.pml found: one with many devices, each with one session, had the others' second ones ended.
+TEST(SessionShares, WhoIsWithinItsShareGivesWayToNobody) {
+  std::vector<HeldSession> sessions;
+  add(sessions, claim(1, 1), 2);
+  for (std::uint8_t device = 0; device < 4; ++device) add(sessions, claim(2, device), 1);
+  EXPECT_EQ(session_that_gives_way(sessions, claim(3, 1)), 5U) << "4 of 6, where 2 is a share";
+  sessions[0].orphaned = true;
+  EXPECT_EQ(session_that_gives_way(sessions, claim(3, 1)), 0U) << "who is away goes before who runs";
+  add(sessions, claim(2, 0), 1, true);
+  EXPECT_EQ(session_that_gives_way(sessions, claim(3, 1)), 6U) << "but not before who is away and has more";
+}
+
+TEST(SessionShares, WhoIsAboveItsShareGivesWay) {
+  std::vector<HeldSession> sessions;
+  add(sessions, claim(1, 1), 3);
+  for (std::uint8_t device = 0; device < 3; ++device) add(sessions, claim(2, device), 1);
+  EXPECT_EQ(session_that_gives_way(sessions, claim(3, 1)), 2U);
+  EXPECT_EQ(session_that_gives_way(sessions, claim(1, 1)), std::nullopt);
 }
 
 TEST(SessionShares, MemoryOfOrphansIsGivenBackByWhoHoldsMost) {
