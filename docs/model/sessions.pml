@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // An exit's places for sessions (exit/session_shares.cpp; PROTOCOL.md, "Limits"): a hostile guest of several devices, a
-// user of one device who may have two sessions, and a friend who comes and wants one. README.md beside this file says
-// what is left out; `check` runs it. Each `::` of the loop is one step, and Spin tries all orders of all steps.
+// user and a friend of one device each. All open as many sessions as they like, so what is claimed is so for each of
+// them. README.md beside this file says what is left out; `check` runs it. Each `::` of the loop is one step, and Spin
+// tries all orders of all steps.
 
 #ifndef SESSIONS
 #define SESSIONS 6 // 128 in truth
