@@ -16,6 +16,7 @@
 #include "proxy_service.hpp"
 #include "vpn/parent_link.hpp"
 #include "vpn/supervisor.hpp"
+#include "vpn/syscall_filter.hpp"
 #include "watch_service.hpp"
 
 namespace zks::app {
@@ -74,6 +75,8 @@ Result<> run_socks5(Socks5Options options) {
     if (!trust) return trust.error();
     common.dial.trust = *trust;
   }
+  const bool forwards = !options.forwards.local.empty() || !options.forwards.remote.empty();
+  const auto sockets = options.proxy.wanted || forwards ? vpn::Sockets::kOwn : vpn::Sockets::kGiven;
   auto created = ProxyService::create(loop.get_executor(), common, std::move(options.link), options.proxy,
                                       std::move(options.forwards), on_answer, std::move(handlers));
   if (!created) return created.error();
@@ -83,6 +86,7 @@ Result<> run_socks5(Socks5Options options) {
   if (!watch) return watch.error();
   if (options.worker) {
     if (auto dropped = vpn::drop_privileges(options.tun->user); !dropped) return dropped.error();
+    if (auto filtered = vpn::filter_system_calls(sockets); !filtered) return filtered.error();
     log::go_on();  // with a thread that has no rights either
     // Only now is anything on this machine changed.
     auto set_up = parent->prepared();
