@@ -10,6 +10,7 @@
 #include "modes.hpp"
 #include "ops/notify.hpp"
 #include "ops/ready_file.hpp"
+#include "vpn/name_process.hpp"
 #include "vpn/supervisor.hpp"
 #include "watch_service.hpp"
 
@@ -52,6 +53,7 @@ int run_with_tun(const ops::CommandLine& line, Socks5Options options) {
   parent.offloads = options.tun->offloads;
   parent.state_dir = options.common.state_dir;
   parent.places = places_of(options);
+  parent.name_program = {"/proc/self/exe", std::string(vpn::kNameMode), options.tun->user};
   parent.on_up = [&](std::vector<std::string> lines) {
     ops::notify_ready("session is up");
     return ready->write(::getpid(), lines);

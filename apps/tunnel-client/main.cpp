@@ -9,6 +9,7 @@
 #include "commands.hpp"
 #include "hide_secrets.hpp"
 #include "ops/run_main.hpp"
+#include "vpn/name_process.hpp"
 
 namespace {
 
@@ -74,6 +75,7 @@ int run_mode(int argc, char** argv) {
     std::printf("zks-tunnel-client %s\n", ZKS_VERSION);
     return std::fflush(stdout) == 0 ? 0 : 1;
   }
+  if (name == zks::vpn::kNameMode) return zks::vpn::run_name_process(copies.back());
   for (const Mode& mode : kModes) {
     if (mode.name == name) return mode.run(static_cast<int>(arguments.size()), arguments.data());
   }

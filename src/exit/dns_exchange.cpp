@@ -14,7 +14,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <net/if.h>
-#include <sys/socket.h>
 
 #include "base/dns_message.hpp"
 #include "base/name_server.hpp"
@@ -51,16 +50,6 @@ struct Timed {
     });
     return out;
   }
-  // Nothing leaves by it before it has its mark.
-  error_code open(const typename Protocol::endpoint& server, std::uint32_t mark) {
-    error_code ec;
-    socket.open(server.protocol(), ec);
-    if (!ec && mark != 0 &&
-        ::setsockopt(socket.native_handle(), SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) != 0) {
-      ec.assign(errno, boost::system::system_category());
-    }
-    return ec;
-  }
   Error failure(const error_code& ec) const {
     if (over) return make_error(ErrorKind::kTimeout, "no answer from a DNS server");
     return make_error(ErrorKind::kNetwork, "a DNS server: " + ec.message(), ec.value());
@@ -71,12 +60,31 @@ struct Timed {
   bool over = false;
 };
 
+template <class Protocol>
+carrier::Task<> open_for(std::shared_ptr<Timed<Protocol>> timed, typename Protocol::endpoint server,
+                         OpenSocket open) {
+  const Protocol protocol = server.protocol();
+  error_code ec;
+  if (!open) {
+    timed->socket.open(protocol, ec);
+  } else {
+    auto fd = co_await open(protocol.family(), protocol.type());
+    if (!fd) co_return fd.error();
+    if (!timed->over) timed->socket.assign(protocol, fd->get(), ec);
+    if (!timed->over && !ec) fd->release();
+  }
+  if (ec || timed->over) co_return timed->failure(ec);
+  co_return Result<>();
+}
+
 asio::awaitable<Result<Bytes>> ask_by_udp(asio::any_io_executor executor, udp::endpoint server,
-                                          std::uint32_t mark, Bytes query, TimePoint deadline) {
+                                          OpenSocket open, Bytes query, TimePoint deadline) {
   const auto question = read_dns_query(query);
   const auto timed = Timed<udp>::make(executor, deadline);
-  error_code ec = timed->open(server, mark);
-  if (!ec) timed->socket.connect(server, ec);
+  const auto opened = co_await open_for(timed, server, std::move(open));
+  if (!opened) co_return opened.error();
+  error_code ec;
+  timed->socket.connect(server, ec);
   if (!ec) timed->socket.non_blocking(true, ec);
   if (!ec) timed->socket.send(asio::buffer(query), 0, ec);
   while (!ec) {
@@ -94,12 +102,14 @@ asio::awaitable<Result<Bytes>> ask_by_udp(asio::any_io_executor executor, udp::e
 
 // RFC 7766: two bytes of length before each message.
 asio::awaitable<Result<Bytes>> ask_by_tcp(asio::any_io_executor executor, udp::endpoint server,
-                                          std::uint32_t mark, Bytes query, TimePoint deadline) {
+                                          OpenSocket open, Bytes query, TimePoint deadline) {
   const auto question = read_dns_query(query);
   const auto timed = Timed<tcp>::make(executor, deadline);
   const tcp::endpoint where(server.address(), server.port());
-  error_code ec = timed->open(where, mark);
-  if (!ec) std::tie(ec) = co_await timed->socket.async_connect(where, kToTuple);
+  const auto opened = co_await open_for(timed, where, std::move(open));
+  if (!opened) co_return opened.error();
+  error_code ec;
+  std::tie(ec) = co_await timed->socket.async_connect(where, kToTuple);
   const auto size = static_cast<std::uint16_t>(query.size());
   query.insert(query.begin(), {static_cast<std::uint8_t>(size >> 8), static_cast<std::uint8_t>(size)});
   std::size_t count = 0;
@@ -115,13 +125,12 @@ asio::awaitable<Result<Bytes>> ask_by_tcp(asio::any_io_executor executor, udp::e
   co_return make_error(ErrorKind::kNetwork, "what a DNS server said is no answer");
 }
 
-asio::awaitable<Result<Bytes>> ask_one(asio::any_io_executor executor, udp::endpoint server,
-                                       std::uint32_t mark, Bytes query, std::chrono::milliseconds patience,
-                                       TimePoint deadline) {
+asio::awaitable<Result<Bytes>> ask_one(asio::any_io_executor executor, udp::endpoint server, OpenSocket open,
+                                       Bytes query, std::chrono::milliseconds patience, TimePoint deadline) {
   const auto by = [&] { return std::min(deadline, std::chrono::steady_clock::now() + patience); };
-  auto answer = co_await ask_by_udp(executor, server, mark, query, by());
+  auto answer = co_await ask_by_udp(executor, server, open, query, by());
   if (answer && is_dns_truncated(*answer)) {
-    answer = co_await ask_by_tcp(executor, server, mark, std::move(query), by());
+    answer = co_await ask_by_tcp(executor, server, std::move(open), std::move(query), by());
   }
   co_return answer;
 }
@@ -204,7 +213,7 @@ asio::awaitable<Result<Bytes>> ask_dns(asio::any_io_executor executor, LookupOpt
     for (const udp::endpoint& server : servers) {
       if (std::chrono::steady_clock::now() >= deadline) break;
       fill_random(MutableBytes(sent).first(2));
-      last = co_await ask_one(executor, server, options.mark, sent, patience, deadline);
+      last = co_await ask_one(executor, server, options.open, sent, patience, deadline);
       if (!last) continue;
       std::copy_n(query.begin(), 2, last->begin());
       if (!may_another_know_better(dns_code(*last))) co_return last;

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,15 +19,20 @@
 #include <boost/asio/ip/udp.hpp>
 
 #include "base/bytes.hpp"
+#include "base/fd.hpp"
 #include "base/result.hpp"
+#include "carrier/carrier.hpp"
 
 namespace zks::exit {
+
+// A TCP or UDP socket (SOCK_STREAM, SOCK_DGRAM) that is not yet bound or connected.
+using OpenSocket = std::function<carrier::Task<Fd>(int family, int type)>;
 
 struct LookupOptions {
   std::string servers;            // see parse_dns_servers(); empty: those of /etc/resolv.conf
   int attempt_timeout_ms = 2000;  // the first try; each later one waits twice as long
   int attempts = 2;               // to each server
-  std::uint32_t mark = 0;         // SO_MARK of what asks, which takes CAP_NET_ADMIN; 0: none
+  OpenSocket open;                // of what asks; null: a socket as every program's
 };
 
 // "ADDR[:PORT]" or "[ADDR]:PORT", several divided by commas; ADDR may have a zone, as in fe80::1%eth0. kUsage

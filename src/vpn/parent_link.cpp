@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <pwd.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,8 +26,8 @@ namespace {
 constexpr std::chrono::seconds kSocketPatience{5};
 
 // Made here, as g++ 12 can't do it within a coroutine.
-nlohmann::json socket_request(const tcp& protocol) {
-  return {{"do", "socket"}, {"family", protocol == tcp::v4() ? 4 : 6}};
+nlohmann::json socket_request(int family, int type) {
+  return {{"do", "socket"}, {"family", family == AF_INET ? 4 : 6}, {"udp", type == SOCK_DGRAM}};
 }
 
 nlohmann::json look_up_request(const std::string& host, std::uint16_t port) {
@@ -59,6 +60,7 @@ Result<std::string> ParentLink::prepared() {
 
 void ParentLink::stop() {
   on_parent_gone_ = nullptr;
+  on_asked_ = nullptr;
   boost::system::error_code ignored;
   socket_.close(ignored);
   for (const auto& [id, question] : questions_) question->answered.notify();
@@ -80,6 +82,10 @@ void ParentLink::on_readable() {
       return stop();
     }
     if (!*message) return wait();
+    if ((*message)->body.contains("do")) {
+      if (on_asked_) on_asked_(std::move((*message)->body));
+      continue;
+    }
     const auto at = questions_.find((*message)->body.value("id", std::uint64_t{0}));
     if (at == questions_.end()) continue;
     at->second->answer = std::move(**message);
@@ -106,14 +112,22 @@ carrier::Task<Message> ParentLink::ask(nlohmann::json body, TimePoint deadline) 
   co_return std::move(*question->answer);
 }
 
-carrier::Task<tcp::socket> ParentLink::open(tcp protocol) {
-  auto answer = co_await ask(socket_request(protocol), std::chrono::steady_clock::now() + kSocketPatience);
+carrier::Task<Fd> ParentLink::open_socket(int family, int type) {
+  const auto deadline = std::chrono::steady_clock::now() + kSocketPatience;
+  auto answer = co_await ask(socket_request(family, type), deadline);
   if (!answer) co_return answer.error();
+  if (!answer->fd) co_return make_error(ErrorKind::kIo, "the parent process gave no socket");
+  co_return std::move(answer->fd);
+}
+
+carrier::Task<tcp::socket> ParentLink::open(tcp protocol) {
+  auto fd = co_await open_socket(protocol.family(), protocol.type());
+  if (!fd) co_return fd.error();
   tcp::socket socket(socket_.get_executor());
   boost::system::error_code ec;
-  socket.assign(protocol, answer->fd.get(), ec);
+  socket.assign(protocol, fd->get(), ec);
   if (ec) co_return make_error(ErrorKind::kIo, "a socket of the parent's: " + ec.message(), ec.value());
-  answer->fd.release();
+  fd->release();
   co_return std::move(socket);
 }
 
@@ -131,12 +145,8 @@ carrier::Task<std::vector<tcp::endpoint>> ParentLink::look_up(std::string host, 
   co_return out;
 }
 
-void ParentLink::tell_alive() {
-  if (socket_.is_open()) (void)send_message(socket_.native_handle(), {{"do", "alive"}});
-}
-
-void ParentLink::tell_up(const std::vector<std::string>& lines) {
-  if (socket_.is_open()) (void)send_message(socket_.native_handle(), {{"do", "up"}, {"lines", lines}});
+void ParentLink::say(const nlohmann::json& body) {
+  if (socket_.is_open()) (void)send_message(socket_.native_handle(), body);
 }
 
 Result<> drop_privileges(const std::string& user) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The worker's end of what vpn's two processes say to each other (supervisor_wire.hpp), and how it becomes
-// nobody.
+// A process without rights (the worker, the name process) at its end of what vpn's processes say to each
+// other (supervisor_wire.hpp), and how it becomes nobody.
 #pragma once
 
 #include <chrono>
@@ -32,12 +32,17 @@ class ParentLink final : public carrier::Outside, public std::enable_shared_from
   Result<std::string> prepared();
   void start() { wait(); }
   void stop();
+  // What the parent asks of this process; nothing is answered to anything else.
+  void on_asked(std::function<void(nlohmann::json)> handler) { on_asked_ = std::move(handler); }
+  void say(const nlohmann::json& body);
 
   carrier::Task<asio::ip::tcp::socket> open(asio::ip::tcp protocol) override;
+  // SOCK_STREAM or SOCK_DGRAM, which the parent gives to the name process alone.
+  carrier::Task<Fd> open_socket(int family, int type);
   carrier::Task<std::vector<asio::ip::tcp::endpoint>> look_up(std::string host, std::uint16_t port,
                                                               TimePoint deadline) override;
-  void tell_alive();
-  void tell_up(const std::vector<std::string>& lines);
+  void tell_alive() { say({{"do", "alive"}}); }
+  void tell_up(const std::vector<std::string>& lines) { say({{"do", "up"}, {"lines", lines}}); }
 
  private:
   struct Question;
@@ -48,6 +53,7 @@ class ParentLink final : public carrier::Outside, public std::enable_shared_from
 
   asio::posix::stream_descriptor socket_;
   std::function<void()> on_parent_gone_;
+  std::function<void(nlohmann::json)> on_asked_;
   std::map<std::uint64_t, std::shared_ptr<Question>> questions_;
   std::uint64_t last_question_ = 0;
 };

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "vpn/supervisor.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <deque>
-#include <thread>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -22,9 +19,10 @@
 #include "base/log.hpp"
 #include "carrier/run_loop.hpp"
 #include "carrier/spawn.hpp"
-#include "exit/resolver.hpp"
 #include "host/change_watch.hpp"
 #include "host/preflight.hpp"
+#include "vpn/relay_addresses.hpp"
+#include "vpn/requests.hpp"
 #include "vpn/supervisor_wire.hpp"
 #include "vpn/worker_start.hpp"
 
@@ -34,14 +32,8 @@ namespace {
 using asio::posix::stream_descriptor;
 using Json = nlohmann::json;
 
-constexpr std::uint16_t kDnsPort = 53;
-constexpr std::size_t kMaxAddressesOfPlace = 64;  // the latest; a lane may still be over an older one
-constexpr std::chrono::seconds kLookupPatience{10};
-constexpr std::size_t kMaxLookups = 16;            // of the worker, at once; a relay has one lane that dials
 constexpr std::chrono::seconds kStopPatience{10};  // streams have 5 s
-constexpr std::chrono::seconds kDevicePatience{3};
 constexpr std::chrono::seconds kNameServiceEvery{2};
-constexpr std::chrono::milliseconds kDevicePause{50};
 constexpr std::chrono::milliseconds kRestorePause{100};  // between two looks at what is set up
 constexpr std::chrono::seconds kTellAgainAfter{10};      // what was put back
 constexpr std::chrono::seconds kAliveAtMostEvery{1};
@@ -50,40 +42,28 @@ Error failed(const std::string& what) {
   return make_error(ErrorKind::kIo, what + ": " + std::strerror(errno), errno);
 }
 
-// One that was killed a moment ago may still have the device: the kernel takes it away when both processes
-// are through.
-Result<TunDevice> open_free_tun(const std::string& name, bool offloads) {
-  const auto deadline = std::chrono::steady_clock::now() + kDevicePatience;
-  for (;;) {
-    auto tun = open_tun(name, offloads);
-    if (tun || tun.error().detail != EBUSY || std::chrono::steady_clock::now() > deadline) return tun;
-    std::this_thread::sleep_for(kDevicePause);
-  }
-}
-
 class Parent {
  public:
-  Parent(SupervisorOptions options, host::Host host, host::Instance instance, Fd worker, pid_t pid);
+  Parent(SupervisorOptions options, host::Host host, host::Instance instance, NameProcess names, Fd worker,
+         pid_t pid);
   int run();
 
  private:
   void wait_for_worker();
   void wait_for_questions();
   void on_message(const Json& body);
-  void give_socket(std::uint64_t id, int family);
+  void give_socket(const SocketRequest& wanted);
+  void on_up(const std::vector<std::string>& lines);
   static asio::awaitable<void> look_up(Parent* self, std::uint64_t id, Place place);
   void keep_name_service();
   void watch_changes();
   void wait_for_change(stream_descriptor* socket);
   void restore_soon();
   void restore();
-  void make_resolver();
-  bool has_names() const;
-  void remember(const Place& place, const std::vector<IpAddress>& addresses);
-  Result<> allow();
   void on_alive();
   void on_signal(int signal);
   void on_child();
+  void look_at_name_process();
   void stop_worker();
   int finish();
 
@@ -101,28 +81,23 @@ class Parent {
   asio::steady_timer next_restore_{loop_};
   bool restore_waits_ = false;
   std::chrono::steady_clock::time_point told_;
-  std::shared_ptr<exit::Resolver> resolver_;
-  std::vector<NameServer> asked_;  // by resolver_
-  std::size_t lookups_ = 0;        // under way
-  std::map<Place, std::deque<IpAddress>> addresses_;
+  RelayAddresses relays_;
   bool stopping_ = false;  // the operator said so
   bool up_ = false;
   std::chrono::steady_clock::time_point alive_;
   std::optional<int> ended_;  // the worker; its status
 };
 
-Parent::Parent(SupervisorOptions options, host::Host host, host::Instance instance, Fd worker, pid_t pid)
+Parent::Parent(SupervisorOptions options, host::Host host, host::Instance instance, NameProcess names,
+               Fd worker, pid_t pid)
     : options_(std::move(options)),
       host_(std::move(host)),
       instance_(std::move(instance)),
       pid_(pid),
       question_(loop_, ::dup(instance_.question())),
-      worker_(loop_, worker.release()) {
+      worker_(loop_, worker.release()),
+      relays_(loop_, host_, options_.places, std::move(names)) {
   for (const int signal : kSignals) signals_.add(signal);
-  make_resolver();
-  for (const Place& place : options_.places) {
-    if (const auto literal = parse_ip_address(place.host)) addresses_[place] = {*literal};
-  }
 }
 
 void Parent::keep_name_service() {
@@ -184,32 +159,12 @@ void Parent::restore() {
   log::warn("another program changed {}; it is as it was again", what);
 }
 
-void Parent::make_resolver() {
-  if (resolver_ && asked_ == host_.outside_resolvers()) return;
-  asked_ = host_.outside_resolvers();
-  exit::Resolver::Options options;
-  for (const NameServer& server : asked_) {
-    options.lookup.servers += (options.lookup.servers.empty() ? "" : ",") + server.text();
-    if (!has_names() || !host::is_forwarder(server.address)) continue;
-    log::warn(
-        "the relay's name is asked of {}, a forwarder of this machine whose own queries go into the tunnel: "
-        "while that is down it has no answer; --exclude the servers that it asks",
-        server.text());
-  }
-  options.lookup.mark = host::kMark;
-  resolver_ = std::make_shared<exit::Resolver>(loop_.get_executor(), std::move(options));
-}
-
-bool Parent::has_names() const {
-  return std::ranges::any_of(options_.places,
-                             [](const Place& place) { return !parse_ip_address(place.host); });
-}
-
 int Parent::run() {
-  if (auto allowed = allow(); !allowed) {
+  if (auto allowed = relays_.allow(); !allowed) {
     log::error("{}", allowed.error().text);
     stop_worker();
   }
+  relays_.start();
   wait_for_worker();
   wait_for_questions();
   watch_changes();
@@ -243,6 +198,7 @@ void Parent::stop_worker() {
 }
 
 void Parent::on_child() {
+  look_at_name_process();
   int status = 0;
   if (ended_ || ::waitpid(pid_, &status, WNOHANG) != pid_) return;
   // What it still said: whether there was a session.
@@ -253,13 +209,23 @@ void Parent::on_child() {
   const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   // It had only begun; a terminal sends both processes its SIGINT or SIGHUP.
   const bool as_told = stopping_ && (signal == SIGTERM || signal == SIGINT || signal == SIGHUP);
-  if (signal != 0 && !as_told) log::error("the worker was ended by signal {}", signal);
+  if (signal != 0 && !as_told) log::error("the worker was ended by {}", signal_text(signal));
   ended_ = signal == 0 ? WEXITSTATUS(status) : as_told ? 0 : 1;
   loop_.stop();
 }
 
+// No other is forked from here: this process has a loop and devices by now. As with a worker that ends.
+void Parent::look_at_name_process() {
+  const auto status = relays_.name_process_ended();
+  if (!status || stopping_ || ended_) return;
+  const std::string how = WIFSIGNALED(*status) ? signal_text(WTERMSIG(*status)) : "itself";
+  log::error("the process that asks name servers was ended by {}; vpn ends", how);
+  stop_worker();
+}
+
 // A relay, an exit or whoever else the worker heard from can't open what the operator closed.
 int Parent::finish() {
+  relays_.end();
   if (options_.on_ended) options_.on_ended(pid_);
   const bool as_found = !up_ && !options_.stay_closed && !host_.found_closed();
   if (stopping_ || !options_.plan.kill_switch || as_found) {
@@ -298,27 +264,24 @@ void Parent::wait_for_questions() {
 }
 
 void Parent::on_message(const Json& body) {
-  const auto number = [&](const char* name) -> std::uint64_t {
-    const auto at = body.find(name);
-    return at != body.end() && at->is_number_unsigned() ? at->get<std::uint64_t>() : 0;
-  };
-  const auto text = [](const Json& value) { return value.is_string() ? value.get<std::string>() : ""; };
-  const std::string what = text(body.value("do", Json()));
-  if (what == "socket") return give_socket(number("id"), number("family") == 4 ? AF_INET : AF_INET6);
-  if (what == "look_up") {
-    Place place{text(body.value("host", Json())), static_cast<std::uint16_t>(number("port"))};
-    asio::co_spawn(loop_, look_up(this, number("id"), std::move(place)), carrier::RethrowFailure{});
-  } else if (what == "up" && !up_) {
-    up_ = true;
-    std::vector<std::string> lines;
-    for (const Json& line : body.value("lines", Json::array())) lines.push_back(text(line));
-    const auto told = options_.on_up ? options_.on_up(lines) : Result<>();
-    if (told) return;
-    log::error("{}", told.error().text);
-    stop_worker();
-  } else if (what == "alive") {
+  auto message = read_worker_message(body);
+  if (!message) return;
+  if (const auto* wanted = std::get_if<SocketRequest>(&*message)) return give_socket(*wanted);
+  if (auto* wanted = std::get_if<LookUpRequest>(&*message)) {
+    asio::co_spawn(loop_, look_up(this, wanted->id, std::move(wanted->place)), carrier::RethrowFailure{});
+  } else if (const auto* up = std::get_if<UpNotice>(&*message)) {
+    on_up(up->lines);
+  } else {
     on_alive();
   }
+}
+
+void Parent::on_up(const std::vector<std::string>& lines) {
+  if (std::exchange(up_, true)) return;
+  const auto told = options_.on_up ? options_.on_up(lines) : Result<>();
+  if (told) return;
+  log::error("{}", told.error().text);
+  stop_worker();
 }
 
 // No more often than there is a use for: the worker is not believed.
@@ -329,74 +292,24 @@ void Parent::on_alive() {
   if (options_.on_alive) options_.on_alive();
 }
 
-void Parent::give_socket(std::uint64_t id, int family) {
-  const Fd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  const std::uint32_t mark = host::kMark;
-  if (!socket || ::setsockopt(socket.get(), SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) != 0) {
-    (void)send_message(worker_.native_handle(), {{"id", id}, {"error", failed("a socket").text}});
-  } else {
-    (void)send_message(worker_.native_handle(), {{"id", id}}, socket.get());
-  }
+// TCP alone: what the kill switch has open for datagrams is the name servers'.
+void Parent::give_socket(const SocketRequest& wanted) {
+  const Fd socket = marked_socket(wanted.ipv4 ? AF_INET : AF_INET6, SOCK_STREAM);
+  Json answer = {{"id", wanted.id}};
+  if (!socket) answer["error"] = failed("a socket").text;
+  (void)send_message(worker_.native_handle(), answer, socket.get());
 }
 
 asio::awaitable<void> Parent::look_up(Parent* self, std::uint64_t id, Place place) {
-  const auto say = [&](const char* name, Json value) {
-    (void)send_message(self->worker_.native_handle(), {{"id", id}, {name, std::move(value)}});
-  };
-  if (!self->options_.places.contains(place)) co_return say("error", "no relay of this link");
-  if (self->lookups_ >= kMaxLookups) co_return say("error", "too many lookups at once");
-  if (!parse_ip_address(place.host)) {
-    self->host_.look_for_resolvers();
-    self->make_resolver();
-    ++self->lookups_;
-    const auto allowed = self->allow();
-    exit::Resolution found;
-    if (allowed) {
-      found =
-          co_await self->resolver_->resolve(place.host, std::chrono::steady_clock::now() + kLookupPatience);
-    }
-    --self->lookups_;
-    if (!allowed) co_return say("error", allowed.error().text);
-    // Or those that worked before are good enough.
-    if (found.addresses.empty() && !self->addresses_.contains(place)) {
-      (void)self->allow();  // TCP to the resolvers is over; who is told of a failure is told of this one
-      co_return say("error", "can't look up " + place.host + ": " + session::describe(found.code));
-    }
-    self->remember(place, found.addresses);
+  const auto found = co_await RelayAddresses::look_up(&self->relays_, std::move(place));
+  Json answer = {{"id", id}};
+  if (!found) {
+    answer["error"] = found.error().text;
+  } else {
+    answer["addresses"] = Json::array();
+    for (const IpAddress& address : *found) answer["addresses"].push_back(address.text());
   }
-  // Also where nothing is new: somebody may have flushed the table.
-  if (const auto allowed = self->allow(); !allowed) co_return say("error", allowed.error().text);
-  std::vector<std::string> texts;
-  for (const IpAddress& address : self->addresses_[place]) texts.push_back(address.text());
-  say("addresses", texts);
-}
-
-// The latest first.
-void Parent::remember(const Place& place, const std::vector<IpAddress>& addresses) {
-  std::deque<IpAddress>& known = addresses_[place];
-  for (auto at = addresses.rbegin(); at != addresses.rend(); ++at) {
-    std::erase(known, *at);
-    known.push_front(*at);
-  }
-  if (known.size() > kMaxAddressesOfPlace) known.resize(kMaxAddressesOfPlace);
-}
-
-Result<> Parent::allow() {
-  std::vector<host::RelayEndpoint> out;
-  if (has_names()) {
-    for (const NameServer& server : host_.outside_resolvers()) {
-      out.push_back({server.address, kDnsPort, true});
-      // For an answer that does not fit into a datagram (RFC 7766), and no longer: the worker's sockets are
-      // TCP.
-      if (lookups_ > 0) out.push_back({server.address, kDnsPort, false});
-    }
-  }
-  for (const auto& [place, addresses] : addresses_) {
-    for (const IpAddress& address : addresses) {
-      if (out.size() < host::kMaxAllowed) out.push_back({address, place.port, false});
-    }
-  }
-  return host_.allow(out);
+  (void)send_message(self->worker_.native_handle(), answer);
 }
 
 // The machine; and the worker is told how it is, for `status`.
@@ -421,6 +334,9 @@ Result<Part> supervise(SupervisorOptions options) {
   if (options.on_begin) options.on_begin();
   SignalsHeld signals;
   if (auto checked = host::check_machine(options.plan); !checked) return checked.error();
+  NameProcessStart names;
+  if (has_names(options.places)) names = start_name_process(options.name_program);
+  if (names.status) return Part{std::nullopt, *names.status};
   auto tun = open_free_tun(options.plan.tun, options.offloads);
   if (!tun) return tun.error();
   options.plan.tun = tun->name;
@@ -441,6 +357,7 @@ Result<Part> supervise(SupervisorOptions options) {
   theirs = Fd();
   inner = PrivateNamespace();  // the worker's alone; the TUN device stays as long as the parent has it
   if (const auto status = wait_until_prepared(ours.get(), pid)) {
+    names.process.end();
     if (options.on_ended) options.on_ended(pid);
     return Part{std::nullopt, *status};
   }
@@ -448,10 +365,12 @@ Result<Part> supervise(SupervisorOptions options) {
   if (!host) {
     ::kill(pid, SIGKILL);
     reap(pid);
+    names.process.end();
     if (options.on_ended) options.on_ended(pid);
     return host.error();
   }
-  Parent parent(std::move(options), std::move(*host), std::move(*instance), std::move(ours), pid);
+  Parent parent(std::move(options), std::move(*host), std::move(*instance), std::move(names.process),
+                std::move(ours), pid);
   signals.release();
   return Part{std::nullopt, parent.run()};
 }

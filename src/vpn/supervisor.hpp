@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// vpn is two processes. The parent sets the machine up (host/host.hpp) and is the one that can undo it; it
-// stays small, as it is privileged, and talks to nobody on the network but the name servers outside. The
-// worker, a user without rights, has the session and all that the network sends (parent_link.hpp); it asks
-// the parent for sockets that may leave, and for the addresses of the relays that the user named, and gets
-// nobody else's.
+// vpn is three processes. The parent sets the machine up (host/host.hpp) and is the one that can undo it; it
+// stays small, as it is privileged, and reads nothing that came from the network. The worker, a user without
+// rights, has the session and all that the network sends (parent_link.hpp); it asks the parent for sockets
+// that may leave, and for the addresses of the relays that the user named, and gets nobody else's. Where
+// these have names, a third process, without rights too, asks the name servers outside (name_process.hpp).
 #pragma once
 
 #include <filesystem>
@@ -17,23 +17,19 @@
 #include "host/host.hpp"
 #include "host/instance.hpp"
 #include "vpn/gate.hpp"
+#include "vpn/requests.hpp"
 
 namespace zks::vpn {
-
-struct Place {
-  std::string host;
-  std::uint16_t port = 0;
-  auto operator<=>(const Place&) const = default;
-};
 
 struct SupervisorOptions {
   host::Plan plan;
   bool offloads = true;  // segmentation and checksums left to who takes a packet from a TUN device
   std::filesystem::path journal_directory = host::journal_directory();
-  std::string state_dir;           // for whoever is refused meanwhile
-  std::set<Place> places;          // relays, or the proxies that they are reached by
-  bool stay_closed = false;        // also when there never was a session
-  std::function<void()> on_begin;  // no other vpn runs here
+  std::string state_dir;                               // for whoever is refused meanwhile
+  std::set<Place> places;                              // relays, or the proxies that they are reached by
+  std::vector<std::string> name_program = {"nobody"};  // start_name_process()
+  bool stay_closed = false;                            // also when there never was a session
+  std::function<void()> on_begin;                      // no other vpn runs here
   // In the parent. The session is up for the first time; the lines are the worker's for the ready file.
   std::function<Result<>(const std::vector<std::string>& lines)> on_up;
   std::function<void()> on_alive;  // the worker's loop runs, and so does the parent's
@@ -47,7 +43,7 @@ struct Worker {
   Fd parent;  // for ParentLink
 };
 
-// One of both, each in its process.
+// One of the two that come back from supervise(), each in its process.
 struct Part {
   std::optional<Worker> worker;
   int status = 0;  // the parent's: what to exit with, after everything was undone, or left closed

@@ -98,11 +98,12 @@ Result<std::optional<Message>> receive_message(int socket, Descriptors descripto
   auto came = take_descriptors(message);
   Message out;
   if (!came.empty()) out.fd = std::move(came.front());
-  out.body = nlohmann::json::parse(text.data(), text.data() + size, nullptr, /*allow_exceptions=*/false);
+  auto body = read_body(std::string_view(text.data(), static_cast<std::size_t>(size)));
   const bool cut = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
-  if (!out.body.is_object() || cut || came.size() > 1) {
+  if (!body || cut || came.size() > 1) {
     return make_error(ErrorKind::kProtocol, "not a message of the other process");
   }
+  out.body = std::move(*body);
   return std::optional<Message>(std::move(out));
 }
 

@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: MIT
 //
-// What the two processes of vpn say to each other, over a pair of SOCK_SEQPACKET sockets: JSON, one object a
-// message. The worker, which everybody on the network can reach, is the one that is not believed; it asks:
+// What the processes of vpn say to each other, over pairs of SOCK_SEQPACKET sockets: JSON, one object a
+// message. Those without rights, which everybody on the network can reach, are not believed (requests.hpp).
+// The worker asks:
 //
 //   {"do":"prepared"}                                        -> {"do":"begin"} and a file: what was set up
-//   {"id":1,"do":"socket","family":4}                        -> {"id":1} and a descriptor
+//   {"id":1,"do":"socket","family":4}                        -> {"id":1} and a descriptor, of TCP
 //   {"id":2,"do":"look_up","host":"relay.example","port":443} -> {"id":2,"addresses":["192.0.2.1"]}
 //   {"do":"up","lines":["..."]}                              no answer: what the ready file shall say
 //   {"do":"alive"}                                           no answer: its loop runs
 //
-// and {"id":N,"error":"..."} when it can't be had.
+// and {"id":N,"error":"..."} when it can't be had. The name process says {"do":"prepared"}, then it is asked:
+//
+//   {"id":1,"do":"resolve","host":"relay.example","servers":"192.0.2.53"}
+//                                                            -> {"id":1,"addresses":["..."],"failure":0}
+//
+// and meanwhile it asks, with ids of its own, for a socket for each query:
+//
+//   {"id":1,"do":"socket","family":4,"udp":true}             -> {"id":1} and a descriptor
 #pragma once
 
 #include <optional>
@@ -19,6 +27,7 @@
 
 #include "base/fd.hpp"
 #include "base/result.hpp"
+#include "vpn/requests.hpp"
 
 namespace zks::vpn {
 
@@ -26,8 +35,6 @@ struct Message {
   nlohmann::json body;
   Fd fd;  // perhaps
 };
-
-inline constexpr std::size_t kMaxMessageBytes = 8'192;
 
 // kClosed: the other process is gone. kLimit: the message is too long or the other does not read.
 Result<> send_message(int socket, const nlohmann::json& body, int fd = -1);

@@ -2,7 +2,9 @@
 #include "vpn/tun_device.hpp"
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -15,6 +17,9 @@ namespace {
 // Since Linux 6.2; Debian 12's headers are older than that.
 constexpr unsigned kUso4 = 0x20;
 constexpr unsigned kUso6 = 0x40;
+
+constexpr std::chrono::seconds kDevicePatience{3};
+constexpr std::chrono::milliseconds kDevicePause{50};
 
 Error failed(const std::string& what, int number) {
   const std::string text = what + ": " + std::strerror(number);
@@ -68,6 +73,15 @@ Result<TunDevice> open_tun(const std::string& name, bool offloads) {
   out.segments = offloads && (out.datagrams || ::ioctl(out.fd.get(), TUNSETOFFLOAD, kTcp) == 0);
   if (!out.segments && ::ioctl(out.fd.get(), TUNSETOFFLOAD, 0) != 0) return failed(out.name, errno);
   return out;
+}
+
+Result<TunDevice> open_free_tun(const std::string& name, bool offloads) {
+  const auto deadline = std::chrono::steady_clock::now() + kDevicePatience;
+  for (;;) {
+    auto tun = open_tun(name, offloads);
+    if (tun || tun.error().detail != EBUSY || std::chrono::steady_clock::now() > deadline) return tun;
+    std::this_thread::sleep_for(kDevicePause);
+  }
 }
 
 }  // namespace zks::vpn

@@ -25,5 +25,8 @@ struct TunDevice {
 // allowed, no such device here, the name is taken or none. The device is down and has no address yet. Without
 // `offloads` every packet comes whole, at most as long as the MTU.
 Result<TunDevice> open_tun(const std::string& name, bool offloads);
+// The same, waiting for one that was killed a moment ago: the kernel takes the device away when all processes
+// are through that have it.
+Result<TunDevice> open_free_tun(const std::string& name, bool offloads);
 
 }  // namespace zks::vpn

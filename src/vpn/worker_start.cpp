@@ -45,7 +45,7 @@ class Told {
 int status_of_unprepared(int status, const Told& told) {
   if (WIFEXITED(status)) return WEXITSTATUS(status) == 0 ? 1 : WEXITSTATUS(status);
   if (told.to_end(kSignalPatience)) return 0;
-  log::error("the worker was ended by signal {}", WTERMSIG(status));
+  log::error("the process without rights was ended by {}", signal_text(WTERMSIG(status)));
   return 1;
 }
 
@@ -56,6 +56,13 @@ int reap(pid_t pid) {
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
   return status;
+}
+
+std::string signal_text(int signal) {
+  std::string out = "signal " + std::to_string(signal);
+  if (signal == SIGSYS)
+    out += ", for a system call that it has no use for: a fault, or somebody had taken it over";
+  return out;
 }
 
 std::optional<int> wait_until_prepared(int socket, pid_t pid) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <csignal>
 #include <optional>
+#include <string>
 
 #include <sys/types.h>
 
@@ -33,6 +34,9 @@ class SignalsHeld {
 
 // The status of a child that ends, as waitpid() has it.
 int reap(pid_t pid);
+
+// "signal 9"; of SIGSYS, which the filter of system calls sends, what it means.
+std::string signal_text(int signal);
 
 // Until the worker has what it needs. Otherwise the status to end with: nothing was changed, and the worker
 // is gone. With SignalsHeld.

@@ -25,7 +25,8 @@ class ResolverTest : public testing::Test {
   // Silence is noticed after `attempt_timeout_ms`, twice; 250 ms is the least that c-ares takes.
   std::shared_ptr<Resolver> resolver(int attempt_timeout_ms = 5000, std::size_t max_lookups = 1024) {
     Resolver::Options options;
-    options.lookup = {.servers = server.address(), .attempt_timeout_ms = attempt_timeout_ms, .attempts = 2};
+    options.lookup = {
+        .servers = server.address(), .attempt_timeout_ms = attempt_timeout_ms, .attempts = 2, .open = {}};
     options.max_lookups = max_lookups;
     auto created = Resolver::create(context.get_executor(), options);
     EXPECT_TRUE(created.has_value());

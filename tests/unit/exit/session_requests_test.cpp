@@ -51,7 +51,7 @@ class SessionRequestsTest : public testing::Test {
     handlers.on_request = [this](session::Event& event) { requests_->on_event(event); };
     far_ = std::make_shared<tunnel::Tunnel>(context_.get_executor(), ends, std::move(handlers));
     Resolver::Options resolver;
-    resolver.lookup = {.servers = dns_.address(), .attempt_timeout_ms = 250, .attempts = 2};
+    resolver.lookup = {.servers = dns_.address(), .attempt_timeout_ms = 250, .attempts = 2, .open = {}};
     requests_ = std::make_shared<SessionRequests>(Resolver::create(context_.get_executor(), resolver).value(),
                                                   echo_, allowance_, far_);
     auto pair = carrier::make_memory_pair(context_.get_executor());

@@ -159,7 +159,7 @@ TEST_F(SupervisorTest, SaysWhereTheNamedRelaysAreAndNobodyElse) {
     require(look_up("192.0.2.1", 8443).contains("error"), "refused: another port");
     require(look_up("192.0.2.2", 443).contains("error"), "refused: another host");
     require(look_up("relay.example", 443).contains("error"), "refused: a name");
-    require(look_up("", -1).contains("error"), "refused: nothing");
+    require(look_up("", 0).contains("error"), "refused: nothing");
     return 0;
   };
   EXPECT_EQ(run(worker), (Ended{1, true}));  // a worker that ends by itself is a failure
