@@ -25,7 +25,7 @@ namespace zks::vpn {
 namespace {
 
 constexpr const char* kDevice = "inner";
-constexpr std::uint16_t kPort = 1;  // nobody else listens here
+constexpr std::uint16_t kPort = 1'024;  // nobody else listens here; lower ones take another capability
 constexpr int kBacklog = 4096;
 
 // Packets to be delivered here are marked, and a rule finds a table in which everything is local: TCP, and
@@ -34,8 +34,8 @@ constexpr const char* kRules = R"(
 table inet zks {
   chain divert {
     type filter hook prerouting priority mangle
-    meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:1 meta mark set 1 accept
-    meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:1 meta mark set 1 accept
+    meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:1024 meta mark set 1 accept
+    meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:1024 meta mark set 1 accept
     icmp type { destination-unreachable, time-exceeded, parameter-problem } meta mark set 1 accept
     icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } meta mark set 1 accept
   }
