@@ -1,22 +1,40 @@
 // SPDX-License-Identifier: MIT
 #include "carrier/run_loop.hpp"
 
+#include <chrono>
 #include <exception>
 #include <new>
+#include <optional>
 
 #include <boost/asio/multiple_exceptions.hpp>
 
 #include "base/log.hpp"
+#include "base/memory_reserve.hpp"
 
 namespace zks::carrier {
 namespace {
 
-void log_lack_of_memory() noexcept {
-  try {
-    log::error("out of memory: a connection was given up");
-  } catch (...) {  // there is none to say it with
+constexpr std::chrono::seconds kTellAgainAfter{10};
+
+// Where one lacks it, many do.
+class Notice {
+ public:
+  void tell() noexcept {
+    ++count_;
+    const auto now = std::chrono::steady_clock::now();
+    if (told_ && now - *told_ < kTellAgainAfter) return;
+    try {
+      log::error("out of memory: connections were given up, {} since the last such line", count_);
+    } catch (...) {  // there is none to say it with
+    }
+    told_ = now;
+    count_ = 0;
   }
-}
+
+ private:
+  std::optional<std::chrono::steady_clock::time_point> told_;
+  std::size_t count_ = 0;
+};
 
 bool is_lack_of_memory(const std::exception_ptr& failure) {
   try {
@@ -28,19 +46,25 @@ bool is_lack_of_memory(const std::exception_ptr& failure) {
   }
 }
 
+void lacked_memory(Notice& notice) noexcept {
+  (void)MemoryReserve::give();
+  notice.tell();
+}
+
 }  // namespace
 
 // What several coroutines threw within one handler, Asio throws as one exception.
 void run_loop(boost::asio::io_context& loop) {
+  Notice notice;
   for (;;) {
     try {
       loop.run();
       return;
     } catch (const std::bad_alloc&) {
-      log_lack_of_memory();
+      lacked_memory(notice);
     } catch (const boost::asio::multiple_exceptions& several) {
       if (!is_lack_of_memory(several.first_exception())) throw;
-      log_lack_of_memory();
+      lacked_memory(notice);
     }
   }
 }

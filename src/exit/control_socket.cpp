@@ -2,7 +2,6 @@
 #include "exit/control_socket.hpp"
 
 #include "base/log.hpp"
-#include "tunnel/backoff.hpp"
 #include "tunnel/client.hpp"
 
 namespace zks::exit {
@@ -52,7 +51,7 @@ void ControlSocket::dial_line() {
 
 void ControlSocket::on_registered(const ControlLine* line) {
   if (line != fresh_.get()) return;
-  failures_ = 0;
+  backoff_.began(std::chrono::steady_clock::now());
   if (serving_) retire(std::move(serving_));
   if (registered_) {  // also where the relay closed the old line first
     log::debug("registered anew with relay {}", options_.relay.text());
@@ -80,6 +79,7 @@ void ControlSocket::on_end(const ControlLine* line, const Error& error) {
       refresh_later();
       return;
     }
+    backoff_.failed();
     set_registered(false);
     if (!was_registered_ && tunnel::is_final(error)) {
       handlers_.on_refused(error);
@@ -90,6 +90,7 @@ void ControlSocket::on_end(const ControlLine* line, const Error& error) {
     refresh_.cancel();
     // The relay may close the old line before it says that the new one is registered.
     if (fresh_) return;
+    backoff_.ended(std::chrono::steady_clock::now());
     set_registered(false);
   } else {
     return;
@@ -101,8 +102,7 @@ void ControlSocket::on_end(const ControlLine* line, const Error& error) {
 }
 
 void ControlSocket::dial_later() {
-  ++failures_;
-  pause_.expires_after(tunnel::jittered_pause(failures_, options_.reconnect_max));
+  pause_.expires_after(backoff_.pause(options_.reconnect_max));
   // Cancelled means: now.
   pause_.async_wait([weak = weak_from_this()](const boost::system::error_code&) {
     const auto self = weak.lock();

@@ -22,6 +22,7 @@
 
 #include "exit/control_line.hpp"
 #include "exit/exit_status.hpp"
+#include "tunnel/backoff.hpp"
 
 namespace zks::exit {
 
@@ -75,7 +76,7 @@ class ControlSocket : public std::enable_shared_from_this<ControlSocket> {
   asio::steady_timer retire_;
   bool was_registered_ = false;
   bool stopping_ = false;
-  int failures_ = 0;
+  tunnel::Backoff backoff_;
   bool registered_ = false;
   std::chrono::steady_clock::time_point registered_changed_ = std::chrono::steady_clock::now();
   std::uint64_t registrations_ = 0;  // those of --control-refresh included

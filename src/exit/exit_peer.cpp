@@ -19,6 +19,9 @@ using session::ResetCode;
 constexpr auto kGuestsEvery = 1s;
 constexpr auto kStopWithin = 5s;
 constexpr auto kSaveWithin = 2s;  // what was used, behind that
+// Ending a session that holds less would not help.
+constexpr std::size_t kWorthEnding = 256 * 1024;
+constexpr const char* kNoMemory = "the exit has no memory left; try later";
 
 UdpOptions udp_options(const ExitLimits& limits) {
   UdpOptions out;
@@ -50,6 +53,9 @@ void ExitPeer::start() {
   echo_->start();
   door_ =
       std::make_shared<Door>(executor_, options_.dial, identity_.room, static_key_.clone(), door_handlers());
+  memory_.emplace(executor_, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->relieve_memory();
+  });
   look_after_guests();
   for (const auto& relay : options_.relays) add_relay(relay);
 }
@@ -148,13 +154,13 @@ Result<> ExitPeer::begin(carrier::CarrierPtr carrier, tunnel::Accepted accepted,
     if (known->tunnel->lanes() >= session::kMaxLanes) {
       return make_error(ErrorKind::kLimit, "too many lanes in a session");
     }
-    known->tunnel->attach(std::move(carrier), std::move(accepted.keys), number, session::HelloMode::kJoin,
-                          frames, record_bytes);
+    attach(known, std::move(carrier), std::move(accepted), number, session::HelloMode::kJoin, frames,
+           record_bytes);
     return {};
   }
   if (known && hello->mode == session::HelloMode::kResume) {
-    known->tunnel->attach(std::move(carrier), std::move(accepted.keys), number, session::HelloMode::kResume,
-                          frames, record_bytes);
+    attach(known, std::move(carrier), std::move(accepted), number, session::HelloMode::kResume, frames,
+           record_bytes);
     ++tally_.resumes;
     log::info("a session was resumed");
     return {};
@@ -162,11 +168,24 @@ Result<> ExitPeer::begin(carrier::CarrierPtr carrier, tunnel::Accepted accepted,
   if (known) known->tunnel->end(make_error(ErrorKind::kClosed, "the client began anew"));
   const auto visit = new_visit(hello->session, accepted.claim);
   if (!visit) return visit.error();
-  (*visit)->tunnel->attach(std::move(carrier), std::move(accepted.keys), number, session::HelloMode::kNew,
-                           frames, record_bytes);
+  attach(*visit, std::move(carrier), std::move(accepted), number, session::HelloMode::kNew, frames,
+         record_bytes);
   ++tally_.sessions;
   log::info("a session began; {} now", visits_.size());
   return {};
+}
+
+// Without memory for the lane the session would stand there without one, and its client would come back to it
+// again and again.
+void ExitPeer::attach(const VisitPtr& visit, carrier::CarrierPtr carrier, tunnel::Accepted accepted,
+                      session::LaneNumber number, session::HelloMode mode, ByteView frames,
+                      std::size_t record_bytes) {
+  try {
+    visit->tunnel->attach(std::move(carrier), std::move(accepted.keys), number, mode, frames, record_bytes);
+  } catch (const std::bad_alloc&) {
+    visit->tunnel->end(make_error(ErrorKind::kLimit, "no memory for a lane"));
+    throw;
+  }
 }
 
 // Sessions belong to one device of one invite: nobody else's lane can take one over.
@@ -258,6 +277,23 @@ void ExitPeer::bound_orphans() {
     if (!index) return;
     end_session(*index, "sessions without a lane held too much memory");
   }
+}
+
+// What the session that holds most has is free at once; its client is told, and may begin anew.
+void ExitPeer::relieve_memory() {
+  VisitPtr heaviest;
+  std::size_t most = kWorthEnding;
+  for (const auto& visit : visits_) {
+    const std::size_t bytes = visit->tunnel->memory_bytes();
+    if (bytes >= most) {
+      most = bytes;
+      heaviest = visit;
+    }
+  }
+  if (!heaviest) return;
+  heaviest->tunnel->reset_streams(ResetCode::kLimit);
+  heaviest->tunnel->dismiss(session::GoawayCode::kShutdown, kNoMemory);
+  ::malloc_trim(0);
 }
 
 tunnel::Tunnel::Handlers ExitPeer::visit_handlers(const VisitPtr& visit) {
@@ -391,6 +427,7 @@ void ExitPeer::look_after_guests() {
     visit->listeners->recheck();
   }
   bound_orphans();
+  memory_->look(std::chrono::steady_clock::now());
   // What an ended session held stays with the allocator otherwise, for the rest of the exit's life.
   if (std::exchange(session_ended_, false)) ::malloc_trim(0);
   guest_timer_.expires_after(kGuestsEvery);
@@ -408,7 +445,7 @@ void ExitPeer::stop() {
   const std::list<VisitPtr> visits = visits_;
   for (const auto& visit : visits) {
     visit->listeners->close();
-    visit->tunnel->leave(session::GoawayCode::kShutdown, "the exit is stopping");
+    visit->tunnel->leave(session::GoawayCode::kShutdown, "");
   }
   if (visits_.empty()) {
     asio::post(executor_, [self = shared_from_this()] { self->finish(); });
@@ -439,6 +476,7 @@ ExitStatus ExitPeer::status() const {
   for (const auto& control : controls_) out.relays.push_back(control->status());
   out.tally = tally_;
   out.faults = guests_.faults();
+  if (memory_ && memory_->fault().error()) out.faults.push_back(memory_->fault().error()->text);
   out.tally.failed_streams[static_cast<std::size_t>(ResetCode::kNotAllowed)] += udp_->refused();
   out.traffic = tally_.over;
   for (const auto& visit : visits_) {
@@ -452,6 +490,7 @@ ExitStatus ExitPeer::status() const {
 }
 
 void ExitPeer::finish() {
+  memory_.reset();
   const auto over = [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (!self) return;

@@ -25,6 +25,7 @@
 #include "exit/exit_status.hpp"
 #include "exit/guests.hpp"
 #include "exit/listeners.hpp"
+#include "exit/scarce_memory.hpp"
 #include "exit/session_requests.hpp"
 #include "exit/session_shares.hpp"
 #include "exit/udp_flow.hpp"
@@ -91,6 +92,8 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   // An authentic client's lane: for a session that it has here, or for a new one.
   Result<> begin(carrier::CarrierPtr carrier, tunnel::Accepted accepted, ByteView frames,
                  std::size_t record_bytes);
+  void attach(const VisitPtr& visit, carrier::CarrierPtr carrier, tunnel::Accepted accepted,
+              session::LaneNumber number, session::HelloMode mode, ByteView frames, std::size_t record_bytes);
   VisitPtr find_session(const SessionId& id, const tunnel::Claim& claim) const;
   bool is_running(const tunnel::Claim& claim) const;
   Result<VisitPtr> new_visit(const SessionId& id, const tunnel::Claim& claim);
@@ -98,6 +101,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   void end_session(std::size_t index, const char* why);
   bool make_place(const tunnel::Claim& newcomer);
   void bound_orphans();
+  void relieve_memory();
   tunnel::Tunnel::Handlers visit_handlers(const VisitPtr& visit);
   void on_open(const VisitPtr& visit, tunnel::StreamPtr stream, session::Destination destination);
   static asio::awaitable<void> serve_stream(std::shared_ptr<ExitPeer> self, VisitPtr visit,
@@ -121,6 +125,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   std::shared_ptr<EchoHost> echo_;
   Handlers handlers_;
   std::shared_ptr<Door> door_;
+  std::optional<ScarceMemory> memory_;
   std::vector<std::shared_ptr<ControlSocket>> controls_;
   std::size_t refused_ = 0;     // relays that will never take us
   std::list<VisitPtr> visits_;  // who became an orphan last stands last

@@ -3,14 +3,17 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <sodium.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log_output.hpp"
+#include "base/memory_reserve.hpp"
 
 namespace zks::ops {
 namespace {
@@ -24,6 +27,23 @@ void prepare_limits() {
     files.rlim_cur = files.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &files);
   }
+}
+
+// OpenSSL calls malloc(), which knows nothing of the reserve: a lane would break for want of a few KiB.
+// Before anything of OpenSSL is used, or it keeps its own.
+void let_tls_use_the_reserve() {
+  const auto allocate = [](std::size_t bytes, const char*, int) {
+    void* at = std::malloc(bytes);
+    while (at == nullptr && bytes > 0 && MemoryReserve::give()) at = std::malloc(bytes);
+    return at;
+  };
+  const auto resize = [](void* before, std::size_t bytes, const char*, int) {
+    void* at = std::realloc(before, bytes);
+    while (at == nullptr && bytes > 0 && MemoryReserve::give()) at = std::realloc(before, bytes);
+    return at;
+  };
+  const auto release = [](void* at, const char*, int) { std::free(at); };
+  (void)::CRYPTO_set_mem_functions(allocate, resize, release);
 }
 
 }  // namespace
@@ -41,6 +61,7 @@ bool open_standard_descriptors() {
 
 int run_main(int (*program)(int argc, char** argv), int argc, char** argv) {
   if (!open_standard_descriptors()) return 1;
+  let_tls_use_the_reserve();
   const char* name = argc > 0 ? argv[0] : "zks";
   if (sodium_init() < 0) {
     std::fprintf(stderr, "%s: libsodium does not start\n", name);

@@ -153,6 +153,18 @@ std::optional<TimePoint> Session::half_closed_since(StreamId id) const {
   return stream->moved_at;
 }
 
+std::optional<StreamId> Session::heaviest_stream() const {
+  const StreamState* found = nullptr;
+  std::size_t most = 0;
+  for (const auto& [id, stream] : streams_) {
+    const std::size_t bytes = stream->send.memory_bytes() + stream->receive.memory_bytes();
+    if (stream->over() || bytes <= most) continue;
+    most = bytes;
+    found = stream.get();
+  }
+  return found == nullptr ? std::nullopt : std::optional(found->id);
+}
+
 std::size_t Session::memory_bytes() const {
   std::size_t bytes = 0;
   for (const auto& [id, stream] : streams_)

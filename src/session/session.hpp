@@ -229,7 +229,8 @@ class Session {
   std::optional<StreamId> longest_half_closed() const;
   std::optional<TimePoint> half_closed_since(StreamId id) const;  // null: it is not half-closed
   std::uint64_t buffered_to_send() const { return send_buffered_; }
-  std::size_t memory_bytes() const;  // of the buffers of all streams, whole blocks counted
+  std::optional<StreamId> heaviest_stream() const;  // that holds any; not over
+  std::size_t memory_bytes() const;                 // of the buffers of all streams, whole blocks counted
   std::uint64_t spare_credit() const { return pool_.spare(); }
   const StreamCounters& stream_counters() const { return counters_; }
 

@@ -115,16 +115,19 @@ void AcceptLoop::start() {
   for (Door& door : doors_) start(door);
 }
 
-// One that lacked memory for a connection goes on with the next one.
-void AcceptLoop::start(Door& door) {
+// One that lacked memory for a connection goes on with the next one. The same one may still wait, so not at
+// once.
+void AcceptLoop::start(Door& door, std::chrono::milliseconds after) {
   const auto executor = door.acceptor.get_executor();
   const auto over = [self = shared_from_this(), &door](const std::exception_ptr& failure) {
-    if (failure && !self->stopped_) self->start(door);
+    if (failure && !self->stopped_) self->start(door, kAcceptBackoff);
   };
-  asio::co_spawn(executor, run(shared_from_this(), &door), carrier::OnEnd(executor, over));
+  asio::co_spawn(executor, run(shared_from_this(), &door, after), carrier::OnEnd(executor, over));
 }
 
-asio::awaitable<void> AcceptLoop::run(std::shared_ptr<AcceptLoop> self, Door* door) {
+asio::awaitable<void> AcceptLoop::run(std::shared_ptr<AcceptLoop> self, Door* door,
+                                      std::chrono::milliseconds after) {
+  if (after.count() > 0) co_await door->wake.wait_until(std::chrono::steady_clock::now() + after);
   while (!self->stopped_) {
     if (self->paused_) {
       co_await door->wake.wait();

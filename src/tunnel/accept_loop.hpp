@@ -59,8 +59,9 @@ class AcceptLoop : public std::enable_shared_from_this<AcceptLoop> {
     carrier::Signal wake;
   };
 
-  void start(Door& door);
-  static asio::awaitable<void> run(std::shared_ptr<AcceptLoop> self, Door* door);
+  void start(Door& door, std::chrono::milliseconds after = {});
+  static asio::awaitable<void> run(std::shared_ptr<AcceptLoop> self, Door* door,
+                                   std::chrono::milliseconds after);
   void wake();
 
   std::list<Door> doors_;

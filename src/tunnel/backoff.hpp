@@ -2,10 +2,14 @@
 //
 // Full jitter: a random pause between 0.2 s and a ceiling that doubles with each failure, so that many peers
 // that lost the same relay do not come back at the same moment.
+//
+// Backoff counts the failures. A success that ends at once is no success: what began and broke within a
+// second, again and again, is tried as seldom as what never began. Executor: its owner's.
 #pragma once
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "base/bytes.hpp"
 
@@ -20,5 +24,37 @@ inline std::chrono::milliseconds jittered_pause(int failures, std::chrono::milli
   const auto span = static_cast<std::uint64_t>((ceiling - kShortest).count()) + 1;
   return kShortest + milliseconds(static_cast<std::int64_t>(load_be<std::uint64_t>(bytes.data()) % span));
 }
+
+class Backoff {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+  static constexpr std::chrono::seconds kLived{1};
+
+  void failed() {
+    began_.reset();
+    failures_ = std::min(failures_ + 1, kMost);
+  }
+  void began(TimePoint now) { began_ = now; }
+  // What had begun is over.
+  void ended(TimePoint now) {
+    if (!began_ || now - *began_ < kLived) return failed();
+    reset();
+  }
+  // Something changed, so that what failed may work now.
+  void reset() {
+    began_.reset();
+    failures_ = 0;
+  }
+
+  int failures() const { return failures_; }
+  std::chrono::milliseconds pause(std::chrono::milliseconds longest) const {
+    return jittered_pause(failures_, longest);
+  }
+
+ private:
+  static constexpr int kMost = 16;
+  int failures_ = 0;
+  std::optional<TimePoint> began_;
+};
 
 }  // namespace zks::tunnel

@@ -7,7 +7,6 @@
 
 #include "base/log.hpp"
 #include "carrier/on_end.hpp"
-#include "tunnel/backoff.hpp"
 #include "tunnel/client_flow.hpp"
 #include "tunnel/deadline.hpp"
 
@@ -35,7 +34,8 @@ Error goaway_error(session::GoawayCode code, const std::string& text) {
     case session::GoawayCode::kProtocolError:
       return make_error(ErrorKind::kProtocol, "the exit ended the session: " + printable(text));
     case session::GoawayCode::kShutdown:
-      break;
+      if (text.empty()) break;
+      return make_error(ErrorKind::kClosed, "the exit ended the session: " + printable(text));
   }
   return make_error(ErrorKind::kClosed, "the exit is shutting down");
 }
@@ -56,14 +56,24 @@ Client::Client(asio::any_io_executor executor, ClientOptions options, Handlers h
 Client::~Client() = default;
 
 void Client::start() {
+  memory_.emplace(executor_, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->relieve_memory();
+  });
+  begin();
+}
+
+void Client::begin() {
   const auto over = [self = shared_from_this()](const std::exception_ptr& failure) {
     if (failure) {
       try {
         std::rethrow_exception(failure);
+      } catch (const std::bad_alloc&) {
+        if (!self->stopping_ && !self->final_) return self->begin_again();
       } catch (const std::exception& e) {
         self->final_ = make_error(ErrorKind::kIo, e.what());
       }
     }
+    self->memory_.reset();
     self->stop_timer_.cancel();
     self->clock_.cancel();
     self->ask_again_.cancel();
@@ -75,11 +85,13 @@ void Client::start() {
 
 asio::awaitable<void> Client::run(std::shared_ptr<Client> self) {
   while (!self->stopping_ && !self->final_) {
-    const auto connected = co_await self->connect_once();
-    if (!connected) {
-      self->report_failure(connected.error());
-      if (!self->final_ && !self->stopping_) co_await self->back_off();
-      continue;
+    if (!self->up_) {
+      const auto connected = co_await self->connect_once();
+      if (!connected) {
+        self->report_failure(connected.error());
+        if (!self->final_ && !self->stopping_) co_await self->back_off();
+        continue;
+      }
     }
     co_await self->serve_lanes();
     if (!self->stopping_ && !self->final_) co_await self->back_off();
@@ -143,8 +155,14 @@ asio::awaitable<void> Client::serve_lanes() {
         continue;
       }
       const auto added = co_await add_lane();
-      join_failures_ = added ? 0 : join_failures_ + 1;
-      join_at_ = std::chrono::steady_clock::now() + jittered_pause(join_failures_, options_.reconnect_max);
+      const auto now = std::chrono::steady_clock::now();
+      if (added) {
+        joining_.began(now);
+      } else {
+        joining_.failed();
+      }
+      join_at_ =
+          now + (added ? jittered_pause(0, options_.reconnect_max) : joining_.pause(options_.reconnect_max));
       if (!added && !stopping_) log::warn("{}; trying again to have another lane", added.error().text);
     } else {
       watch_clock();
@@ -250,11 +268,12 @@ void Client::on_up(session::LaneNumber lane, session::HelloMode mode) {
   lanes_[lane] = std::chrono::steady_clock::now() + longest - jittered_pause(16, longest / 10);
   log_up(mode);
   const bool was_up = std::exchange(up_, true);
+  missing_exit_ = false;
+  if (!was_up) backoff_.began(std::chrono::steady_clock::now());
   history_.came_up(mode, was_up);
   exit_capabilities_ = tunnel_->exit_capabilities();
   had_session_ = true;
   if (attaching_ == lane) attaching_ = 0;
-  failures_ = 0;
   changed_.notify();
   wake_waiters();
   if (mode == session::HelloMode::kNew) forget_listeners();  // they ended with the session before
@@ -268,6 +287,7 @@ void Client::on_goaway(session::GoawayCode code, const std::string& text) {
     final_ = error;
   } else if (!stopping_) {  // else it answers what we said ourselves
     log::warn("{}", error.text);
+    backoff_.began(std::chrono::steady_clock::now());  // what it ends is no success, however long it lived
   }
 }
 
@@ -278,9 +298,12 @@ void Client::on_lane_lost(session::LaneNumber lane, const Error& why) {
   if (served) history_.lost_lane(why, lanes_.empty());
   if (served && !lanes_.empty()) {
     log::warn("a lane is lost: {}; its streams go on with another one", why.text);
-    join_at_ = std::chrono::steady_clock::now() + jittered_pause(join_failures_, options_.reconnect_max);
+    const auto now = std::chrono::steady_clock::now();
+    joining_.ended(now);
+    join_at_ = now + joining_.pause(options_.reconnect_max);
   } else if (served) {
     lost_at_ = std::chrono::steady_clock::now();
+    backoff_.ended(lost_at_);
     log::warn("the lane is lost: {}; streams wait for another one", why.text);
   }
   up_ = !lanes_.empty();
@@ -289,6 +312,7 @@ void Client::on_lane_lost(session::LaneNumber lane, const Error& why) {
 
 void Client::on_end(const Error& why) {
   if (had_session_ && !stopping_ && !final_) log::warn("session lost: {}; its streams are reset", why.text);
+  if (!lanes_.empty()) backoff_.ended(std::chrono::steady_clock::now());
   lanes_.clear();
   up_ = false;
   attaching_ = 0;
@@ -306,14 +330,14 @@ void Client::report_failure(const Error& error) {
     final_ = error;
     return;
   }
-  ++failures_;
+  backoff_.failed();
   missing_exit_ = error.detail == carrier::close_code::kNoExit;
   log::warn("{}; trying again", error.text);
 }
 
 asio::awaitable<void> Client::back_off() {
   const bool may_return = missing_exit_ && std::chrono::steady_clock::now() - lost_at_ < kExitMayReturn;
-  pause_.expires_after(jittered_pause(failures_, may_return ? kSoon : options_.reconnect_max));
+  pause_.expires_after(backoff_.pause(may_return ? kSoon : options_.reconnect_max));
   co_await pause_.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
@@ -428,7 +452,8 @@ ClientStatus Client::status() const {
 
 void Client::network_changed() {
   if (tunnel_) tunnel_->network_changed();
-  failures_ = join_failures_ = 0;
+  backoff_.reset();
+  joining_.reset();
   join_at_ = {};
   pause_.cancel();
   changed_.notify();

@@ -16,6 +16,8 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "carrier/memory_watch.hpp"
+#include "tunnel/backoff.hpp"
 #include "tunnel/client_history.hpp"
 #include "tunnel/dial_lane.hpp"
 #include "tunnel/remote_listener.hpp"
@@ -74,6 +76,7 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   asio::awaitable<bool> wait_for(std::function<bool()> ready, asio::steady_timer& patience,
                                  session::ResetCode& code);
 
+  void begin();
   static asio::awaitable<void> run(std::shared_ptr<Client> self);
   carrier::Task<> connect_once();
   carrier::Task<FreshLane> make_lane(std::size_t relay, std::function<bool()> at_its_exit);
@@ -107,6 +110,9 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   void wake_waiters();
   void tell_of_quota();
   void stopped();
+  // client_memory.cpp
+  void relieve_memory();
+  void begin_again();
 
   asio::any_io_executor executor_;
   std::shared_ptr<const LaneSource> source_;
@@ -119,9 +125,9 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   std::map<session::LaneNumber, std::chrono::steady_clock::time_point> lanes_;  // welcomed; when to renew it
   std::chrono::steady_clock::time_point lost_at_;                               // when the last lane was lost
   std::chrono::steady_clock::time_point join_at_;                               // not before this
-  int join_failures_ = 0;
-  std::size_t relay_ = 0;  // the last that worked
-  int failures_ = 0;
+  Backoff joining_;                                                             // of lanes beside the first
+  std::size_t relay_ = 0;                                                       // the last that worked
+  Backoff backoff_;
   bool missing_exit_ = false;  // the last attempt found the relay, and no exit there
   bool had_session_ = false;
   bool up_ = false;  // there are lanes
@@ -137,6 +143,8 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   std::vector<Remote> remote_;
   asio::steady_timer ask_again_;
   asio::steady_timer clock_;  // wakes run() when a lane is due
+  std::optional<carrier::MemoryWatch> memory_;
+  std::optional<std::chrono::steady_clock::time_point> memory_told_;
 };
 
 }  // namespace zks::tunnel

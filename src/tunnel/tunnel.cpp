@@ -176,6 +176,23 @@ void Tunnel::reset_streams(session::ResetCode code) {
   }
 }
 
+std::size_t Tunnel::reset_heaviest_streams(session::ResetCode code) {
+  const std::size_t enough = session_.memory_bytes() / 2;
+  std::size_t count = 0;
+  while (session_.memory_bytes() > enough) {
+    const auto id = session_.heaviest_stream();
+    if (!id) break;
+    ++count;
+    if (const auto at = streams_.find(*id); at != streams_.end()) {
+      at->second->reset(code);
+    } else {
+      session_.reset(*id, code);
+    }
+  }
+  changed();
+  return count;
+}
+
 Result<SessionFlowPtr> Tunnel::open_flow() {
   if (ended_) return make_error(ErrorKind::kClosed, "the session is over");
   const auto id = session_.open_flow();
@@ -262,10 +279,41 @@ void Tunnel::end(const Error& why) {
   if (handlers_.on_end) std::exchange(handlers_.on_end, nullptr)(why);
 }
 
+// Memory lacked in the middle of something: what is half done can't go on, and a lane that resumed it would
+// only fail again. All that the session holds is free afterwards.
+void Tunnel::break_off() noexcept {
+  broken_ = failed_ = true;
+  try {
+    asio::post(executor_, [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->end(make_error(ErrorKind::kLimit, "no memory left"));
+    });
+  } catch (const std::bad_alloc&) {  // then with its lane, or as an orphan
+  }
+}
+
+Result<> Tunnel::receive(session::LaneNumber lane, ByteView frames, std::size_t record_bytes) {
+  try {
+    return session_.receive(lane, frames, record_bytes, now());
+  } catch (const std::bad_alloc&) {
+    break_off();
+    throw;
+  }
+}
+
+std::size_t Tunnel::fill(session::LaneNumber lane, MutableBytes out) {
+  if (failed_) return 0;
+  try {
+    return session_.fill(lane, out, now());
+  } catch (const std::bad_alloc&) {
+    break_off();
+    throw;
+  }
+}
+
 void Tunnel::on_record(session::LaneNumber lane, ByteView frames, std::size_t record_bytes) {
   if (ended_ || broken_) return;
   count_record(lane_traffic_.lane_received_records, lane_traffic_.lane_received_bytes, record_bytes);
-  const auto taken = session_.receive(lane, frames, record_bytes, now());
+  const auto taken = receive(lane, frames, record_bytes);
   if (!taken) {
     log::warn("the peer broke the protocol: {}", taken.error().text);
     dismiss(session::GoawayCode::kProtocolError, taken.error().text);
@@ -276,7 +324,7 @@ void Tunnel::on_record(session::LaneNumber lane, ByteView frames, std::size_t re
 }
 
 std::size_t Tunnel::compose(session::LaneNumber lane, MutableBytes out) {
-  const std::size_t size = session_.fill(lane, out, now());
+  const std::size_t size = fill(lane, out);
   if (size > 0) {
     count_record(lane_traffic_.lane_sent_records, lane_traffic_.lane_sent_bytes,
                  size + crypto::kRecordOverhead);

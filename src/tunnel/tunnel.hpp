@@ -90,6 +90,8 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
 
   // Every stream that there is now.
   void reset_streams(session::ResetCode code);
+  // Those that hold most, until half of what all hold is free; how many that were.
+  std::size_t reset_heaviest_streams(session::ResetCode code);
 
   // GOAWAY: no new streams. The lane is closed when the last stream is over, or by end().
   void leave(session::GoawayCode code, const std::string& text);
@@ -136,6 +138,9 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   void drop_lanes();
   void lose_lane(session::LaneNumber number, const Error& why);
   bool may_resume() const;
+  void break_off() noexcept;
+  Result<> receive(session::LaneNumber lane, ByteView frames, std::size_t record_bytes);
+  std::size_t fill(session::LaneNumber lane, MutableBytes out);
   void await_orphan_timeout();
   void count_bytes(session::LaneNumber number);
   static void count_record(std::uint64_t& records, std::uint64_t& bytes, std::size_t record_bytes);
@@ -162,7 +167,8 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   LimitNotice limit_notice_;
   bool delivering_ = false;
   bool leaving_ = false;
-  bool broken_ = false;  // dismissed: nothing more of the peer is looked at
+  bool broken_ = false;  // dismissed, or broken off: nothing more of the peer is looked at
+  bool failed_ = false;  // broken off: nothing more is said, either
   bool ended_ = false;
   Traffic lane_traffic_;  // the lanes' part of it, dead ones included
   const session::TimePoint began_ = now();
