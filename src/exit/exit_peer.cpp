@@ -46,6 +46,7 @@ ExitPeer::ExitPeer(asio::any_io_executor executor, ExitPeerOptions options, link
       listen_rules_(std::make_shared<ListenRules>(options_.limits.listen_rules)),
       echo_(std::make_shared<EchoHost>(executor_)),
       handlers_(std::move(handlers)),
+      heap_trim_(executor_),
       guest_timer_(executor_),
       stop_timer_(executor_) {}
 
@@ -331,13 +332,16 @@ tunnel::Tunnel::Handlers ExitPeer::visit_handlers(const VisitPtr& visit) {
               self->options_.orphan_timeout.count());
     self->bound_orphans();
   };
+  handlers.on_freed = [weak] {
+    if (const auto self = weak.lock()) self->heap_trim_.later();
+  };
   handlers.on_end = [weak, weak_visit](const Error& why) {
     const auto self = weak.lock();
     const auto this_visit = weak_visit.lock();
     if (!self || !this_visit) return;
     this_visit->listeners->close();
     self->visits_.remove(this_visit);
-    self->session_ended_ = true;
+    self->heap_trim_.later();
     self->tally_.over += this_visit->tunnel->traffic();
     log::info("a session ended ({}); {} left", why.text, self->visits_.size());
     if (self->stopping_ && self->visits_.empty()) self->finish();
@@ -428,8 +432,6 @@ void ExitPeer::look_after_guests() {
   }
   bound_orphans();
   memory_->look(std::chrono::steady_clock::now());
-  // What an ended session held stays with the allocator otherwise, for the rest of the exit's life.
-  if (std::exchange(session_ended_, false)) ::malloc_trim(0);
   guest_timer_.expires_after(kGuestsEvery);
   guest_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
     const auto self = weak.lock();
@@ -491,6 +493,7 @@ ExitStatus ExitPeer::status() const {
 
 void ExitPeer::finish() {
   memory_.reset();
+  heap_trim_.cancel();
   const auto over = [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (!self) return;

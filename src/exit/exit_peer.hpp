@@ -29,6 +29,7 @@
 #include "exit/session_requests.hpp"
 #include "exit/session_shares.hpp"
 #include "exit/udp_flow.hpp"
+#include "tunnel/heap_trim.hpp"
 #include "tunnel/tunnel.hpp"
 
 namespace zks::exit {
@@ -129,7 +130,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   std::vector<std::shared_ptr<ControlSocket>> controls_;
   std::size_t refused_ = 0;     // relays that will never take us
   std::list<VisitPtr> visits_;  // who became an orphan last stands last
-  bool session_ended_ = false;  // since guests were last looked after
+  tunnel::HeapTrim heap_trim_;
   asio::steady_timer guest_timer_;
   asio::steady_timer stop_timer_;
   bool stopping_ = false;

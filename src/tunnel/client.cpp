@@ -51,7 +51,8 @@ Client::Client(asio::any_io_executor executor, ClientOptions options, Handlers h
       pause_(executor_),
       stop_timer_(executor_),
       ask_again_(executor_),
-      clock_(executor_) {}
+      clock_(executor_),
+      heap_trim_(executor_) {}
 
 Client::~Client() = default;
 
@@ -74,6 +75,7 @@ void Client::begin() {
       }
     }
     self->memory_.reset();
+    self->heap_trim_.cancel();
     self->stop_timer_.cancel();
     self->clock_.cancel();
     self->ask_again_.cancel();
@@ -244,6 +246,9 @@ Tunnel::Handlers Client::make_handlers() {
   handlers.on_goaway = [weak = weak_from_this()](session::GoawayCode code, const std::string& text) {
     if (const auto self = weak.lock()) self->on_goaway(code, text);
   };
+  handlers.on_freed = [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->heap_trim_.later();
+  };
   handlers.on_end = [weak = weak_from_this()](const Error& why) {
     if (const auto self = weak.lock()) self->on_end(why);
   };
@@ -320,6 +325,7 @@ void Client::on_end(const Error& why) {
   if (tunnel_) history_.session_over(tunnel_->traffic(), why);
   forget_listeners();
   tunnel_.reset();
+  heap_trim_.later();
   changed_.notify();
 }
 

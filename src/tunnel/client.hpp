@@ -20,6 +20,7 @@
 #include "tunnel/backoff.hpp"
 #include "tunnel/client_history.hpp"
 #include "tunnel/dial_lane.hpp"
+#include "tunnel/heap_trim.hpp"
 #include "tunnel/remote_listener.hpp"
 #include "tunnel/tunnel.hpp"
 
@@ -143,6 +144,7 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   std::vector<Remote> remote_;
   asio::steady_timer ask_again_;
   asio::steady_timer clock_;  // wakes run() when a lane is due
+  HeapTrim heap_trim_;
   std::optional<carrier::MemoryWatch> memory_;
   std::optional<std::chrono::steady_clock::time_point> memory_told_;
 };

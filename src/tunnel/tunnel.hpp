@@ -34,6 +34,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
     std::function<void(session::LaneNumber, session::HelloMode)> on_up;  // client: the exit welcomed the lane
     std::function<void(session::LaneNumber, const Error&)> on_lane_lost;  // if orphaned(): streams wait
     std::function<void(session::GoawayCode, const std::string&)> on_goaway;
+    std::function<void()> on_freed;            // a stream is over, and its memory soon free
     std::function<void(const Error&)> on_end;  // once; the tunnel is dead
   };
 
@@ -119,7 +120,10 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
 
   session::Session& session() { return session_; }
   static session::TimePoint now() { return std::chrono::steady_clock::now(); }
-  void forget(session::StreamId id) { streams_.erase(id); }
+  void forget(session::StreamId id) {
+    streams_.erase(id);
+    if (handlers_.on_freed) handlers_.on_freed();
+  }
   asio::awaitable<OpenOutcome> await_answer(Result<session::StreamId> id);
   // A stream's place: how a session is asked for one, and where its answer waits.
   class PlaceWaiter;

@@ -149,7 +149,7 @@ def test_memory_of_orphaned_sessions_is_freed(new_chain, many_files, source_and_
     assert (source.open, sink.open) == (sessions * DOWN_STREAMS, sessions), "they may yet be resumed"
     assert chain.exit.resident_bytes() - idle >= held * 0.9
     wait_until(lambda: (source.open, sink.open) == (0, 0), 10, "the exit has ended their connections")
-    wait_until(lambda: chain.exit.resident_bytes() - idle <= MARGIN, 10,
+    wait_until(lambda: chain.exit.resident_bytes() - idle <= MARGIN, 30,
                f"the exit fell from {held >> 20} MiB above its idle size to {MARGIN >> 20}")
     assert_serves(chain.proxy)
 
