@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An honest user beside an attack: how long his joins take, his echoes (median and 99 %), and how much passes in a
+"""An honest user beside an attack: how long their joins take, their echoes (median and 99 %), and how much passes in a
 second, alone and then beside the load, in the same run.
 
 What is stated, once for every test of strangers and neighbours: each figure stays within FACTOR of what it is alone,
