@@ -39,7 +39,8 @@ class Victims:
 
     def start(self, *conducts):
         self.relay.conducts += conducts
-        self.exit = self.keep(start_exit(self.directory, self.relay.url))
+        # A registration that ends at once is a failure, after which the next one waits longer.
+        self.exit = self.keep(start_exit(self.directory, self.relay.url, "--reconnect-max", "1s"))
         self.client = self.start_client("client")
 
     def start_client(self, name):

@@ -42,7 +42,7 @@ def _end_workerd(relay):
 
 
 def start_exit(directory, relay_url, *extra, ca_file=None, resolver=None, name="exit", state=None, allowed=ALLOWED,
-               program=CLIENT_PROGRAM):
+               program=None):
     """An exit peer registered at `relay_url`, with the keys in `state` where there are some already; `.link()` is the
     access link of its default invite."""
     link_file = directory / f"{name}.link"
@@ -54,24 +54,24 @@ def start_exit(directory, relay_url, *extra, ca_file=None, resolver=None, name="
         options += ["--relay-ca", ca_file]
     if resolver:
         options += ["--resolver", resolver]
-    exit_peer = ReadyProgram(name, [program, "exit-peer", *options, *extra], directory)
+    exit_peer = ReadyProgram(name, [program or CLIENT_PROGRAM, "exit-peer", *options, *extra], directory)
     exit_peer.link_file = link_file
     exit_peer.state = state
     exit_peer.link = lambda: AccessLink.parse(link_file.read_text().strip())
     return exit_peer
 
 
-def client_command(directory, link, *extra, ca_file=None, name="client", state=None, program=CLIENT_PROGRAM):
+def client_command(directory, link, *extra, ca_file=None, name="client", state=None, program=None):
     """The command line of a SOCKS5 client whose link stands in a file, as the docs advise."""
     link_file = directory / f"{name}.link"
     link_file.write_text(str(link) + "\n")
     link_file.chmod(0o600)
     trust = ["--relay-ca", ca_file] if ca_file else []
-    return [program, "socks5", "--listen", "127.0.0.1:0", "--link-file", link_file,
+    return [program or CLIENT_PROGRAM, "socks5", "--listen", "127.0.0.1:0", "--link-file", link_file,
             "--state-dir", state or directory / f"{name}-state", *trust, *extra]
 
 
-def start_client(directory, link, *extra, ca_file=None, name="client", state=None, program=CLIENT_PROGRAM):
+def start_client(directory, link, *extra, ca_file=None, name="client", state=None, program=None):
     state = state or directory / f"{name}-state"
     command = client_command(directory, link, *extra, ca_file=ca_file, name=name, state=state, program=program)
     client = ReadyProgram(name, command, directory)
@@ -81,9 +81,9 @@ def start_client(directory, link, *extra, ca_file=None, name="client", state=Non
     return client
 
 
-def make_invite(exit_peer, name, *extra, program=CLIENT_PROGRAM):
+def make_invite(exit_peer, name, *extra, program=None):
     """The link of a new invite of a running exit."""
-    made = run([program, "invite", name, "--state-dir", exit_peer.state, *extra])
+    made = run([program or CLIENT_PROGRAM, "invite", name, "--state-dir", exit_peer.state, *extra])
     assert made.returncode == 0, made.stderr
     return AccessLink.parse(made.stdout.strip())
 
