@@ -23,11 +23,14 @@ using asio::ip::tcp;
 
 std::atomic<int> under_way = 0;
 
-// The thread's and the coroutine's: the one writes it, then counts `done` up, the other reads it after that.
+// The thread's and the coroutine's: the one writes it, sets `answered` and counts `done` up; the other reads
+// it after that. `answered` is what makes it safe: a descriptor that becomes readable orders nothing in C++'s
+// memory model.
 struct Question {
   std::string host;
   std::string service;
   Fd done{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  std::atomic<bool> answered = false;
   int status = 0;
   std::vector<tcp::endpoint> found;
 };
@@ -53,6 +56,7 @@ void answer(Question& question) {
     ::freeaddrinfo(list);
   }
   --under_way;
+  question.answered.store(true, std::memory_order_release);
   (void)::eventfd_write(question.done.get(), 1);
 }
 
@@ -87,7 +91,9 @@ Task<std::vector<tcp::endpoint>> look_up_name(std::string host, std::uint16_t po
   });
   const auto [ec] = co_await done->async_wait(asio::posix::stream_descriptor::wait_read,
                                               asio::as_tuple(asio::use_awaitable));
-  if (ec) co_return make_error(ErrorKind::kTimeout, "looking up " + host + " took too long");
+  if (ec || !question->answered.load(std::memory_order_acquire)) {
+    co_return make_error(ErrorKind::kTimeout, "looking up " + host + " took too long");
+  }
   if (question->found.empty()) {
     const std::string why = question->status == 0 ? "it has no address" : ::gai_strerror(question->status);
     co_return make_error(ErrorKind::kNetwork, "can't look up " + host + ": " + why);
