@@ -6,7 +6,7 @@ import time
 
 import pytest
 from harness import servers, socks
-from harness.chain import LOST, RESUMED, said, wait_for_words
+from harness.chain import LOST, RESUMED, said
 from harness.process import wait_until
 from harness.tunnel import start_client, start_exit
 from test_lanes import Cutter, tick
@@ -51,7 +51,7 @@ def test_a_lane_that_is_lost_as_soon_as_it_is_up(cutter, programs):
         cutter.cut(-1)
         times = cut_whenever(client, RESUMED, cutter)
         assert 3 <= times <= AT_MOST
-        wait_for_words(client, RESUMED, PATIENCE, times + 1)
+        client.says(RESUMED, seconds=PATIENCE, times=times + 1)
         tick(near, far)
     assert said(client, LOST) <= times + 2
 
@@ -73,7 +73,7 @@ def test_a_lane_beside_another_one_that_is_lost_as_soon_as_it_joined(cutter, pro
     client = start_client(chain.directory, link, "--lanes", "2", ca_file=chain.authority.ca_file, name="cut")
     programs.append(client)
     joined = "a lane joined the session"
-    wait_for_words(client, joined, PATIENCE)
+    client.says(joined, seconds=PATIENCE)
     cutter.cut(-1)
     assert 3 <= cut_whenever(client, joined, cutter) <= AT_MOST
     assert said(client, LOST) == 0, "the first one serves on"

@@ -6,7 +6,7 @@ import json
 import signal
 
 import pytest
-from harness.chain import LATER, a_stream, assert_serves, wait_for_words
+from harness.chain import LATER, a_stream, assert_serves
 from harness.preloads import Disk
 from harness.process import CLIENT_PROGRAM, ReadyProgram, wait_until
 from harness.tunnel import ALLOWED, Tunnel, client_command
@@ -91,12 +91,12 @@ def test_a_full_disk_keeps_nobody_out_but_new_devices(chain, disk, tmp_path, sta
     with disk.loaded():
         again = ReadyProgram("again", [*argv, *(part for rule in ALLOWED for part in ("--allow", rule))], tmp_path, wait=False)
     programs.append(again)
-    wait_for_words(again, "registered with relay", PATIENCE)
-    wait_for_words(again, "No space left on device", PATIENCE)
-    wait_for_words(chain.client, "session with the exit is up", 60, 2)
+    again.says("registered with relay", seconds=PATIENCE)
+    again.says("No space left on device", seconds=PATIENCE)
+    chain.client.says("session with the exit is up", seconds=60, times=2)
     assert_serves(chain.proxy)
     newcomer = start_newcomer("newcomer")
-    wait_for_words(newcomer, LATER, PATIENCE)
+    newcomer.says(LATER, seconds=PATIENCE)
     assert health(again) == 503
     disk.full(False)
     newcomer.wait_ready(60)

@@ -8,7 +8,7 @@ import time
 import pytest
 import websockets
 from harness import servers, socks
-from harness.chain import LOST, RESUMED, assert_serves, said, wait_for_words
+from harness.chain import LOST, RESUMED, assert_serves, said
 from harness.fronts import Haproxy, Nginx
 from harness.outages import unused_port
 from harness.process import CLIENT_PROGRAM, run, wait_until
@@ -242,7 +242,7 @@ def test_a_session_resumes_at_the_other_relay_and_its_room_is_found_after_the_re
     with servers.accepting() as server, socks.connect(client.proxy, "127.0.0.1", server.port) as near, \
             server.next() as far:
         farm.relays[home].kill()
-        wait_for_words(client, LOST, 20)
+        client.says(LOST, seconds=20)
         near.sendall(b"while the relay was dead")
         assert socks.read_exactly(far, 24) == b"while the relay was dead"
         client.says(RESUMED)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from harness import servers, socks
-from harness.chain import LOST, SERVED_WITHIN_SECONDS, assert_serves, wait_for_words
+from harness.chain import LOST, SERVED_WITHIN_SECONDS, assert_serves
 from harness.outages import pause, unused_port
 from harness.process import CLIENT_PROGRAM, Program, ReadyProgram, run, wait_until
 from harness.tunnel import start_client, start_exit, start_relay
@@ -93,7 +93,7 @@ def test_exit_restarts_in_an_outage_of_the_relay(new_chain):
     chain = new_chain()
     with stream(chain) as (near, _):
         chain.relay.kill()
-        wait_for_words(chain.client, LOST, 5)
+        chain.client.says(LOST, seconds=5)
         chain.exit.kill()
         assert near.still_open(), "it may yet go on"
         chain.relay.start()
@@ -137,7 +137,7 @@ def test_session_without_a_lane_is_reset_at_both_ends(new_chain):
     chain = new_chain(exit_options=("--orphan-timeout", str(ORPHAN_SECONDS)))
     with stream(chain) as (near, far):
         chain.relay.kill()
-        wait_for_words(chain.client, LOST, 5)
+        chain.client.says(LOST, seconds=5)
         lost = time.monotonic()
         pause(ORPHAN_SECONDS - 1)
         assert near.still_open() and far.still_open(), "a lane may yet come"
@@ -153,7 +153,7 @@ def test_session_is_resumed_just_before_its_time_is_over(new_chain):
     chain = new_chain(exit_options=("--orphan-timeout", "8", *soon), client_options=soon)
     with stream(chain) as (near, far):
         chain.relay.kill()
-        wait_for_words(chain.client, LOST, 5)
+        chain.client.says(LOST, seconds=5)
         pause(4)
         chain.relay.start()
         near.sock.settimeout(SERVED_WITHIN_SECONDS)

@@ -12,7 +12,7 @@ import time
 
 import pytest
 from harness import namespace, servers, socks
-from harness.chain import LOST, RESUMED, wait_for_words
+from harness.chain import LOST, RESUMED
 from harness.p2p import BACK_WITHIN_SECONDS, free_port, p2p_command
 from harness.process import CLIENT_PROGRAM, Program, ReadyProgram, run, wait_until
 
@@ -79,7 +79,7 @@ def test_the_exit_s_policy_holds_for_forwards(tunnel, start_p2p):
     with socket.create_connection(client.address()) as near:
         with pytest.raises(ConnectionResetError):
             near.recv(1)
-    wait_for_words(client, "not allowed by the exit's policy", 5)
+    client.says("not allowed by the exit's policy", seconds=5)
 
 
 def test_curl_at_the_exit_reaches_a_server_here(new_chain, start_p2p, web, tmp_path):
@@ -172,7 +172,7 @@ def test_a_client_that_was_killed_gets_its_port_again(new_chain, start_p2p):
     chain = new_chain(exit_options=("--allow-listen", str(port)))
     with servers.accepting() as server:
         start_p2p(chain, "-R", f"{port}:127.0.0.1:{server.port}").kill()
-        wait_for_words(chain.exit, "lost its lane", 10)
+        chain.exit.says("lost its lane", seconds=10)
         start_p2p(chain, "-R", f"{port}:127.0.0.1:{server.port}")
         with socket.create_connection(("127.0.0.1", port)) as near, server.next() as far:
             near.sendall(b"x")
@@ -277,11 +277,11 @@ def test_a_reverse_connection_outlives_the_relay(reverse):
         near.sendall(b"before")
         assert socks.read_exactly(far, 6) == b"before"
         reverse.relay.kill()
-        wait_for_words(reverse.p2p, LOST, 20)
+        reverse.p2p.says(LOST, seconds=20)
         near.sendall(b"during")
         late = socket.create_connection(("127.0.0.1", reverse.port), timeout=BACK_WITHIN_SECONDS)
         reverse.relay.start()
-        wait_for_words(reverse.p2p, RESUMED, BACK_WITHIN_SECONDS)
+        reverse.p2p.says(RESUMED, seconds=BACK_WITHIN_SECONDS)
         assert socks.read_exactly(far, 6) == b"during"
         late.close()
 
@@ -291,7 +291,7 @@ def test_a_new_exit_listens_again(reverse):
     reverse.exit.kill()
     wait_until(lambda: not reverse.exit.alive(), 5, "the exit is gone")
     reverse.start_exit("again", "--allow-listen", str(reverse.port), state=state)
-    wait_for_words(reverse.p2p, "the exit listens on", BACK_WITHIN_SECONDS, times=2)
+    reverse.p2p.says("the exit listens on", seconds=BACK_WITHIN_SECONDS, times=2)
     near, far = reverse.connect()
     with near, far:
         far.sendall(b"again")
@@ -335,7 +335,7 @@ def test_forwards_that_are_none_are_wrong_usage(tunnel, option):
 def reload(exit_peer, config, text, times):
     config.write_text(text)
     exit_peer.process.send_signal(signal.SIGHUP)
-    wait_for_words(exit_peer, "were read again", 5, times)
+    exit_peer.says("were read again", seconds=5, times=times)
 
 
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
@@ -346,10 +346,10 @@ def test_sighup_opens_and_closes_listeners(new_chain, start_p2p, tmp_path, kind)
     chain = new_chain(exit_options=("--config", config))
     client = start_p2p(chain, "-R", f"{port}:127.0.0.1:9/{kind}")
     reload(chain.exit, config, "max-flows = 2000\n", 1)
-    wait_for_words(chain.exit, "no rule opens it any more", 5)
-    wait_for_words(client, "the exit does not allow it", 5)
+    chain.exit.says("no rule opens it any more", seconds=5)
+    client.says("the exit does not allow it", seconds=5)
     reload(chain.exit, config, f"allow-listen = [\"{port}\"]\n", 2)
-    wait_for_words(client, "the exit listens on", 30, times=2)
+    client.says("the exit listens on", seconds=30, times=2)
 
 
 def test_an_invite_s_own_listeners(new_chain, programs):
@@ -368,7 +368,7 @@ def test_an_invite_s_own_listeners(new_chain, programs):
     assert alice.addresses == [f"127.0.0.1:{port}"]
     limited = run([CLIENT_PROGRAM, "limit", "alice", "--state-dir", chain.exit.state, "--allow-listen", "none"])
     assert limited.returncode == 0, limited.stderr
-    wait_for_words(alice, "the exit does not allow it", 10)
+    alice.says("the exit does not allow it", seconds=10)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
     listed = run([CLIENT_PROGRAM, "invites", "--json", "--state-dir", chain.exit.state])

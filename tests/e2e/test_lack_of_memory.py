@@ -10,7 +10,7 @@ import time
 import pytest
 from conftest import SITE
 from harness import servers, socks
-from harness.chain import LOST, RESUMED, a_stream, assert_serves, said, wait_for_words
+from harness.chain import LOST, RESUMED, a_stream, assert_serves, said
 from harness.process import run, wait_until
 from harness.tunnel import make_invite
 from harness.watching import METRICS, ask, health
@@ -150,7 +150,7 @@ def test_of_an_exit_without_memory_the_heaviest_session_gives_way(one_arena, new
             assert crowd.size() < CROWDED, "it never lacks memory"
             crowd.join([heavy.proxy])
             assert_alive()
-        wait_for_words(exit_peer, "this exit has no memory left", 30)
+        exit_peer.says("this exit has no memory left", seconds=30)
         assert health(exit_peer) == 503 and "degraded" in ask(exit_peer.state).stdout
         before = come_back(heavy), cpu_seconds(exit_peer), cpu_seconds(heavy)
         until = time.monotonic() + WATCHED_SECONDS

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from harness import servers, socks
-from harness.chain import LOST, RESUMED, said, wait_for_words
+from harness.chain import LOST, RESUMED, said
 from harness.process import wait_until
 from harness.transfer import MIB, download, upload, write_random
 from harness.tunnel import start_client
@@ -72,7 +72,7 @@ def cut_chain(new_chain, programs):
         client = start_client(chain.directory, link, "--lanes", str(lanes), ca_file=chain.authority.ca_file,
                               name="lanes")
         programs.append(client)
-        wait_for_words(client, JOINED, 20, lanes - 1)
+        client.says(JOINED, seconds=20, times=lanes - 1)
         return client
 
     yield start, cutter
@@ -103,8 +103,8 @@ def test_lanes_that_die_one_after_the_other(cut_chain):
             cutter.cut(0)
             for near, far in ends:
                 tick(near, far)
-            wait_for_words(client, MOVED, 20, round_number)
-            wait_for_words(client, JOINED, 20, 2 + round_number)
+            client.says(MOVED, seconds=20, times=round_number)
+            client.says(JOINED, seconds=20, times=2 + round_number)
     assert said(client, LOST) == 0, "there was always a lane"
 
 

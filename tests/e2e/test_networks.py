@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from harness import servers, socks
 from harness.access_link import AccessLink
-from harness.chain import LOST, RESUMED, assert_serves, wait_for_words
+from harness.chain import LOST, RESUMED, assert_serves
 from harness.process import CLIENT_PROGRAM, ReadyProgram, clean_environment, run, wait_until
 from harness.servers import accept_in_background
 from harness.tunnel import RELAYS, client_command, start_client, start_exit, start_relay
@@ -123,11 +123,11 @@ def test_a_session_survives_its_proxy(tinyproxy, home, tmp_path, authority, prog
         near.sendall(b"before")
         assert socks.read_exactly(far, 6) == b"before"
         tinyproxy.kill()
-        wait_for_words(client, LOST, 10)
-        wait_for_words(client, "the HTTP proxy: can't connect", 20)
+        client.says(LOST, seconds=10)
+        client.says("the HTTP proxy: can't connect", seconds=20)
         far.sendall(b"meanwhile")
         tinyproxy.start()
-        wait_for_words(client, RESUMED, 30)
+        client.says(RESUMED, seconds=30)
         assert socks.read_exactly(near, 9) == b"meanwhile"
         near.sendall(b"after")
         assert socks.read_exactly(far, 5) == b"after"

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from harness import servers, socks
-from harness.chain import LOST, RESUMED, said, wait_for_words
+from harness.chain import LOST, RESUMED, said
 from harness.outages import pause
 from harness.process import clean_environment, wait_until
 from harness.ssh import SshServer
@@ -134,7 +134,7 @@ def frozen_since(chain, transfers):
 
 
 def assert_noticed(chain, began):
-    wait_for_words(chain.client, LOST, NOTICED_WITHIN_SECONDS - (time.monotonic() - began))
+    chain.client.says(LOST, seconds=NOTICED_WITHIN_SECONDS - (time.monotonic() - began))
 
 
 @pytest.mark.parametrize("ways", WAYS)
@@ -160,7 +160,7 @@ def test_black_hole_with_a_second_relay(new_chain, new_transfers):
     transfers = new_transfers(chain, seconds=10, rate=3 * MIB)
     began = frozen_since(chain, transfers)
     assert_noticed(chain, began)
-    wait_for_words(chain.client, RESUMED, BACK_WITHIN_SECONDS)
+    chain.client.says(RESUMED, seconds=BACK_WITHIN_SECONDS)
     transfers.assert_complete(60)
     assert said(chain.client, LOST) == 1
 
@@ -171,7 +171,7 @@ def test_killed_relay_with_a_second_one(new_chain, new_transfers):
     transfers = new_transfers(chain, seconds=8, rate=3 * MIB)
     pause(3)
     chain.relay.kill()
-    wait_for_words(chain.client, RESUMED, 5)
+    chain.client.says(RESUMED, seconds=5)
     transfers.assert_complete(60)
 
 
@@ -182,7 +182,7 @@ def test_connections_begun_in_an_outage_are_served_after_it(new_chain):
     soon = "--reconnect-max", "1s"
     chain = new_chain(exit_options=soon, client_options=soon)
     chain.relay.kill()
-    wait_for_words(chain.client, LOST, 5)
+    chain.client.says(LOST, seconds=5)
     with servers.accepting() as server:
         near = [socks.greet(chain.proxy) for _ in range(waiting)]
         for sock in near:

@@ -5,7 +5,7 @@ clock that jumps."""
 import os
 
 import pytest
-from harness.chain import LATER, RESUMED, a_stream, assert_serves, said, wait_for_words
+from harness.chain import LATER, RESUMED, a_stream, assert_serves, said
 from harness.preloads import Clock
 from harness.process import CLIENT_PROGRAM, ReadyProgram, run
 from harness.tunnel import client_command, make_invite, start_client, start_exit, start_relay
@@ -75,7 +75,7 @@ def test_who_is_in_stays_and_nobody_is_told_that_a_link_is_wrong(fault, new_chai
     assert health(chain.exit) == 200
     with a_stream(chain.proxy) as assert_alive:
         mend = FAULTS[fault](chain.exit.state)
-        wait_for_words(chain.exit, KEPT_OUT, PATIENCE)
+        chain.exit.says(KEPT_OUT, seconds=PATIENCE)
         state = chain.exit.state if chain.exit.state.exists() else tmp_path / "away"
         answer = ask(state)
         assert answer.returncode == NOT_UP and "degraded" in answer.stdout and ".json" in answer.stdout
@@ -85,13 +85,13 @@ def test_who_is_in_stays_and_nobody_is_told_that_a_link_is_wrong(fault, new_chai
         newcomer = ReadyProgram("newcomer", client_command(tmp_path, chain.exit.link(), ca_file=chain.authority.ca_file,
                                                            name="newcomer"), tmp_path, wait=False)
         programs.append(newcomer)
-        wait_for_words(newcomer, LATER, PATIENCE)
+        newcomer.says(LATER, seconds=PATIENCE)
         chain.relay.kill()
         chain.relay.start()
-        wait_for_words(chain.client, RESUMED, 60)
+        chain.client.says(RESUMED, seconds=60)
         assert_alive()
         mend()
-        wait_for_words(chain.exit, MENDED, PATIENCE)
+        chain.exit.says(MENDED, seconds=PATIENCE)
         newcomer.wait_ready(60)
         assert_serves(newcomer.address())
         assert_alive()
@@ -134,7 +134,7 @@ def test_a_clock_that_jumps_ends_nobody(tmp_path, programs):
     with a_stream(guest.proxy) as assert_alive:
         for number, jump in enumerate((YEAR, -YEAR), 1):
             clock.shift(jump)
-            wait_for_words(exit_peer, "the clock was set by", PATIENCE, number)
+            exit_peer.says("the clock was set by", seconds=PATIENCE, times=number)
             assert_alive()
             assert_serves(new_guest(f"new{number}").proxy)
             clock.shift(0)

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 from harness import socks
-from harness.chain import assert_serves, wait_for_words
+from harness.chain import assert_serves
 from harness.process import CLIENT_PROGRAM, Program, run, wait_until
 from harness.transfer import MIB, download, upload, write_random
 from harness.tunnel import client_command, make_invite, start_client
@@ -96,7 +96,7 @@ def test_a_relay_that_is_away_and_back(chain):
 @pytest.mark.native_relay("the Worker has no --rotate-bytes below its own least")
 def test_key_epochs_go_up_and_lanes_are_renewed(new_tunnel, web):
     tunnel = new_tunnel(relay_options=("--rotate-bytes", "64KiB"), client_options=("--lanes", "3"))
-    wait_for_words(tunnel.client, "a lane joined the session", 20, 2)
+    tunnel.client.says("a lane joined the session", seconds=20, times=2)
     source = web.root / "epochs"
     digest = write_random(source, 4 * MIB)
     for number in range(3):

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from harness import dns, servers, socks, udp
-from harness.chain import LOST, RESUMED, wait_for_words
+from harness.chain import LOST, RESUMED
 from harness.p2p import BACK_WITHIN_SECONDS, free_port, p2p_command
 from harness.process import CLIENT_PROGRAM, run, wait_until
 
@@ -109,8 +109,8 @@ def test_the_exit_s_policy_holds_for_udp_forwards(tunnel, start_p2p):
     client = start_p2p(tunnel, "-L", "0:127.0.0.2:9/udp")
     with udp_socket() as program:
         program.sendto(b"x", client.address())
-        wait_for_words(tunnel.exit, "datagram: loopback", 10)
-        wait_for_words(client, "not allowed by the exit's policy", 10)
+        tunnel.exit.says("datagram: loopback", seconds=10)
+        client.says("not allowed by the exit's policy", seconds=10)
 
 
 def test_status_shows_every_forward(new_chain, start_p2p):
@@ -151,7 +151,7 @@ def test_a_client_that_was_killed_gets_its_udp_port_again(new_chain, start_p2p):
     chain = new_chain(exit_options=("--allow-listen", str(port)))
     with udp.UdpServer() as server, udp_socket() as program:
         start_p2p(chain, "-R", f"{port}:127.0.0.1:{server.address[1]}/udp").kill()
-        wait_for_words(chain.exit, "lost its lane", 10)
+        chain.exit.says("lost its lane", seconds=10)
         start_p2p(chain, "-R", f"{port}:127.0.0.1:{server.address[1]}/udp")
         assert ask(program, ("127.0.0.1", port), b"again")[0] == b"again"
 
@@ -169,10 +169,10 @@ def test_all_forwards_outlive_the_relay(new_chain, start_p2p):
             ask(remote, client.address(2), b"before")
             known = set(echo.seen)
             chain.relay.kill()
-            wait_for_words(client, LOST, 20)
+            client.says(LOST, seconds=20)
             near.sendall(b"during")
             chain.relay.start()
-            wait_for_words(client, RESUMED, BACK_WITHIN_SECONDS)
+            client.says(RESUMED, seconds=BACK_WITHIN_SECONDS)
             assert socks.read_exactly(far, 6) == b"during"
             far.sendall(b"after")
             assert socks.read_exactly(near, 5) == b"after"
@@ -193,6 +193,6 @@ def test_a_new_exit_takes_udp_again(new_chain, start_p2p):
         chain.exit.kill()
         wait_until(lambda: not chain.exit.alive(), 5, "the exit is gone")
         chain.start_exit("again", "--allow-listen", str(port), state=state)
-        wait_for_words(client, "the exit listens on", BACK_WITHIN_SECONDS, times=2)
+        client.says("the exit listens on", seconds=BACK_WITHIN_SECONDS, times=2)
         ask_until_answered(program, client.address(0), b"after")
         ask_until_answered(remote, client.address(1), b"after")

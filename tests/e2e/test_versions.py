@@ -6,7 +6,7 @@ import itertools
 import json
 
 import pytest
-from harness.chain import LOST, RESUMED, assert_serves, wait_for_words
+from harness.chain import LOST, RESUMED, assert_serves
 from harness.outages import MortalRelay, pause
 from harness.process import run
 from harness.transfer import MIB, download, upload, write_random
@@ -63,7 +63,7 @@ def test_every_mixture_works(client, exit_peer, relay, tmp_path, authority, prog
     near = start_client(tmp_path, far.link(), "--lanes", "2", ca_file=authority.ca_file,
                         program=VERSIONS[client].client)
     programs.append(near)
-    wait_for_words(near, "a lane joined the session", PATIENCE)
+    near.says("a lane joined the session", seconds=PATIENCE)
     assert_serves(near.proxy)
     assert_datagrams_come_back(near.proxy)
 
@@ -73,9 +73,9 @@ def test_every_mixture_works(client, exit_peer, relay, tmp_path, authority, prog
     pause(2)
     assert all(transfer.alive() for transfer in transfers), "they are under way"
     middle.kill()
-    wait_for_words(near, LOST, PATIENCE)
+    near.says(LOST, seconds=PATIENCE)
     middle.start()
-    wait_for_words(near, RESUMED, PATIENCE)
+    near.says(RESUMED, seconds=PATIENCE)
     for transfer in transfers:
         transfer.assert_complete(digest, PATIENCE)
     assert_datagrams_come_back(near.proxy)
@@ -131,7 +131,7 @@ def test_an_exit_changes_its_version_and_goes_back(tmp_path, authority, programs
         keys = keys or state.keys()
         assert state.keys() == keys
         for client, began in clients.items():
-            wait_for_words(client, "session with the exit is up", PATIENCE, times=1 + life - began)
+            client.says("session with the exit is up", seconds=PATIENCE, times=1 + life - began)
             assert_serves(client.proxy)
 
         name = f"of-{life}-{version}"
@@ -162,4 +162,4 @@ def test_a_client_stays_the_device_that_it_was(tmp_path, authority, programs):
         programs.append(client)
         assert_serves(client.proxy)
         assert client.stop() == 0
-    wait_for_words(exit_peer, "a session began", PATIENCE, 4)
+    exit_peer.says("a session began", seconds=PATIENCE, times=4)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from harness import tunnel
-from harness.chain import RESUMED, wait_for_words
+from harness.chain import RESUMED
 
 # After so many failures the next pause is random up to 51 s.
 FAILURES = 8
@@ -40,10 +40,10 @@ def namespace(tmp_path, monkeypatch):
 
 def assert_ends_the_pause(chain, event):
     chain.relay.kill()
-    wait_for_words(chain.client, "trying again", 90, FAILURES)
+    chain.client.says("trying again", seconds=90, times=FAILURES)
     chain.relay.start()
     event()
-    wait_for_words(chain.client, RESUMED, AT_ONCE_SECONDS)
+    chain.client.says(RESUMED, seconds=AT_ONCE_SECONDS)
 
 
 @pytest.mark.timeout(180)

@@ -20,10 +20,6 @@ def said(program, words):
     return program.stderr().count(words)
 
 
-def wait_for_words(program, words, seconds, times=1):
-    program.says(words, times, seconds)
-
-
 def assert_serves(proxy):
     """A new connection works within the time that the proxy lets one wait."""
     with servers.accepting() as server:
@@ -72,7 +68,7 @@ class Chain:
         program = start_exit(self.directory, self.relays[0].url, *others, *options, ca_file=self.authority.ca_file,
                              name=name, state=state)
         self.peers.append(program)
-        wait_for_words(program, "registered with relay", 10, len(self.relays))
+        program.says("registered with relay", times=len(self.relays))
         return program
 
     def start_client(self, name, *options):
