@@ -4,9 +4,13 @@
 // client's, accept.cpp the server's. No extensions: what is sent is sealed already and does not compress.
 #pragma once
 
+#include <memory>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/websocket.hpp>
 
@@ -51,26 +55,34 @@ class WebSocketCarrier final : public Carrier {
 
   Task<MessageType> read(Buffer& buffer) override {
     buffer.clear();
-    auto [ec, size] = co_await ws_.async_read(buffer, asio::as_tuple(asio::use_awaitable));
+    if (abandoned_) co_return broken();
+    Operation reading(*this, calls_->read, calls_->write);
+    auto [ec, size] = co_await ws_.async_read(buffer, reading.token());
+    reading.over();
     if (ec) co_return to_error(ec, ws_.reason());
     co_return ws_.got_text() ? MessageType::kText : MessageType::kBinary;
   }
 
   Task<> write(MessageType type, ByteView message) override {
+    if (abandoned_) co_return broken();
     ws_.text(type == MessageType::kText);
     const asio::const_buffer bytes(message.data(), message.size());
-    auto [ec, size] = co_await ws_.async_write(bytes, asio::as_tuple(asio::use_awaitable));
+    Operation writing(*this, calls_->write, calls_->read);
+    auto [ec, size] = co_await ws_.async_write(bytes, writing.token());
+    writing.over();
     if (ec) co_return to_error(ec, ws_.reason());
     co_return Result<>();
   }
 
   Task<> close(std::uint16_t code) override {
-    if (!ws_.is_open()) {
+    if (!ws_.is_open() || abandoned_) {
       abort();
       co_return make_error(ErrorKind::kClosed, "closed already");
     }
     const boost::beast::websocket::close_reason reason(code);
-    auto [ec] = co_await ws_.async_close(reason, asio::as_tuple(asio::use_awaitable));
+    Operation closing(*this, calls_->write, calls_->read);
+    auto [ec] = co_await ws_.async_close(reason, closing.token());
+    closing.over();
     abort();
     if (ec) co_return to_error(ec, ws_.reason());
     co_return Result<>();
@@ -90,7 +102,60 @@ class WebSocketCarrier final : public Carrier {
   }
 
  private:
+  // What one of a read and a write is woken by.
+  struct Call {
+    bool under_way = false;
+    asio::cancellation_signal cancel = {};
+  };
+  struct Calls {
+    Call read;
+    Call write;  // or close
+  };
+
+  // Without memory an operation of Beast's is destroyed where it stands (on_end.hpp), and keeps the lock that
+  // reads share with writes: whatever waits for it is woken here, and nothing begins any more.
+  class Operation {
+   public:
+    Operation(WebSocketCarrier& carrier, Call& own, Call& other)
+        : carrier_(carrier), own_(own), other_(other) {
+      own_.under_way = true;
+    }
+    ~Operation() {
+      own_.under_way = false;
+      if (!over_) carrier_.abandoned(other_);
+    }
+    Operation(const Operation&) = delete;
+    Operation& operator=(const Operation&) = delete;
+
+    auto token() {
+      return asio::bind_cancellation_slot(own_.cancel.slot(), asio::as_tuple(asio::use_awaitable));
+    }
+    void over() { over_ = true; }
+
+   private:
+    WebSocketCarrier& carrier_;
+    Call& own_;
+    Call& other_;
+    bool over_ = false;
+  };
+
+  static Error broken() { return make_error(ErrorKind::kClosed, "the connection broke: no memory"); }
+
+  void abandoned(Call& other) noexcept {
+    abandoned_ = true;
+    abort();
+    if (!other.under_way) return;
+    try {
+      asio::post(ws_.get_executor(), [calls = calls_, &other] {
+        if (other.under_way) other.cancel.emit(asio::cancellation_type::terminal);
+      });
+    } catch (...) {  // not even that much memory: its owner's timers are left
+    }
+  }
+
   mutable WebSocket<Stream> ws_;
+  std::shared_ptr<Calls> calls_ = std::make_shared<Calls>();
+  bool abandoned_ = false;
 };
 
 // Instantiated once, in websocket_carrier.cpp: each costs a minute of compile time with sanitizers.
