@@ -24,6 +24,9 @@ constexpr auto kAskForItsExit = 1s;
 // soon, however many failed.
 constexpr auto kExitMayReturn = 30s;
 constexpr auto kSoon = 700ms;
+// While a connection waits for a session the next attempt comes within this time, however many failed: well
+// within kWaitForSession.
+constexpr auto kAwaited = 4s;
 constexpr auto kRenewAgain = 60s;  // after a renewal that failed; the old lane serves on
 
 Error goaway_error(session::GoawayCode code, const std::string& text) {
@@ -49,6 +52,7 @@ Client::Client(asio::any_io_executor executor, ClientOptions options, Handlers h
       handlers_(std::move(handlers)),
       changed_(executor_),
       pause_(executor_),
+      begin_again_(executor_),
       stop_timer_(executor_),
       ask_again_(executor_),
       clock_(executor_),
@@ -343,8 +347,9 @@ void Client::report_failure(const Error& error) {
 
 asio::awaitable<void> Client::back_off() {
   const bool may_return = missing_exit_ && std::chrono::steady_clock::now() - lost_at_ < kExitMayReturn;
-  pause_.expires_after(backoff_.pause(may_return ? kSoon : options_.reconnect_max));
-  co_await pause_.async_wait(asio::as_tuple(asio::use_awaitable));
+  std::chrono::milliseconds longest = may_return ? kSoon : options_.reconnect_max;
+  if (!waiters_.empty()) longest = std::min<std::chrono::milliseconds>(longest, kAwaited);
+  co_await pause_.wait(backoff_.pause(longest));
 }
 
 // Whoever asked may be gone before a session is up; its coroutine is then destroyed or cancelled at any wait.
@@ -352,6 +357,8 @@ class Client::Waiting {
  public:
   Waiting(Client& client, asio::steady_timer& timer) : client_(client), timer_(timer) {
     client_.waiters_.push_back(&timer_);
+    // At random, since many may lose one relay together.
+    client_.pause_.shorten_to(jittered_pause(client_.backoff_.failures(), kAwaited));
   }
   ~Waiting() { std::erase(client_.waiters_, &timer_); }
   Waiting(const Waiting&) = delete;
@@ -461,7 +468,7 @@ void Client::network_changed() {
   backoff_.reset();
   joining_.reset();
   join_at_ = {};
-  pause_.cancel();
+  pause_.end();
   changed_.notify();
 }
 
@@ -470,7 +477,8 @@ void Client::stop() {
   stopping_ = true;
   history_.stopping();
   stop_listening();
-  pause_.cancel();
+  pause_.end();
+  begin_again_.cancel();
   wake_waiters();
   if (tunnel_) tunnel_->leave(session::GoawayCode::kShutdown, "");
   if (!tunnel_) {  // nothing to finish; a dial that is under way ends by itself

@@ -21,6 +21,7 @@
 #include "tunnel/client_history.hpp"
 #include "tunnel/dial_lane.hpp"
 #include "tunnel/heap_trim.hpp"
+#include "tunnel/pause.hpp"
 #include "tunnel/remote_listener.hpp"
 #include "tunnel/tunnel.hpp"
 
@@ -139,7 +140,8 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   ClientHistory history_;
   Wakeup changed_;                            // wakes run()
   std::vector<asio::steady_timer*> waiters_;  // open() calls that wait for a session
-  asio::steady_timer pause_;
+  Pause pause_;
+  asio::steady_timer begin_again_;
   asio::steady_timer stop_timer_;
   std::vector<Remote> remote_;
   asio::steady_timer ask_again_;

@@ -30,9 +30,9 @@ void Client::begin_again() {
   if (attaching_ != 0 && tunnel_) tunnel_->end(make_error(ErrorKind::kLimit, "no memory left"));
   attaching_ = 0;
   backoff_.failed();
-  pause_.expires_after(
+  begin_again_.expires_after(
       std::max<std::chrono::milliseconds>(kBeginAgainAfter, backoff_.pause(options_.reconnect_max)));
-  pause_.async_wait([weak = weak_from_this()](const boost::system::error_code&) {
+  begin_again_.async_wait([weak = weak_from_this()](const boost::system::error_code&) {
     if (const auto self = weak.lock()) self->begin();
   });
 }
