@@ -4,11 +4,13 @@
 // loops, the server, signals.
 #include <optional>
 
+#include <boost/asio/steady_timer.hpp>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.hpp"
 #include "base/relay_url.hpp"
+#include "carrier/memory_watch.hpp"
 #include "carrier/run_loop.hpp"
 #include "command_line.hpp"
 #include "metrics.hpp"
@@ -35,6 +37,9 @@ constexpr const char* kExamples =
     "      serves only the rooms in that file\n"
     "SIGHUP reads certificate, key and allowed rooms again. SIGTERM ends it within 5 s; peers redial "
     "elsewhere.";
+
+// What the server has not ended by itself (Server::stop) does not hold the program back: it has 5 s to stop.
+constexpr std::chrono::milliseconds kStopAtLast{4'800};
 
 // A pair takes two descriptors; a few are for listeners, files and handshakes.
 void warn_if_descriptors_are_few(const relay::Options& options) {
@@ -96,11 +101,19 @@ int serve(const ops::CommandLine& line, const app::RelayProgram& program) {
     metrics = std::move(*listening);
     metrics->start();
   }
+  const carrier::MemoryWatch memory(control.get_executor(), [&] { (*server)->relieve_memory(); });
   std::atomic<bool> broken = false;
+  boost::asio::steady_timer at_last(control);
   const auto stop = [&] {
     ops::notify_stopping();
     (*server)->stop();
     loops.release();
+    at_last.expires_after(kStopAtLast);
+    at_last.async_wait([&](const boost::system::error_code& ec) {
+      if (ec) return;
+      log::error("connections did not end in time; they are left");
+      loops.cut();
+    });
   };
   const ops::Signals signals(control.get_executor(), stop, [&] { reload(**server); });
   const ops::Watchdog watchdog(control.get_executor(), loops.executors());

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include "base/log.hpp"
@@ -52,15 +53,33 @@ void Backlog::look() {
   for (const auto& [bytes, pair] : heaviest) {
     if (held <= budget_bytes_) break;
     held -= bytes;
-    ++gave_way_;
+    ++over_budget_.count;
     pair->give_way();
   }
-  const auto now = std::chrono::steady_clock::now();
-  if (now - told_ < kTellEvery) return;
-  told_ = now;
+  const auto ended = over_budget_.due();
+  if (!ended) return;
   log::warn(
       "messages that wait take more memory than --max-held allows: {} pairs were ended, the heaviest first",
-      std::exchange(gave_way_, 0));
+      *ended);
+}
+
+void Backlog::relieve() {
+  const auto heaviest = std::ranges::max_element(pairs_, {}, &Pair::held_bytes);
+  if (heaviest == pairs_.end() || (*heaviest)->held_bytes() < kWorthEnding) return;
+  ++without_memory_.count;
+  (*heaviest)->give_way();
+  ::malloc_trim(0);  // for what is larger than the pieces that became free
+  const auto ended = without_memory_.due();
+  if (ended) {
+    log::error("out of memory: {} pairs that held most of it were ended; give this relay more", *ended);
+  }
+}
+
+std::optional<std::size_t> Backlog::Notice::due() {
+  const auto now = std::chrono::steady_clock::now();
+  if (told && now - *told < kTellEvery) return std::nullopt;
+  told = now;
+  return std::exchange(count, 0);
 }
 
 }  // namespace zks::relay

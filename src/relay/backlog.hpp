@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <unordered_set>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -38,9 +39,22 @@ class Backlog : public std::enable_shared_from_this<Backlog> {
   void add(Pair* pair);
   void remove(Pair* pair);
 
+  // The process lacked memory: the heaviest pair gives way, where that is worth it.
+  void relieve();
+
  private:
   static constexpr std::chrono::milliseconds kLookEvery{250};
   static constexpr std::chrono::seconds kTellEvery{10};
+  static constexpr std::size_t kWorthEnding = 64 * 1024;
+
+  // Pairs that gave way, told of now and then.
+  struct Notice {
+    std::optional<std::chrono::steady_clock::time_point> told = {};
+    std::size_t count = 0;
+
+    // How many, if it is time to say it.
+    std::optional<std::size_t> due();
+  };
 
   void wait();
   void look();
@@ -48,8 +62,8 @@ class Backlog : public std::enable_shared_from_this<Backlog> {
   const std::size_t budget_bytes_;
   std::unordered_set<Pair*> pairs_;
   boost::asio::steady_timer next_look_;
-  std::chrono::steady_clock::time_point told_;
-  std::size_t gave_way_ = 0;  // since then
+  Notice over_budget_;
+  Notice without_memory_;
 };
 
 }  // namespace zks::relay

@@ -70,4 +70,8 @@ void EventLoops::release() {
   guards_.clear();
 }
 
+void EventLoops::cut() {
+  for (const auto& loop : loops_) loop->stop();
+}
+
 }  // namespace zks::relay

@@ -34,6 +34,8 @@ class EventLoops {
   void run(std::function<void(std::exception_ptr)> failed, std::function<void()> finished);
   // Each loop ends once it has nothing left to do.
   void release();
+  // Each loop ends now, with whatever it has left to do.
+  void cut();
   // release(), waits for all of them, and runs what they sent each other last.
   void finish();
 

@@ -33,6 +33,10 @@ void Loop::trim_later() {
   });
 }
 
+void Loop::relieve_memory() {
+  asio::post(executor_, [self = shared_from_this()] { self->backlog_->relieve(); });
+}
+
 void Loop::stop() {
   asio::post(executor_, [self = shared_from_this()] { self->begin_stop(); });
 }

@@ -53,7 +53,8 @@ class Loop : public std::enable_shared_from_this<Loop> {
   Counters& counters() { return counters_; }
   const Counters& counters() const { return counters_; }
 
-  // From any thread. What is added later is ended at once.
+  // From any thread, both. What is added after stop() is ended at once.
+  void relieve_memory();
   void stop();
 
  private:

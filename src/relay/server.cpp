@@ -62,6 +62,10 @@ Result<> Server::reload() {
   return relay_->allowed.reload();
 }
 
+void Server::relieve_memory() {
+  for (const auto& loop : relay_->loops) loop->relieve_memory();
+}
+
 void Server::stop() {
   for (const auto& listener : listeners_) listener->stop();
   for (const auto& loop : relay_->loops) loop->stop();

@@ -35,6 +35,9 @@ class Server {
   // Reads certificate, key and allowed rooms again. On an error what is in use stays.
   Result<> reload();
 
+  // The process lacked memory: on each loop the pair that holds most ends, if it holds much. From any thread.
+  void relieve_memory();
+
   // Refuses new work and closes every connection with 1012; after at most 4 s those that are left are cut,
   // and the loops have nothing more to do for this server. From any thread, returns at once.
   void stop();

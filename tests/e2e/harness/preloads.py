@@ -76,3 +76,16 @@ class Disk(_Preload):
     def fsyncs(self):
         """How often fsync() was called."""
         return self._get(2)
+
+
+class Memory(_Preload):
+    def __init__(self, directory):
+        super().__init__(directory, "memory", 2)
+
+    def lacks(self, one_of):
+        """One of so many requests for memory fails, at random; 0: none."""
+        self._set(0, one_of)
+
+    def lacked(self):
+        """How many failed."""
+        return self._get(1)
