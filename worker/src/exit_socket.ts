@@ -9,8 +9,9 @@ import { decodeControl, encodeChallenge, encodeKnock, encodeRegistered } from ".
 import { counters } from "./counters";
 import { decodeInner } from "./inner_request";
 import { randomName } from "./names";
+import type { Env, ExitCalls } from "./objects";
 import { type Claim, ownsRoom } from "./registration";
-import { type Env, readSettings, type Settings } from "./settings";
+import { readSettings, type Settings } from "./settings";
 import { type Limits, Shares } from "./shares";
 import { accept, answerPings, close } from "./sockets";
 
@@ -31,7 +32,7 @@ interface Control {
 // The registered exits of this isolate, by their objects' ids. A self-hosted workerd has one isolate.
 const shares = new Shares();
 
-export class ExitSocket extends DurableObject<Env> {
+export class ExitSocket extends DurableObject<Env> implements ExitCalls {
   private readonly settings: Settings;
   private readonly limits: Limits;
   private deadline: ReturnType<typeof setTimeout> | null = null;

@@ -8,10 +8,11 @@ import { clientAddress } from "./client_address";
 import { counters } from "./counters";
 import { encodeInner } from "./inner_request";
 import { JoinLimiter } from "./join_limiter";
+import type { Env } from "./objects";
 import { isOwnName } from "./own_names";
 import { PairIds } from "./pair_ids";
 import { parseRoute, type Route, targetOf } from "./route";
-import { type Env, readSettings, type Settings } from "./settings";
+import { readSettings, type Settings } from "./settings";
 import { sourceOf } from "./source";
 
 export { ExitSocket } from "./exit_socket";

@@ -13,8 +13,8 @@ import { Half } from "./half";
 import { decodeInner, type Inner } from "./inner_request";
 import { KeyRotation } from "./key_rotation";
 import { randomName } from "./names";
-import type { Exit } from "./room";
-import { type Env, readSettings, type Settings } from "./settings";
+import type { Env, Exit, PairCalls } from "./objects";
+import { readSettings, type Settings } from "./settings";
 import { Shares } from "./shares";
 import { accept, answerPings, close } from "./sockets";
 
@@ -31,7 +31,7 @@ const GIVING_WAY_MS = 1_000;
 const shares = new Shares();
 const backlog = new Backlog();
 
-export class Pair extends DurableObject<Env> {
+export class Pair extends DurableObject<Env> implements PairCalls {
   private readonly settings: Settings;
   private readonly object: string; // its id, by which others know its places
   private client: Half | null = null;

@@ -5,19 +5,14 @@
 // room_store.ts, since it is dropped from memory whenever nobody joins.
 import { DurableObject } from "cloudflare:workers";
 import { counters } from "./counters";
+import type { Env, Exit, RoomCalls } from "./objects";
 import { RoomStore } from "./room_store";
-import { type Env, readSettings } from "./settings";
+import { readSettings } from "./settings";
 import { type Limits, Shares, type Taken } from "./shares";
 
 const MAX_INSTANCES = 8;
 
-// An exit that has shown that the room is its own, and the ExitSocket that holds its control socket.
-export interface Exit {
-  instance: string;
-  object: string;
-}
-
-export class Room extends DurableObject<Env> {
+export class Room extends DurableObject<Env> implements RoomCalls {
   private readonly limits: Limits; // of pairs; a source's share is its pair.ts's
   private readonly store: RoomStore;
   private exits: Exit[] = []; // whose turn it is comes first

@@ -3,7 +3,7 @@
 // Where a room.ts keeps what it knows while it is not in memory. On Cloudflare that is the object's storage. A self-hosted
 // workerd loses that with the object ("inMemory" is no more than a cache there), but has one isolate for all objects, for
 // as long as it runs: the state is kept in that. The setting ROOM_STATE says which.
-import type { Exit } from "./room";
+import type { Exit } from "./objects";
 import type { Settings } from "./settings";
 
 export interface RoomState {

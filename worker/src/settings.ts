@@ -5,18 +5,10 @@
 // limit than its operator asked for would be worse. Pure.
 import { type Network, parseNetwork } from "./address";
 import type { Proxies } from "./client_address";
-import type { ExitSocket } from "./exit_socket";
-import type { Pair } from "./pair";
-import type { PairKey } from "./pair_key";
-import type { Room } from "./room";
 
 type Variable = string | null | undefined;
 
-export interface Env {
-  EXIT: DurableObjectNamespace<ExitSocket>;
-  ROOM: DurableObjectNamespace<Room>;
-  PAIR: DurableObjectNamespace<Pair>;
-  PAIR_KEY: DurableObjectNamespace<PairKey>;
+export interface Vars {
   ALLOW_ROOMS?: Variable;
   DEBUG_COUNTERS?: Variable;
   IDLE_SECONDS?: Variable;
@@ -51,8 +43,6 @@ export interface Settings {
   windowBytes: number;
   stallMs: number; // a receiver may take for 256 KiB
 }
-
-export type Vars = Omit<Env, "EXIT" | "ROOM" | "PAIR" | "PAIR_KEY">;
 
 // In TRUSTED_PROXIES: for a platform that hands over only requests that came through it, and sets the header itself.
 const PLATFORM = "*";
