@@ -69,8 +69,8 @@ Result<std::pair<std::string, std::string>> parse_header(std::string_view text) 
   return std::pair(name, std::string(value));
 }
 
-Result<carrier::Endpoints> parse_proxy_listen(std::string_view text) {
-  return carrier::parse_listen(text, kSocksPort);
+Result<net::Endpoints> parse_proxy_listen(std::string_view text) {
+  return net::parse_listen(text, kSocksPort);
 }
 
 void add_state_dir(CLI::App& app, std::filesystem::path& state_dir) {
@@ -113,11 +113,11 @@ void add_watching(CLI::App& app, WatchOptions& options) {
                  "socket that `status` asks, open to this user alone; 'none' for no such socket "
                  "[in the state directory, found by `status --state-dir`]")
       ->type_name("SOCKET");
-  ops::add_parsed<carrier::Endpoints>(app, "--metrics", options.metrics, ops::parse_metrics_address,
-                                      "serve metrics for Prometheus there, at /metrics, to "
-                                      "whoever can reach it; port 9464 when none is given "
-                                      "[off]",
-                                      "ADDR:PORT");
+  ops::add_parsed<net::Endpoints>(app, "--metrics", options.metrics, ops::parse_metrics_address,
+                                  "serve metrics for Prometheus there, at /metrics, to "
+                                  "whoever can reach it; port 9464 when none is given "
+                                  "[off]",
+                                  "ADDR:PORT");
 }
 
 void add_link(CLI::App& app, LinkText& link) {
@@ -129,10 +129,10 @@ void add_link(CLI::App& app, LinkText& link) {
 
 void add_proxy(CLI::App& app, const std::string& name, ProxyOptions& proxy, ProxyText& text) {
   proxy.listen = {asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), kSocksPort)};
-  ops::add_parsed<carrier::Endpoints>(app, name, proxy.listen, parse_proxy_listen,
-                                      "the proxy's address; localhost and * are those of both families; port "
-                                      "0 takes a free one; beyond loopback --user or --user-file is needed",
-                                      "ADDR:PORT")
+  ops::add_parsed<net::Endpoints>(app, name, proxy.listen, parse_proxy_listen,
+                                  "the proxy's address; localhost and * are those of both families; port "
+                                  "0 takes a free one; beyond loopback --user or --user-file is needed",
+                                  "ADDR:PORT")
       ->default_str("127.0.0.1:1080");
   app.add_option("--user", text.user, "ask the proxy's users for this name and password")
       ->type_name("USER:PASSWORD");

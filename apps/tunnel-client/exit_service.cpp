@@ -34,13 +34,13 @@ exit::ExitLimits limits_of(const ExitPeerOptions& options) {
   return limits;
 }
 
-Result<std::shared_ptr<exit::Resolver>> make_resolver(boost::asio::any_io_executor executor,
-                                                      const std::vector<std::string>& servers) {
-  exit::Resolver::Options options;
-  for (const std::string& server : servers) {
-    options.lookup.servers += (options.lookup.servers.empty() ? "" : ",") + server;
-  }
-  return exit::Resolver::create(std::move(executor), std::move(options));
+Result<std::shared_ptr<exit::GuestResolver>> make_resolver(boost::asio::any_io_executor executor,
+                                                           const std::vector<std::string>& servers) {
+  net::LookupOptions options;
+  for (const std::string& server : servers) options.servers += (options.servers.empty() ? "" : ",") + server;
+  auto resolver = net::Resolver::create(std::move(executor), std::move(options));
+  if (!resolver) return resolver.error();
+  return std::make_shared<exit::GuestResolver>(std::move(*resolver));
 }
 
 }  // namespace
@@ -63,13 +63,13 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
   service->writer_ = std::make_shared<exit::StateWriter>(executor);
   service->policy_ = std::make_shared<exit::Policy>(exit::Rules{options.allow, options.deny});
   auto interfaces =
-      exit::InterfaceWatch::start(executor, [self = service.get()](std::vector<exit::LocalNetwork> networks) {
+      net::InterfaceWatch::start(executor, [self = service.get()](std::vector<net::LocalNetwork> networks) {
         self->policy_->set_local_networks(std::move(networks));
         if (self->peer_) self->peer_->network_changed();
       });
   if (!interfaces) return interfaces.error();
   service->interfaces_ = std::move(*interfaces);
-  auto sleep = tunnel::WakeWatch::start(executor, [self = service.get()] {
+  auto sleep = net::WakeWatch::start(executor, [self = service.get()] {
     if (self->peer_) self->peer_->network_changed();
   });
   if (!sleep) return sleep.error();

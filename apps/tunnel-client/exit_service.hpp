@@ -11,9 +11,9 @@
 #include <string>
 
 #include "exit/exit_peer.hpp"
-#include "exit/interfaces.hpp"
+#include "net/interfaces.hpp"
+#include "net/wake_watch.hpp"
 #include "options.hpp"
-#include "tunnel/wake_watch.hpp"
 
 namespace zks::app {
 
@@ -47,8 +47,8 @@ class ExitService {
 
   std::shared_ptr<exit::Policy> policy_;
   std::shared_ptr<exit::StateWriter> writer_;
-  std::unique_ptr<exit::InterfaceWatch> interfaces_;
-  std::unique_ptr<tunnel::WakeWatch> sleep_;
+  std::unique_ptr<net::InterfaceWatch> interfaces_;
+  std::unique_ptr<net::WakeWatch> sleep_;
   std::shared_ptr<exit::ExitPeer> peer_;
   std::filesystem::path state_dir_;
   link::RelayList relays_;

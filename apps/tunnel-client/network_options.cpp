@@ -85,7 +85,7 @@ Result<> finish_network(const NetworkText& text, CommonOptions& common) {
 }
 
 Result<> refuse_own_proxy(const carrier::DialOptions& dial, const std::vector<RelayUrl>& relays,
-                          const carrier::Endpoints& listen) {
+                          const net::Endpoints& listen) {
   for (const RelayUrl& relay : relays) {
     const auto* proxy = dial.proxies ? dial.proxies->choose(relay) : nullptr;
     const bool own = proxy != nullptr && std::any_of(listen.begin(), listen.end(), [&](const auto& at) {

@@ -27,7 +27,7 @@ Result<> finish_network(const NetworkText& text, CommonOptions& common);
 // kUsage when a relay would be reached through the proxy that this program itself is to be at `listen`: what
 // an https_proxy for other programs leads to.
 Result<> refuse_own_proxy(const carrier::DialOptions& dial, const std::vector<RelayUrl>& relays,
-                          const carrier::Endpoints& listen);
+                          const net::Endpoints& listen);
 
 // Says in the log which of `relays` are reached through a proxy.
 void announce_proxies(const carrier::DialOptions& dial, const std::vector<RelayUrl>& relays);

@@ -16,13 +16,13 @@
 #include "base/names.hpp"
 #include "base/relay_url.hpp"
 #include "carrier/dial.hpp"
-#include "carrier/listen.hpp"
 #include "exit/listen_rules.hpp"
 #include "exit/policy.hpp"
 #include "frontdoor/credentials.hpp"
 #include "frontdoor/forward_spec.hpp"
 #include "host/plan.hpp"
 #include "link/access_link.hpp"
+#include "net/listen.hpp"
 
 namespace zks::vpn {
 struct Worker;
@@ -40,8 +40,8 @@ struct CommonOptions {
 
 // How a running mode lets others see how it is doing.
 struct WatchOptions {
-  std::string control;                        // a path, "none", or empty: in the state directory
-  std::optional<carrier::Endpoints> metrics;  // none: off
+  std::string control;                    // a path, "none", or empty: in the state directory
+  std::optional<net::Endpoints> metrics;  // none: off
 };
 
 // A local proxy. Without credentials its address is a loopback one.
@@ -51,7 +51,7 @@ struct ProxyOptions {
   std::size_t lanes = 1;                    // at once
   bool once = false;                        // end instead of waiting for relay and exit
   bool wanted = true;                       // false: no proxy, and no meaning in what follows
-  carrier::Endpoints listen;
+  net::Endpoints listen;
   std::shared_ptr<const frontdoor::Credentials> credentials;  // null: none are asked for
 };
 

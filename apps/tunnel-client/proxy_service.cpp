@@ -3,9 +3,9 @@
 
 #include <boost/asio/co_spawn.hpp>
 
-#include "carrier/spawn.hpp"
 #include "frontdoor/listen_endpoints.hpp"
 #include "link/state_directory.hpp"
+#include "net/spawn.hpp"
 #include "network_options.hpp"
 
 namespace zks::app {
@@ -42,7 +42,7 @@ void append(std::vector<asio::ip::basic_endpoint<Protocol>>& out, const frontdoo
 
 // All that the program listens on, for who has to leave room for another family.
 struct ProxyService::Beside {
-  carrier::Endpoints tcp;
+  net::Endpoints tcp;
   std::vector<asio::ip::udp::endpoint> udp;
 };
 
@@ -82,13 +82,13 @@ Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_e
       std::make_shared<tunnel::Client>(std::move(executor), std::move(options), std::move(handlers));
   const auto opened = service->open_doors(proxy, std::move(forwards), std::move(on_answer));
   if (!opened) return opened.error();
-  auto watch = exit::InterfaceWatch::start(
+  auto watch = net::InterfaceWatch::start(
       service->client_->executor(),
-      [client = service->client_](const exit::InterfaceWatch::Networks&) { client->network_changed(); });
+      [client = service->client_](const net::InterfaceWatch::Networks&) { client->network_changed(); });
   if (!watch) return watch.error();
   service->network_ = std::move(*watch);
-  auto sleep = tunnel::WakeWatch::start(service->client_->executor(),
-                                        [client = service->client_] { client->network_changed(); });
+  auto sleep = net::WakeWatch::start(service->client_->executor(),
+                                     [client = service->client_] { client->network_changed(); });
   if (!sleep) return sleep.error();
   service->sleep_ = std::move(*sleep);
   return service;
@@ -197,7 +197,7 @@ void ProxyService::open_tun(vpn::Devices devices, const TunOptions& options, tun
 void ProxyService::stop() {
   if (stopping_) return;
   stopping_ = true;
-  boost::asio::co_spawn(client_->executor(), drain(shared_from_this()), carrier::RethrowFailure{});
+  boost::asio::co_spawn(client_->executor(), drain(shared_from_this()), net::RethrowFailure{});
 }
 
 boost::asio::awaitable<void> ProxyService::drain(std::shared_ptr<ProxyService> self) {

@@ -8,14 +8,14 @@
 #include <optional>
 #include <variant>
 
-#include "exit/interfaces.hpp"
 #include "frontdoor/local_forward.hpp"
 #include "frontdoor/local_udp_forward.hpp"
 #include "frontdoor/proxy_server.hpp"
 #include "frontdoor/remote_forward.hpp"
+#include "net/interfaces.hpp"
+#include "net/wake_watch.hpp"
 #include "options.hpp"
 #include "tunnel/client.hpp"
-#include "tunnel/wake_watch.hpp"
 #include "vpn/gate.hpp"
 #include "watch_service.hpp"
 
@@ -65,8 +65,8 @@ class ProxyService : public std::enable_shared_from_this<ProxyService> {
   std::shared_ptr<vpn::Gate> gate_;  // null: no TUN device
   std::string tun_name_;
   tunnel::Json host_;
-  std::unique_ptr<exit::InterfaceWatch> network_;
-  std::unique_ptr<tunnel::WakeWatch> sleep_;
+  std::unique_ptr<net::InterfaceWatch> network_;
+  std::unique_ptr<net::WakeWatch> sleep_;
   bool stopping_ = false;
 };
 

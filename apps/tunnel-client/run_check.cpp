@@ -8,10 +8,10 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
-#include "carrier/connect.hpp"
 #include "carrier/reach.hpp"
 #include "link/state_directory.hpp"
 #include "modes.hpp"
+#include "net/connect.hpp"
 #include "tunnel/deadline.hpp"
 #include "tunnel/tunnel.hpp"
 
@@ -20,7 +20,7 @@ namespace {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
-using carrier::Task;
+using net::Task;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kStepTimeout = std::chrono::seconds(15);
@@ -62,8 +62,8 @@ Task<> look_up(const HostPort& place, Report& report) {
 
 Task<> reach_address(const HostPort& place, const std::string& interface, Report& report) {
   const auto executor = co_await asio::this_coro::executor;
-  auto socket = co_await carrier::connect(executor, place.host, place.port, carrier::Way(interface, nullptr),
-                                          Clock::now() + kStepTimeout);
+  auto socket = co_await net::connect(executor, place.host, place.port, net::Way(interface, nullptr),
+                                      Clock::now() + kStepTimeout);
   if (!socket && socket.error().kind == ErrorKind::kTimeout) {
     co_return report.failed("TCP",
                             make_error(ErrorKind::kTimeout, "no answer in 15 s; a firewall may drop it"));
@@ -100,7 +100,7 @@ Task<> try_session(carrier::CarrierPtr carrier, tunnel::LaneKeys keys, const Rel
   const auto executor = carrier->executor();
   session::Options options;
   options.id = random_array<16>();
-  tunnel::Wakeup changed(executor);
+  net::Wakeup changed(executor);
   bool up = false;
   bool over = false;
   std::optional<Error> ended;

@@ -9,9 +9,9 @@
 
 #include "base/atomic_file.hpp"
 #include "base/log.hpp"
-#include "carrier/run_loop.hpp"
 #include "exit_service.hpp"
 #include "modes.hpp"
+#include "net/run_loop.hpp"
 #include "ops/notify.hpp"
 #include "ops/ready_file.hpp"
 #include "ops/signals.hpp"
@@ -106,7 +106,7 @@ Result<> run_exit_peer(ExitPeerOptions options, const ReadAgain& read_again) {
   const ops::Signals signals(loop.get_executor(), stop, read_again ? ops::Signals::Handler(reload) : nullptr);
   const ops::Watchdog watchdog(loop.get_executor());
   service->peer().start();
-  carrier::run_loop(loop);
+  net::run_loop(loop);
   return result;
 }
 

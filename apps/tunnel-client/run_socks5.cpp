@@ -7,9 +7,9 @@
 
 #include "base/log.hpp"
 #include "base/log_output.hpp"
-#include "carrier/run_loop.hpp"
 #include "carrier/tls_client.hpp"
 #include "modes.hpp"
+#include "net/run_loop.hpp"
 #include "ops/notify.hpp"
 #include "ops/ready_file.hpp"
 #include "ops/signals.hpp"
@@ -102,7 +102,7 @@ Result<> run_socks5(Socks5Options options) {
       options.worker ? ops::Watchdog(loop.get_executor(), options.alive_every, [&] { parent->tell_alive(); })
                      : ops::Watchdog(loop.get_executor());
   service->start();
-  carrier::run_loop(loop);
+  net::run_loop(loop);
   return result;
 }
 

@@ -23,8 +23,8 @@ constexpr std::uint64_t kMinRotateBytes = 64 * 1'024;
 constexpr std::size_t kMinRotateSeconds = 30;
 constexpr std::size_t kMaxRotateSeconds = 365 * 24 * 3'600;
 
-Result<carrier::Endpoints> parse_listener(std::string_view text) {
-  return carrier::parse_listen(text, 443);
+Result<net::Endpoints> parse_listener(std::string_view text) {
+  return net::parse_listen(text, 443);
 }
 
 std::string_view without_per_second(std::string_view text) {
@@ -87,7 +87,7 @@ RelayFlags::RelayFlags(ops::CommandLine& line, RelayProgram& program) : program_
 }
 
 void RelayFlags::add_listeners(CLI::App& app) {
-  ops::add_parsed_list<carrier::Endpoints>(
+  ops::add_parsed_list<net::Endpoints>(
       app, "--listen", listen_, parse_listener,
       "serve on this address; [::] takes IPv4 as well, unless an IPv4 address of the same port is given "
       "too; * is both; repeatable; port 0 picks a free one [0.0.0.0:443; with --plaintext 127.0.0.1:8080]",
@@ -98,11 +98,10 @@ void RelayFlags::add_listeners(CLI::App& app) {
   app.add_flag("--plaintext", plaintext_, "no TLS: for a TLS proxy in front, or for tests");
   ops::add_count(app, "--threads", program_.threads, 1, kMaxThreads,
                  "event loops, each on a thread of its own");
-  ops::add_parsed<carrier::Endpoints>(
-      app, "--metrics", program_.metrics, ops::parse_metrics_address,
-      "serve metrics for Prometheus there, at /metrics, to whoever can reach it; "
-      "port 9464 when none is given [off]",
-      "ADDR:PORT");
+  ops::add_parsed<net::Endpoints>(app, "--metrics", program_.metrics, ops::parse_metrics_address,
+                                  "serve metrics for Prometheus there, at /metrics, to whoever can reach it; "
+                                  "port 9464 when none is given [off]",
+                                  "ADDR:PORT");
   app.add_option("--ready-file", program_.ready_file,
                  "once it serves, write the pid and the listening addresses there, a line each")
       ->type_name("FILE");
@@ -177,7 +176,7 @@ Result<> RelayFlags::finish() {
   relay::Options& relay = program_.relay;
   if (max_held_ > 0) relay.max_held_bytes = max_held_;
   if (tls) relay.tls = relay::TlsFiles{certificate_, key_};
-  for (const carrier::Endpoints& each : listen_) {
+  for (const net::Endpoints& each : listen_) {
     relay.listen.insert(relay.listen.end(), each.begin(), each.end());
   }
   if (relay.listen.empty()) {

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "carrier/listen.hpp"
+#include "net/listen.hpp"
 #include "ops/options.hpp"
 #include "relay/options.hpp"
 
@@ -17,7 +17,7 @@ struct RelayProgram {
   relay::Options relay;
   std::size_t threads = 1;
   std::string ready_file;
-  std::optional<carrier::Endpoints> metrics;  // none: off
+  std::optional<net::Endpoints> metrics;  // none: off
 };
 
 // Declares the flags on `line`; `program` has to outlive it.
@@ -35,7 +35,7 @@ class RelayFlags {
   void add_rotation(CLI::App& app);
 
   RelayProgram& program_;
-  std::vector<carrier::Endpoints> listen_;  // of each option
+  std::vector<net::Endpoints> listen_;  // of each option
   std::string certificate_;
   std::string key_;
   bool plaintext_ = false;

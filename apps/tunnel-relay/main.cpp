@@ -10,10 +10,10 @@
 
 #include "base/log.hpp"
 #include "base/relay_url.hpp"
-#include "carrier/memory_watch.hpp"
-#include "carrier/run_loop.hpp"
 #include "command_line.hpp"
 #include "metrics.hpp"
+#include "net/memory_watch.hpp"
+#include "net/run_loop.hpp"
 #include "ops/notify.hpp"
 #include "ops/ready_file.hpp"
 #include "ops/run_main.hpp"
@@ -101,7 +101,7 @@ int serve(const ops::CommandLine& line, const app::RelayProgram& program) {
     metrics = std::move(*listening);
     metrics->start();
   }
-  const carrier::MemoryWatch memory(control.get_executor(), [&] { (*server)->relieve_memory(); });
+  const net::MemoryWatch memory(control.get_executor(), [&] { (*server)->relieve_memory(); });
   std::atomic<bool> broken = false;
   boost::asio::steady_timer at_last(control);
   const auto stop = [&] {
@@ -127,7 +127,7 @@ int serve(const ops::CommandLine& line, const app::RelayProgram& program) {
         boost::asio::post(control, stop);
       },
       [&control] { control.stop(); });
-  carrier::run_loop(control);
+  net::run_loop(control);
   log::info("stopped");
   return broken ? 1 : 0;
 }

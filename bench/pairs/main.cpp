@@ -22,8 +22,8 @@
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
 
-#include "carrier/signal.hpp"
 #include "carrier/tls_client.hpp"
+#include "net/wakeup.hpp"
 #include "pair_source.hpp"
 #include "session/lane_state.hpp"
 #include "session/lane_window.hpp"
@@ -52,7 +52,7 @@ double seconds_since(Clock::time_point began) {
 struct Way {
   explicit Way(const asio::any_io_executor& executor) : room(executor) {}
   std::uint64_t bytes = 0;
-  carrier::Signal room;
+  net::Wakeup room;
 };
 using WayPtr = std::shared_ptr<Way>;
 

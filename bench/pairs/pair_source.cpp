@@ -5,7 +5,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 
-#include "carrier/spawn.hpp"
+#include "net/spawn.hpp"
 
 namespace zks::bench {
 namespace {
@@ -68,7 +68,7 @@ PairSource::PairSource(asio::any_io_executor executor, const RelayUrl& relay,
   };
   handlers.on_registered = [on_registered](const exit::ControlLine*) { on_registered(); };
   handlers.on_knock = [this](const PairId& pair) {
-    asio::co_spawn(executor_, answer(pair), carrier::RethrowFailure{});
+    asio::co_spawn(executor_, answer(pair), net::RethrowFailure{});
   };
   handlers.on_end = [on_end](const exit::ControlLine*, const Error& why) { on_end(why); };
   line_ = std::make_shared<exit::ControlLine>(executor_, std::move(options), std::move(handlers));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The DNS servers that a resolv.conf names: the exit asks them (exit/dns_exchange.hpp), and so does vpn's
+// The DNS servers that a resolv.conf names: the exit asks them (net/dns_exchange.hpp), and so does vpn's
 // parent for the relay's name (host/resolvers.hpp).
 #pragma once
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // A flag that is up for as long as something lasts, also where that ends by an exception, or is a coroutine
-// that lacks memory and is destroyed where it stands (carrier/on_end.hpp).
+// that lacks memory and is destroyed where it stands (net/on_end.hpp).
 #pragma once
 
 namespace zks {

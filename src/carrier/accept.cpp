@@ -34,7 +34,7 @@ Task<CarrierPtr> accept_on(Stream stream, UpgradeRequest request, AcceptOptions 
 }  // namespace
 
 void set_max_message(Carrier& carrier, std::size_t bytes) {
-  if (auto* plain = dynamic_cast<WebSocketCarrier<TcpStream>*>(&carrier)) plain->set_max_message(bytes);
+  if (auto* plain = dynamic_cast<WebSocketCarrier<net::TcpStream>*>(&carrier)) plain->set_max_message(bytes);
   if (auto* secure = dynamic_cast<WebSocketCarrier<TlsStream>*>(&carrier)) secure->set_max_message(bytes);
 }
 
@@ -42,7 +42,7 @@ bool is_upgrade(const UpgradeRequest& request) {
   return websocket::is_upgrade(request);
 }
 
-Task<CarrierPtr> accept_upgrade(TcpStream stream, UpgradeRequest request, AcceptOptions options) {
+Task<CarrierPtr> accept_upgrade(net::TcpStream stream, UpgradeRequest request, AcceptOptions options) {
   return accept_on(std::move(stream), std::move(request), options);
 }
 Task<CarrierPtr> accept_upgrade(TlsStream stream, UpgradeRequest request, AcceptOptions options) {

@@ -30,7 +30,7 @@ void set_max_message(Carrier& carrier, std::size_t bytes);
 // Whether `request` asks for a WebSocket at all.
 bool is_upgrade(const UpgradeRequest& request);
 
-Task<CarrierPtr> accept_upgrade(TcpStream stream, UpgradeRequest request, AcceptOptions options);
+Task<CarrierPtr> accept_upgrade(net::TcpStream stream, UpgradeRequest request, AcceptOptions options);
 Task<CarrierPtr> accept_upgrade(TlsStream stream, UpgradeRequest request, AcceptOptions options);
 
 }  // namespace zks::carrier

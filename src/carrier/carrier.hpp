@@ -18,13 +18,13 @@
 #include "base/bytes.hpp"
 #include "base/result.hpp"
 #include "carrier/path.hpp"
+#include "net/task.hpp"
 
 namespace zks::carrier {
 
 namespace asio = boost::asio;
 
-template <class T = void>
-using Task = asio::awaitable<Result<T>>;
+using net::Task;
 
 using Buffer = boost::beast::flat_buffer;
 

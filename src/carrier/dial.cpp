@@ -113,7 +113,7 @@ Task<CarrierPtr> dial(asio::any_io_executor executor, RelayUrl url, std::string 
   auto reached = co_await reach(executor, url, options, deadline, ReachUntil::kTls);
   if (!reached) co_return reached.error();
   const std::shared_ptr<RelayAttempt> way = std::move(*reached);
-  const std::shared_ptr<KnownAddresses> known = options.known;
+  const std::shared_ptr<net::KnownAddresses> known = options.known;
   const HostPort place = dialled_place(url, options);
   Path path = describe_path(*way, url, options);
   target.insert(0, url.prefix);

@@ -14,9 +14,9 @@
 #include "base/names.hpp"
 #include "base/relay_url.hpp"
 #include "carrier/carrier.hpp"
-#include "carrier/known_addresses.hpp"
-#include "carrier/outside.hpp"
 #include "carrier/upstream_proxy.hpp"
+#include "net/known_addresses.hpp"
+#include "net/outside.hpp"
 
 namespace zks::carrier {
 
@@ -31,10 +31,10 @@ struct DialOptions {
   std::vector<std::pair<std::string, std::string>> headers;  // added to the upgrade request
   std::shared_ptr<const ProxyRules> proxies;                 // null: every relay is dialled directly
   std::string interface;                                     // both as in outside.hpp
-  std::shared_ptr<Outside> outside;
-  std::shared_ptr<KnownAddresses> known =
-      std::make_shared<KnownAddresses>();     // of all dials with a copy of these
-  std::chrono::milliseconds timeout{10'000};  // for everything up to the upgrade's answer
+  std::shared_ptr<net::Outside> outside;
+  std::shared_ptr<net::KnownAddresses> known =
+      std::make_shared<net::KnownAddresses>();  // of all dials with a copy of these
+  std::chrono::milliseconds timeout{10'000};    // for everything up to the upgrade's answer
   std::size_t max_message_bytes = 1 << 20;
 };
 

@@ -7,7 +7,7 @@
 #include <deque>
 #include <optional>
 
-#include "carrier/signal.hpp"
+#include "net/wakeup.hpp"
 
 namespace zks::carrier {
 namespace {
@@ -24,8 +24,8 @@ struct Pipe {
   explicit Pipe(const asio::any_io_executor& executor) : readable(executor), writable(executor) {}
   std::deque<Message> messages;
   std::optional<std::uint16_t> close_code;  // set by close(); read after the messages before it
-  Signal readable;
-  Signal writable;
+  net::Wakeup readable;
+  net::Wakeup writable;
 };
 
 class Joint final : public MemoryLink {

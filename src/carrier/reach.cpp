@@ -10,9 +10,9 @@
 #include <sodium.h>
 
 #include "base/log.hpp"
-#include "carrier/connect.hpp"
 #include "carrier/connect_answer.hpp"
-#include "carrier/socket_options.hpp"
+#include "net/connect.hpp"
+#include "net/socket_options.hpp"
 
 namespace zks::carrier {
 namespace {
@@ -32,7 +32,7 @@ Error proxy_error(const UpstreamProxy& proxy, const boost::system::error_code& e
 }
 
 // `proxy` and `tcp` are the caller's and outlive this.
-Task<> open_tunnel(TcpStream* tcp, const UpstreamProxy* proxy, std::string target) {
+Task<> open_tunnel(net::TcpStream* tcp, const UpstreamProxy* proxy, std::string target) {
   std::string request = connect_request(*proxy, target);
   auto [write_ec, written] =
       co_await asio::async_write(*tcp, asio::buffer(request), asio::as_tuple(asio::use_awaitable));
@@ -75,14 +75,14 @@ Task<> RelayAttempt::run(std::function<void()> on_connected) {
   const auto& options = plan_->options;
   const HostPort place = dialled_place(plan_->url, options);
   const auto connected =
-      co_await connect_by(&tcp->socket(), endpoint_, Way(options.interface, options.outside),
-                          format_host_port(place.host, place.port));
+      co_await net::connect_by(&tcp->socket(), endpoint_, net::Way(options.interface, options.outside),
+                               format_host_port(place.host, place.port));
   const UpstreamProxy* proxy = proxy_for(plan_->url, options);
   if (!connected) {
     const Error& error = connected.error();
     co_return make_error(error.kind, (proxy != nullptr ? kProxyCalled : "") + error.text, error.detail);
   }
-  tune_socket(tcp->socket());
+  net::tune_socket(tcp->socket());
   on_connected();
   if (proxy != nullptr) {
     const auto asked = co_await ask_proxy(proxy);
@@ -134,14 +134,14 @@ Task<std::shared_ptr<RelayAttempt>> reach(asio::any_io_executor executor, RelayU
     }
   }
   const HostPort place = dialled_place(url, options);
-  Goal goal(place.host, place.port, Way(options.interface, options.outside), options.known);
+  net::Goal goal(place.host, place.port, net::Way(options.interface, options.outside), options.known);
   if (proxy_for(url, options) != nullptr) goal.called = kProxyCalled;
   const auto plan =
       std::make_shared<RelayAttempt::Plan>(std::move(url), std::move(options), std::move(trust), deadline);
-  MakeAttempt make = [executor, plan](asio::ip::tcp::endpoint endpoint) {
+  net::MakeAttempt make = [executor, plan](asio::ip::tcp::endpoint endpoint) {
     return std::make_shared<RelayAttempt>(executor, plan, std::move(endpoint));
   };
-  auto won = co_await connect_any(executor, std::move(goal), std::move(make), deadline);
+  auto won = co_await net::connect_any(executor, std::move(goal), std::move(make), deadline);
   if (!won) co_return won.error();
   co_return std::static_pointer_cast<RelayAttempt>(*won);
 }

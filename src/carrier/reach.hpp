@@ -12,17 +12,17 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "carrier/dial.hpp"
-#include "carrier/race.hpp"
-#include "carrier/socket_options.hpp"
 #include "carrier/tls_client.hpp"
 #include "carrier/tls_stream.hpp"
+#include "net/race.hpp"
+#include "net/socket_options.hpp"
 
 namespace zks::carrier {
 
 enum class ReachUntil { kTunnel, kTls };
 
 // The way to one address of the relay, or of the proxy.
-class RelayAttempt final : public Attempt {
+class RelayAttempt final : public net::Attempt {
  public:
   struct Plan {
     RelayUrl url;
@@ -37,7 +37,7 @@ class RelayAttempt final : public Attempt {
   void abort() override;
 
   // One of them, once run() succeeded: with a trust TLS.
-  std::optional<TcpStream> tcp;
+  std::optional<net::TcpStream> tcp;
   std::optional<TlsStream> tls;
   const asio::ip::tcp::endpoint& endpoint() const { return endpoint_; }
 

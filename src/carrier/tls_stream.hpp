@@ -17,9 +17,9 @@
 #include <boost/beast/core/role.hpp>
 #include <boost/beast/core/stream_traits.hpp>
 
-#include "carrier/socket_options.hpp"
 #include "carrier/tls_engine.hpp"
-#include "carrier/turn.hpp"
+#include "net/socket_options.hpp"
+#include "net/turn.hpp"
 
 namespace zks::carrier {
 
@@ -27,18 +27,18 @@ namespace asio = boost::asio;
 
 class TlsStream {
  public:
-  using next_layer_type = TcpStream;
-  using executor_type = TcpStream::executor_type;
+  using next_layer_type = net::TcpStream;
+  using executor_type = net::TcpStream::executor_type;
 
-  TlsStream(TcpStream next, SSL_CTX* context, TlsEngine::Role role)
+  TlsStream(net::TcpStream next, SSL_CTX* context, TlsEngine::Role role)
       : TlsStream(std::move(next), std::make_shared<TlsEngine>(context, role)) {}
   // Goes on with a connection's TLS; nothing of it is outstanding.
-  TlsStream(TcpStream next, std::shared_ptr<TlsEngine> engine)
+  TlsStream(net::TcpStream next, std::shared_ptr<TlsEngine> engine)
       : next_(std::move(next)), engine_(std::move(engine)), first_input_(std::make_unique<FirstInput>()) {}
 
   executor_type get_executor() noexcept { return next_.get_executor(); }
-  TcpStream& next_layer() noexcept { return next_; }
-  const TcpStream& next_layer() const noexcept { return next_; }
+  net::TcpStream& next_layer() noexcept { return next_; }
+  const net::TcpStream& next_layer() const noexcept { return next_; }
   SSL* native_handle() { return engine_->native_handle(); }
   const std::shared_ptr<TlsEngine>& engine() const { return engine_; }
 
@@ -78,7 +78,7 @@ class TlsStream {
   // Output that no write is to follow goes as far as the kernel takes it at once.
   void send_last_output() noexcept;
 
-  TcpStream next_;
+  net::TcpStream next_;
   std::shared_ptr<TlsEngine> engine_;
   std::unique_ptr<FirstInput> first_input_;
   bool more_ = false;  // the kernel had more than was asked for
@@ -97,13 +97,13 @@ struct TlsStream::Read {
   void operator()(Self& self, ErrorCode ec = {}, std::size_t received = 0) {
     if (!over) take(ec, received);
     if (over && suspended) {
-      Turn::run([&] { self.complete(result, total); });
+      net::Turn::run([&] { self.complete(result, total); });
       return;
     }
     suspended = true;
     TlsStream& from = *stream;  // self, and this with it, moves away
     if (over) {                 // never from within the call that began it
-      Turn::after(from.get_executor(), std::move(self));
+      net::Turn::after(from.get_executor(), std::move(self));
     } else {
       from.next_.async_read_some(asio::buffer(*from.first_input_), std::move(self));
     }
@@ -159,7 +159,7 @@ struct TlsStream::Write {
   void operator()(Self& self, ErrorCode ec = {}, std::size_t = 0) {
     if (suspended) {
       stream->engine_->output_sent();
-      Turn::run([&] { self.complete(result ? result : ec, result || ec ? 0 : total); });
+      net::Turn::run([&] { self.complete(result ? result : ec, result || ec ? 0 : total); });
       return;
     }
     suspended = true;
@@ -167,7 +167,7 @@ struct TlsStream::Write {
     TlsStream& to = *stream;  // self, and this with it, moves away
     const asio::const_buffer left = result ? asio::const_buffer() : to.send_now(to.engine_->take_output());
     if (left.size() == 0) {
-      Turn::after(to.get_executor(), std::move(self));
+      net::Turn::after(to.get_executor(), std::move(self));
     } else {
       asio::async_write(to.next_, left, std::move(self));
     }
@@ -187,7 +187,7 @@ struct TlsStream::Write {
 
 // As the one for TcpStream.
 inline TlsStream move_to(const asio::any_io_executor& executor, TlsStream stream) {
-  return {move_to(executor, std::move(stream.next_layer())), stream.engine()};
+  return {net::move_to(executor, std::move(stream.next_layer())), stream.engine()};
 }
 
 // Beast finds this by its name when the closing handshake is over: the notice of TLS, then as for TCP.

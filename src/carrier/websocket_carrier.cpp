@@ -21,9 +21,9 @@ Error to_error(const boost::system::error_code& ec, const boost::beast::websocke
   return make_error(ErrorKind::kClosed, "the connection broke: " + ec.message());
 }
 
-template class WebSocketCarrier<TcpStream>;
+template class WebSocketCarrier<net::TcpStream>;
 template class WebSocketCarrier<TlsStream>;
-template class WebSocketCarrier<AnswerGate<TcpStream>>;
+template class WebSocketCarrier<AnswerGate<net::TcpStream>>;
 template class WebSocketCarrier<AnswerGate<TlsStream>>;
 
 }  // namespace zks::carrier

@@ -98,7 +98,7 @@ class WebSocketCarrier final : public Carrier {
   void set_max_message(std::size_t bytes) { ws_.read_message_max(bytes); }
 
   std::size_t unsent_bytes() const noexcept override {
-    return unacknowledged_bytes(boost::beast::get_lowest_layer(ws_).socket());
+    return net::unacknowledged_bytes(boost::beast::get_lowest_layer(ws_).socket());
   }
 
  private:
@@ -159,9 +159,9 @@ class WebSocketCarrier final : public Carrier {
 };
 
 // Instantiated once, in websocket_carrier.cpp: each costs a minute of compile time with sanitizers.
-extern template class WebSocketCarrier<TcpStream>;
+extern template class WebSocketCarrier<net::TcpStream>;
 extern template class WebSocketCarrier<TlsStream>;
-extern template class WebSocketCarrier<AnswerGate<TcpStream>>;
+extern template class WebSocketCarrier<AnswerGate<net::TcpStream>>;
 extern template class WebSocketCarrier<AnswerGate<TlsStream>>;
 
 }  // namespace zks::carrier

@@ -3,9 +3,10 @@
 
 #include <vector>
 
-#include "carrier/race.hpp"
-#include "carrier/socket_options.hpp"
-#include "exit/endpoint.hpp"
+#include "net/endpoint.hpp"
+#include "net/race.hpp"
+#include "net/socket_options.hpp"
+#include "tunnel/endpoints.hpp"
 
 namespace zks::exit {
 namespace {
@@ -75,7 +76,7 @@ class Judged {
     while (next_ < target_.addresses.size()) {
       const IpAddress address = unmapped(target_.addresses[next_++]);
       Verdict verdict = policy_->judge(target_.name, address, target_.port);
-      if (verdict.allowed) return make_endpoint<tcp>(address, target_.port);
+      if (verdict.allowed) return net::make_endpoint<tcp>(address, target_.port);
       if (refusal_.empty()) refusal_ = std::move(verdict.reason);
     }
     return std::nullopt;
@@ -89,12 +90,12 @@ class Judged {
   std::string refusal_;
 };
 
-ConnectOutcome failed(const carrier::RaceOutcome& race, const Judged& judged) {
+ConnectOutcome failed(const net::RaceOutcome& race, const Judged& judged) {
   if (race.timed_out) return failure(ResetCode::kTimedOut, "no answer in time");
   if (race.failures.empty()) return failure(ResetCode::kNotAllowed, judged.refusal());
   ConnectOutcome out;
   for (const Error& error : race.failures) {
-    const ResetCode code = reset_code_of(error_code(error.detail, boost::system::system_category()));
+    const ResetCode code = tunnel::reset_code_of(error_code(error.detail, boost::system::system_category()));
     if (!out.reason.empty() && telling(code) <= telling(out.code)) continue;
     out.code = code;
     out.reason = error.text;
@@ -107,8 +108,8 @@ ConnectOutcome connected(tcp::socket socket) {
   const auto local = socket.local_endpoint(ec);
   if (ec) return failure(ResetCode::kConnectionReset, ec.message());
   ConnectOutcome out;
-  out.bound = make_destination(local);
-  carrier::tune_socket(socket);
+  out.bound = tunnel::make_destination(local);
+  net::tune_socket(socket);
   out.socket.emplace(std::move(socket));
   return out;
 }
@@ -117,7 +118,7 @@ ConnectOutcome connected(tcp::socket socket) {
 
 asio::awaitable<ConnectOutcome> connect(asio::any_io_executor executor, Destination destination,
                                         std::shared_ptr<const Policy> policy,
-                                        std::shared_ptr<Resolver> resolver, ConnectOptions options) {
+                                        std::shared_ptr<GuestResolver> resolver, ConnectOptions options) {
   const TimePoint deadline = steady_clock::now() + options.timeout;
   Target target;
   target.port = destination.port;
@@ -132,9 +133,9 @@ asio::awaitable<ConnectOutcome> connect(asio::any_io_executor executor, Destinat
     target.addresses = std::move(resolution.addresses);
   }
   const auto judged = std::make_shared<Judged>(std::move(target), std::move(policy));
-  carrier::Course course;
+  net::Course course;
   course.next = [judged] { return judged->next(); };
-  auto outcome = co_await carrier::race(executor, std::move(course), deadline, options.race);
+  auto outcome = co_await net::race(executor, std::move(course), deadline, options.race);
   if (!outcome.winner) co_return failed(outcome, *judged);
   co_return connected(std::move(*outcome.winner));
 }

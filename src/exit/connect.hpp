@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The exit's last step: a destination becomes a connected TCP socket. Names are resolved here (resolver.hpp),
-// every address is judged here, at the moment of the attempt (policy.hpp), and the attempts race
-// (carrier/race.hpp). What comes next is tunnel::splice.
+// The exit's last step: a destination becomes a connected TCP socket. Names are resolved here
+// (guest_resolver.hpp), every address is judged here, at the moment of the attempt (policy.hpp), and the
+// attempts race (net/race.hpp). What comes next is tunnel::splice.
 #pragma once
 
 #include <chrono>
@@ -14,9 +14,9 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
-#include "carrier/race.hpp"
+#include "exit/guest_resolver.hpp"
 #include "exit/policy.hpp"
-#include "exit/resolver.hpp"
+#include "net/race.hpp"
 #include "session/destination.hpp"
 #include "tunnel/endpoints.hpp"
 
@@ -26,8 +26,8 @@ namespace asio = boost::asio;
 
 struct ConnectOptions {
   std::chrono::milliseconds timeout{10'000};  // for the lookup and all attempts together
-  carrier::RaceOptions race;                  // of the addresses that the policy allows
-  Resolver::Asker asker{};                    // whose lookup it is
+  net::RaceOptions race;                      // of the addresses that the policy allows
+  GuestResolver::Asker asker{};               // whose lookup it is
 };
 
 struct ConnectOutcome {
@@ -43,11 +43,9 @@ struct ConnectOutcome {
 // to.
 asio::awaitable<ConnectOutcome> connect(asio::any_io_executor executor, session::Destination destination,
                                         std::shared_ptr<const Policy> policy,
-                                        std::shared_ptr<Resolver> resolver, ConnectOptions options);
+                                        std::shared_ptr<GuestResolver> resolver, ConnectOptions options);
 
 // The address that the destination is without any lookup: of an address type, or a name that spells one.
 std::optional<IpAddress> literal_address(const session::Destination& destination);
-
-using tunnel::reset_code_of;
 
 }  // namespace zks::exit

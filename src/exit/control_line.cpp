@@ -4,8 +4,8 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include "base/raised.hpp"
-#include "carrier/on_end.hpp"
-#include "carrier/spawn.hpp"
+#include "net/on_end.hpp"
+#include "net/spawn.hpp"
 #include "tunnel/deadline.hpp"
 
 namespace zks::exit {
@@ -39,7 +39,7 @@ void ControlLine::start() {
   const auto over = [self = shared_from_this()](const std::exception_ptr& failure) {
     if (failure) self->handlers_.on_end(self.get(), make_error(ErrorKind::kIo, "out of memory"));
   };
-  asio::co_spawn(executor_, run(shared_from_this()), carrier::OnEnd(executor_, over));
+  asio::co_spawn(executor_, run(shared_from_this()), net::OnEnd(executor_, over));
 }
 
 void ControlLine::stop() {
@@ -66,7 +66,7 @@ Task<> ControlLine::serve() {
   if (result) {
     handlers_.on_registered(this);
     pinging_ = true;
-    asio::co_spawn(executor_, ping(shared_from_this()), carrier::RethrowFailure{});
+    asio::co_spawn(executor_, ping(shared_from_this()), net::RethrowFailure{});
     result = co_await listen();
     silence_.cancel();
     carrier_->abort();

@@ -8,8 +8,8 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include "base/log.hpp"
-#include "carrier/signal.hpp"
-#include "carrier/spawn.hpp"
+#include "net/spawn.hpp"
+#include "net/wakeup.hpp"
 #include "tunnel/deadline.hpp"
 
 namespace zks::exit {
@@ -33,7 +33,7 @@ Error gave_way() {
 struct Dialling {
   explicit Dialling(const asio::any_io_executor& executor) : changed(executor) {}
   asio::cancellation_signal cancel;
-  carrier::Signal changed;
+  net::Wakeup changed;
   bool over = false;
   std::optional<Result<carrier::CarrierPtr>> made;  // none: it was left
 };
@@ -84,7 +84,7 @@ void Door::on_knock(const RelayUrl& relay, const PairId& pair) {
   auto place = half_open_.admit(relay.text(), std::chrono::steady_clock::now());
   if (!place) return handlers_.on_busy();  // the relay asks the next instance, or the client again
   asio::co_spawn(executor_, serve_pair(shared_from_this(), relay, pair, std::move(place)),
-                 carrier::RethrowFailure{});
+                 net::RethrowFailure{});
 }
 
 asio::awaitable<void> Door::serve_pair(std::shared_ptr<Door> self, RelayUrl relay, PairId pair, Place place) {

@@ -8,7 +8,7 @@
 #include <sodium.h>
 
 #include "base/log.hpp"
-#include "carrier/spawn.hpp"
+#include "net/spawn.hpp"
 
 namespace zks::exit {
 namespace {
@@ -35,7 +35,7 @@ UdpOptions udp_options(const ExitLimits& limits) {
 }  // namespace
 
 ExitPeer::ExitPeer(asio::any_io_executor executor, ExitPeerOptions options, link::ExitIdentity identity,
-                   Guests guests, std::shared_ptr<Resolver> resolver, Handlers handlers)
+                   Guests guests, std::shared_ptr<GuestResolver> resolver, Handlers handlers)
     : executor_(std::move(executor)),
       options_(std::move(options)),
       identity_(std::move(identity)),
@@ -361,7 +361,7 @@ void ExitPeer::on_open(const VisitPtr& visit, tunnel::StreamPtr stream, session:
   asio::co_spawn(executor_,
                  serve_stream(shared_from_this(), visit, std::move(stream), std::move(destination),
                               std::move(admission)),
-                 carrier::RethrowFailure{});
+                 net::RethrowFailure{});
 }
 
 void ExitPeer::refuse(const VisitPtr& visit, const tunnel::StreamPtr& stream, ResetCode code,

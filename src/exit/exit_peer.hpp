@@ -63,7 +63,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   };
 
   ExitPeer(asio::any_io_executor executor, ExitPeerOptions options, link::ExitIdentity identity,
-           Guests guests, std::shared_ptr<Resolver> resolver, Handlers handlers);
+           Guests guests, std::shared_ptr<GuestResolver> resolver, Handlers handlers);
 
   void start();
   // No new sessions and streams; what runs gets 5 s.
@@ -120,7 +120,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   crypto::KeyPair static_key_;
   InstanceId instance_ = random_array<8>();
   Guests guests_;
-  std::shared_ptr<Resolver> resolver_;
+  std::shared_ptr<GuestResolver> resolver_;
   std::shared_ptr<UdpHost> udp_;
   std::shared_ptr<ListenRules> listen_rules_;
   std::shared_ptr<EchoHost> echo_;

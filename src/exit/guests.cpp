@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/log.hpp"
-#include "carrier/signal.hpp"
+#include "net/wakeup.hpp"
 
 namespace zks::exit {
 namespace {
@@ -214,7 +214,7 @@ carrier::Task<> Guests::admit(tunnel::Claim claim) {
   struct Pin {
     explicit Pin(const boost::asio::any_io_executor& executor) : done(executor) {}
     std::optional<Result<>> outcome;
-    carrier::Signal done;
+    net::Wakeup done;
   };
   const auto pin = std::make_shared<Pin>(executor_);
   const TimePoint asked = std::chrono::steady_clock::now();

@@ -10,8 +10,9 @@
 
 #include "base/log.hpp"
 #include "base/relay_url.hpp"
-#include "carrier/spawn.hpp"
-#include "exit/endpoint.hpp"
+#include "net/endpoint.hpp"
+#include "net/spawn.hpp"
+#include "tunnel/endpoints.hpp"
 
 namespace zks::exit {
 namespace {
@@ -92,15 +93,15 @@ void Listeners::listen(const session::Event& event) {
   entries_.emplace(event.listener, entry);
   const Place place = entry->place();
   log::info("listening on {} for a user", text(place));
-  tunnel->listening(event.listener, make_destination(tcp::endpoint(place.address, place.port)));
+  tunnel->listening(event.listener, tunnel::make_destination(tcp::endpoint(place.address, place.port)));
   if (udp) entry->udp->start(tunnel->flow_of(event.listener));
 }
 
 Result<Listeners::EntryPtr> Listeners::listen_tcp(tunnel::Tunnel& tunnel, const session::Event& event) {
   auto acceptor = bind(place_of(event), [&](const Place& place) {
     // The rules open addresses of one family each, so the socket takes no other.
-    return carrier::listen_on(tunnel.executor(), tcp::endpoint(place.address, place.port),
-                              /*ipv6_only=*/true);
+    return net::listen_on(tunnel.executor(), tcp::endpoint(place.address, place.port),
+                          /*ipv6_only=*/true);
   });
   if (!acceptor) return acceptor.error();
   auto entry = std::make_shared<Entry>();
@@ -110,8 +111,8 @@ Result<Listeners::EntryPtr> Listeners::listen_tcp(tunnel::Tunnel& tunnel, const 
     const auto this_entry = weak_entry.lock();
     if (self && this_entry) self->on_connection(id, this_entry, std::move(socket));
   };
-  entry->loop = std::make_shared<tunnel::AcceptLoop>(tunnel::Acceptor(std::move(*acceptor)),
-                                                     "a user's listener", std::move(on_accepted));
+  entry->loop = std::make_shared<net::AcceptLoop>(net::Acceptor(std::move(*acceptor)), "a user's listener",
+                                                  std::move(on_accepted));
   entry->loop->start();
   return entry;
 }
@@ -182,7 +183,7 @@ void Listeners::on_connection(session::ListenerId id, const EntryPtr& entry, tun
   if (++entry->pending >= kMaxPending) entry->loop->pause();
   asio::co_spawn(tunnel->executor(),
                  serve(tunnel, id, entry, std::move(socket), allowance_, std::move(admission)),
-                 carrier::RethrowFailure{});
+                 net::RethrowFailure{});
 }
 
 asio::awaitable<void> Listeners::serve(std::shared_ptr<tunnel::Tunnel> tunnel, session::ListenerId id,
@@ -194,7 +195,7 @@ asio::awaitable<void> Listeners::serve(std::shared_ptr<tunnel::Tunnel> tunnel, s
     (void)late;
   }
   error_code ec;
-  auto from = make_destination(tunnel::tcp_endpoint(socket.remote_endpoint(ec)));
+  auto from = tunnel::make_destination(net::tcp_endpoint(socket.remote_endpoint(ec)));
   auto outcome = co_await tunnel->open(id, std::move(from));
   if (--entry->pending < kMaxPending) entry->loop->resume();
   if (!outcome.stream) {

@@ -17,7 +17,7 @@
 #include "exit/listen_rules.hpp"
 #include "exit/udp_flow.hpp"
 #include "exit/udp_listener.hpp"
-#include "tunnel/accept_loop.hpp"
+#include "net/accept_loop.hpp"
 #include "tunnel/tunnel.hpp"
 
 namespace zks::exit {
@@ -56,7 +56,7 @@ class Listeners : public std::enable_shared_from_this<Listeners> {
 
  private:
   struct Entry {
-    std::shared_ptr<tunnel::AcceptLoop> loop;  // one of these two
+    std::shared_ptr<net::AcceptLoop> loop;  // one of these two
     std::shared_ptr<UdpListener> udp;
     std::size_t pending = 0;
 

@@ -149,7 +149,7 @@ std::optional<Verdict> Policy::decided_by_rules(bool allow, std::string_view nam
 std::optional<Verdict> Policy::closed_address(const IpAddress& address) const {
   const IpAddress target = nat64_target(address).value_or(address);
   if (const char* range = special_range(target)) return Verdict{false, range};
-  for (const LocalNetwork& network : exit().local_networks_) {
+  for (const net::LocalNetwork& network : exit().local_networks_) {
     if (network.prefix.contains(address) || network.prefix.contains(target)) {
       return Verdict{false, "this exit's own network on " + network.interface};
     }

@@ -22,6 +22,7 @@
 
 #include "base/ip_address.hpp"
 #include "base/result.hpp"
+#include "net/local_network.hpp"
 
 namespace zks::exit {
 
@@ -41,14 +42,6 @@ struct Rule {
 
 // kUsage, saying what is wrong.
 Result<Rule> parse_rule(std::string_view text);
-
-// A network that the exit's machine is part of, or an address of its own (a prefix of all bits).
-struct LocalNetwork {
-  Prefix prefix;
-  std::string interface;
-
-  friend bool operator==(const LocalNetwork&, const LocalNetwork&) = default;
-};
 
 struct Rules {
   std::vector<Rule> allow;
@@ -75,7 +68,7 @@ class Policy {
     ++changes_;
   }
   // What the exit's interfaces have now; replaces what was known. For the exit's policy only.
-  void set_local_networks(std::vector<LocalNetwork> networks) {
+  void set_local_networks(std::vector<net::LocalNetwork> networks) {
     if (networks == local_networks_) return;
     local_networks_ = std::move(networks);
     ++changes_;
@@ -100,7 +93,7 @@ class Policy {
 
   std::shared_ptr<const Policy> exit_;  // null: this is the exit's
   Rules rules_;
-  std::vector<LocalNetwork> local_networks_;
+  std::vector<net::LocalNetwork> local_networks_;
   std::uint64_t changes_ = 0;
 };
 

@@ -9,8 +9,8 @@
 #include <chrono>
 #include <functional>
 
-#include "carrier/memory_watch.hpp"
 #include "exit/fault.hpp"
+#include "net/memory_watch.hpp"
 
 namespace zks::exit {
 
@@ -43,7 +43,7 @@ class ScarceMemory {
   std::function<void()> relieve_;
   std::optional<Fault::TimePoint> lacked_;
   Fault fault_{"sessions that hold most of it end", "there is memory again"};
-  carrier::MemoryWatch watch_;
+  net::MemoryWatch watch_;
 };
 
 }  // namespace zks::exit

@@ -8,9 +8,10 @@
 
 #include "base/dns_message.hpp"
 #include "base/log.hpp"
-#include "carrier/spawn.hpp"
 #include "exit/connect.hpp"
-#include "exit/endpoint.hpp"
+#include "net/endpoint.hpp"
+#include "net/spawn.hpp"
+#include "tunnel/endpoints.hpp"
 
 namespace zks::exit {
 namespace {
@@ -34,7 +35,7 @@ struct Waiting {
 };
 
 Destination to_destination(const IpAddress& address) {
-  return make_destination(make_endpoint<udp>(address, 0));
+  return tunnel::make_destination(net::make_endpoint<udp>(address, 0));
 }
 
 // To a root server of DNS, as to any address of the internet, from an address that is more than the link's.
@@ -45,7 +46,7 @@ bool has_route(IpAddress::Family family) {
   udp::socket socket(unused);
   boost::system::error_code ec;
   socket.open(ipv4 ? udp::v4() : udp::v6(), ec);
-  if (!ec) socket.connect(make_endpoint<udp>(*anywhere, 53), ec);
+  if (!ec) socket.connect(net::make_endpoint<udp>(*anywhere, 53), ec);
   const auto local = ec ? udp::endpoint() : socket.local_endpoint(ec);
   if (ec || local.address().is_unspecified() || local.address().is_loopback()) return false;
   return ipv4 || !local.address().to_v6().is_link_local();
@@ -61,7 +62,7 @@ session::ExitCapabilities find_capabilities(const EchoHost& echo) {
           .resolve = true};
 }
 
-SessionRequests::SessionRequests(std::shared_ptr<Resolver> resolver, std::shared_ptr<EchoHost> echo,
+SessionRequests::SessionRequests(std::shared_ptr<GuestResolver> resolver, std::shared_ptr<EchoHost> echo,
                                  std::shared_ptr<Allowance> allowance, std::weak_ptr<tunnel::Tunnel> tunnel,
                                  tunnel::Claim guest)
     : resolver_(std::move(resolver)),
@@ -97,7 +98,7 @@ void SessionRequests::resolve(session::RequestId request, Bytes query) {
   }
   ++queries_;
   asio::co_spawn(tunnel->executor(), answer(shared_from_this(), request, std::move(query)),
-                 carrier::RethrowFailure{});
+                 net::RethrowFailure{});
 }
 
 asio::awaitable<void> SessionRequests::answer(std::shared_ptr<SessionRequests> self,

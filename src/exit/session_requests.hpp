@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The exit's side of requests (PROTOCOL.md, "Requests"): DNS messages of one session go to the exit's DNS
-// servers (resolver.hpp), pings to the network (echo_host.hpp), if the policy and the invite's limits
+// servers (guest_resolver.hpp), pings to the network (echo_host.hpp), if the policy and the invite's limits
 // (allowance.hpp) allow them.
 //
 // Bounds: kMaxQueries outstanding, one more is answered with SERVFAIL; kPingsASecond after kPingsAtOnce, and
@@ -16,7 +16,7 @@
 #include "base/token_bucket.hpp"
 #include "exit/allowance.hpp"
 #include "exit/echo_host.hpp"
-#include "exit/resolver.hpp"
+#include "exit/guest_resolver.hpp"
 #include "tunnel/tunnel.hpp"
 
 namespace zks::exit {
@@ -34,7 +34,7 @@ class SessionRequests : public std::enable_shared_from_this<SessionRequests> {
   static constexpr double kPingsAtOnce = 500;
   static constexpr std::size_t kMaxPings = 512;  // an eighth of all: EchoHost::kMaxPings
 
-  SessionRequests(std::shared_ptr<Resolver> resolver, std::shared_ptr<EchoHost> echo,
+  SessionRequests(std::shared_ptr<GuestResolver> resolver, std::shared_ptr<EchoHost> echo,
                   std::shared_ptr<Allowance> allowance, std::weak_ptr<tunnel::Tunnel> tunnel,
                   tunnel::Claim guest = {});
 
@@ -49,7 +49,7 @@ class SessionRequests : public std::enable_shared_from_this<SessionRequests> {
   EchoHost::Answered on_answer(session::RequestId request, const session::Destination& asked);
   void say(session::RequestId request, const session::Destination& from, session::IcmpError error);
 
-  std::shared_ptr<Resolver> resolver_;
+  std::shared_ptr<GuestResolver> resolver_;
   std::shared_ptr<EchoHost> echo_;
   std::shared_ptr<Allowance> allowance_;  // its invite's
   std::weak_ptr<tunnel::Tunnel> tunnel_;

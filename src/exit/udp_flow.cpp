@@ -9,9 +9,10 @@
 #include <boost/asio/post.hpp>
 
 #include "base/log.hpp"
-#include "carrier/spawn.hpp"
 #include "exit/connect.hpp"
-#include "exit/endpoint.hpp"
+#include "net/endpoint.hpp"
+#include "net/spawn.hpp"
+#include "tunnel/endpoints.hpp"
 
 namespace zks::exit {
 namespace {
@@ -44,7 +45,7 @@ IcmpError icmp_error(const Destination& to, Unreachable why) {
 }
 
 Destination to_destination(const IpAddress& address, std::uint16_t port) {
-  return make_destination(make_endpoint<asio::ip::udp>(address, port));
+  return tunnel::make_destination(net::make_endpoint<asio::ip::udp>(address, port));
 }
 
 }  // namespace
@@ -117,7 +118,7 @@ void UdpFlow::send_to_name(const Destination& to, ByteView bytes) {
   }
   if (std::exchange(name->looking, true)) return;
   asio::co_spawn(host_->executor_, look_up(shared_from_this(), normalise_name(to.name)),
-                 carrier::RethrowFailure{});
+                 net::RethrowFailure{});
 }
 
 // The one that is due first makes room, unless all are being looked up: then there is none.

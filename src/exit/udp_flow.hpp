@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The exit's side of flows: a datagram from the tunnel is resolved (resolver.hpp), judged (udp_peers.hpp) and
-// sent (udp_socket.hpp); one from a socket is judged and goes into the tunnel. UdpHost makes a UdpFlow for
-// each flow of every session.
+// The exit's side of flows: a datagram from the tunnel is resolved (guest_resolver.hpp), judged
+// (udp_peers.hpp) and sent (udp_socket.hpp); one from a socket is judged and goes into the tunnel. UdpHost
+// makes a UdpFlow for each flow of every session.
 //
 // What an invite may use (allowance.hpp) counts for each datagram: beyond its rate or quota they are dropped.
 //
@@ -22,8 +22,8 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "exit/allowance.hpp"
+#include "exit/guest_resolver.hpp"
 #include "exit/guest_shares.hpp"
-#include "exit/resolver.hpp"
 #include "exit/udp_peers.hpp"
 #include "exit/udp_socket.hpp"
 #include "tunnel/flow.hpp"
@@ -40,7 +40,7 @@ struct UdpOptions {
 
 class UdpHost : public std::enable_shared_from_this<UdpHost> {
  public:
-  UdpHost(asio::any_io_executor executor, std::shared_ptr<Resolver> resolver, UdpOptions options)
+  UdpHost(asio::any_io_executor executor, std::shared_ptr<GuestResolver> resolver, UdpOptions options)
       : executor_(std::move(executor)), resolver_(std::move(resolver)), options_(options) {}
 
   // Beyond max_flows, or its guest's share of them, the flow is dropped, which closes it.
@@ -54,7 +54,7 @@ class UdpHost : public std::enable_shared_from_this<UdpHost> {
  private:
   friend class UdpFlow;
   asio::any_io_executor executor_;
-  std::shared_ptr<Resolver> resolver_;
+  std::shared_ptr<GuestResolver> resolver_;
   UdpOptions options_;
   std::shared_ptr<UdpBuffers> buffers_;  // once there is a socket
   GuestShares flows_;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "exit/udp_listener.hpp"
 
-#include "exit/endpoint.hpp"
+#include "net/endpoint.hpp"
+#include "tunnel/endpoints.hpp"
 
 namespace zks::exit {
 namespace {
@@ -65,10 +66,10 @@ void UdpListener::on_ready() {
 
 void UdpListener::on_received(const IpAddress& from, std::uint16_t port, ByteView bytes) {
   if (!allowance_->take_datagram(tunnel::Meter::Direction::kDown, bytes.size())) return;
-  const auto source = make_endpoint<udp>(from, port);
+  const auto source = net::make_endpoint<udp>(from, port);
   const auto now = steady_clock::now();
   if (sources_.touch(source, now) == nullptr) sources_.add(source, {}, now);
-  flow_->send(make_destination(source), bytes);
+  flow_->send(tunnel::make_destination(source), bytes);
 }
 
 void UdpListener::on_answer(const Destination& to, ByteView bytes) {

@@ -8,7 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/ip.h>
 
-#include "exit/endpoint.hpp"
+#include "net/endpoint.hpp"
 
 namespace zks::exit {
 namespace {
@@ -73,7 +73,7 @@ Result<UdpSocket> UdpSocket::open(const asio::any_io_executor& executor, const u
 // An ICMP error of an earlier datagram, to whomever, is reported by the next call on the socket, which then
 // does nothing: that is not about this datagram. It stays in the error queue.
 int UdpSocket::send(const IpAddress& address, std::uint16_t port, ByteView bytes) {
-  const auto endpoint = make_endpoint<udp>(address, port);
+  const auto endpoint = net::make_endpoint<udp>(address, port);
   const auto size = static_cast<socklen_t>(endpoint.size());
   for (int tries = 0;; ++tries) {
     const auto sent =

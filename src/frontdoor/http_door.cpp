@@ -7,10 +7,10 @@
 
 #include "base/log.hpp"
 #include "base/relay_url.hpp"
-#include "carrier/spawn.hpp"
 #include "frontdoor/http_exchange.hpp"
 #include "frontdoor/http_fields.hpp"
 #include "frontdoor/http_page.hpp"
+#include "net/spawn.hpp"
 
 namespace zks::frontdoor {
 namespace {
@@ -18,7 +18,7 @@ namespace {
 using Outcome = HttpExchange::Outcome;
 using Kind = HttpRequest::Kind;
 
-static_assert(kMaxRequestHeaderBytes <= Connection::kMaxInputBytes);
+static_assert(kMaxRequestHeaderBytes <= tunnel::Connection::kMaxInputBytes);
 
 constexpr std::chrono::milliseconds kLeaveTime{1000};
 constexpr std::string_view kEstablished = "HTTP/1.1 200 Connection established\r\n\r\n";
@@ -40,7 +40,7 @@ struct Kept {
 
 // One client and what belongs to it.
 struct Visit {
-  std::shared_ptr<Connection> client;
+  std::shared_ptr<tunnel::Connection> client;
   HttpDoor door;
   Kept kept;
 
@@ -60,18 +60,18 @@ bool is_blank(std::uint8_t byte) {
 enum class Header : std::uint8_t { kComplete, kTooLarge, kEnded };
 
 // Empty lines before a request are skipped (RFC 9112, section 2.2).
-void skip_blank(Connection& client) {
+void skip_blank(tunnel::Connection& client) {
   const ByteView input = client.input();
   client.take(
       static_cast<std::size_t>(std::find_if_not(input.begin(), input.end(), is_blank) - input.begin()));
 }
 
-asio::awaitable<Header> read_header(std::shared_ptr<Connection> client) {
+asio::awaitable<Header> read_header(std::shared_ptr<tunnel::Connection> client) {
   while (true) {
     skip_blank(*client);
     if (header_bytes(as_text(client->input())) > 0) co_return Header::kComplete;
     if (client->input_full()) co_return Header::kTooLarge;
-    const bool more = co_await Connection::read(client);
+    const bool more = co_await tunnel::Connection::read(client);
     if (!more) co_return Header::kEnded;
   }
 }
@@ -85,7 +85,7 @@ asio::awaitable<Header> read_next_header(std::shared_ptr<Visit> self) {
   self->client->serve_with(nullptr);
   self->client->limit_time(self->door.idle_timeout);
   while (self->client->input().empty()) {
-    const bool begun = co_await Connection::read(self->client);
+    const bool begun = co_await tunnel::Connection::read(self->client);
     if (!begun) co_return Header::kEnded;
     skip_blank(*self->client);
   }
@@ -95,30 +95,30 @@ asio::awaitable<Header> read_next_header(std::shared_ptr<Visit> self) {
 }
 
 // True when another request may follow.
-asio::awaitable<bool> say(std::shared_ptr<Connection> client, Bytes page, bool keep_alive) {
+asio::awaitable<bool> say(std::shared_ptr<tunnel::Connection> client, Bytes page, bool keep_alive) {
   bool sent = false;
   if (keep_alive) {
-    sent = co_await Connection::write(client, std::move(page));
+    sent = co_await tunnel::Connection::write(client, std::move(page));
   } else {
-    co_await Connection::refuse(client, std::move(page));
+    co_await tunnel::Connection::refuse(client, std::move(page));
   }
   co_return sent;
 }
 
 asio::awaitable<void> serve_connect(std::shared_ptr<Visit> self, HttpRequest request) {
-  tunnel::OpenOutcome outcome = co_await Connection::open(
-      self->client, self->door.opener, std::move(request.destination), Connection::End::kLeaves);
+  tunnel::OpenOutcome outcome = co_await tunnel::Connection::open(
+      self->client, self->door.opener, std::move(request.destination), tunnel::Connection::End::kLeaves);
   if (self->client->gone()) co_return;
   if (!outcome.stream) {
     const StreamFailure failure = describe_failure(outcome.code);
     Bytes page = error_page(failure.status, failure.text, {});
-    co_await Connection::refuse(self->client, std::move(page));
+    co_await tunnel::Connection::refuse(self->client, std::move(page));
     co_return;
   }
   Bytes established(kEstablished.begin(), kEstablished.end());
-  const bool sent = co_await Connection::write(self->client, std::move(established));
+  const bool sent = co_await tunnel::Connection::write(self->client, std::move(established));
   if (sent) {
-    co_await Connection::splice(self->client, std::move(outcome.stream));
+    co_await tunnel::Connection::splice(self->client, std::move(outcome.stream));
   } else {
     tunnel::cancel(outcome.stream, session::ResetCode::kCancelled);
   }
@@ -135,8 +135,8 @@ asio::awaitable<Outcome> exchange_over(std::shared_ptr<Visit> self, tunnel::Stre
 }
 
 asio::awaitable<Outcome> exchange_anew(std::shared_ptr<Visit> self, HttpRequest request) {
-  tunnel::OpenOutcome outcome = co_await Connection::open(
-      self->client, self->door.opener, request.destination, Connection::End::kMayHalfClose);
+  tunnel::OpenOutcome outcome = co_await tunnel::Connection::open(
+      self->client, self->door.opener, request.destination, tunnel::Connection::End::kMayHalfClose);
   if (self->client->gone()) co_return Outcome::kOver;
   if (outcome.stream) {
     const Outcome ended = co_await exchange_over(self, std::move(outcome.stream), std::move(request), false);
@@ -178,10 +178,10 @@ asio::awaitable<bool> serve_forward(std::shared_ptr<Visit> self, HttpRequest req
     outcome = co_await exchange_over(self, std::move(stream), request, true);
   } else if (stream) {
     const auto executor = self->client->executor();
-    asio::co_spawn(executor, end_in_order(std::move(stream), executor), carrier::RethrowFailure{});
+    asio::co_spawn(executor, end_in_order(std::move(stream), executor), net::RethrowFailure{});
   }
   if (outcome == Outcome::kUnused) outcome = co_await exchange_anew(self, std::move(request));
-  if (outcome == Outcome::kClose) co_await Connection::finish(self->client);
+  if (outcome == Outcome::kClose) co_await tunnel::Connection::finish(self->client);
   co_return outcome == Outcome::kNext || outcome == Outcome::kNextElse;
 }
 
@@ -219,8 +219,8 @@ asio::awaitable<void> leave(std::shared_ptr<Visit> self) {
 
 }  // namespace
 
-asio::awaitable<void> serve_http(std::shared_ptr<Connection> client, HttpDoor door,
-                                 std::unique_ptr<Crowd::Place> among_handshakes) {
+asio::awaitable<void> serve_http(std::shared_ptr<tunnel::Connection> client, HttpDoor door,
+                                 std::unique_ptr<tunnel::ConnectionSet::Place> among_handshakes) {
   auto place = std::move(among_handshakes);
   const auto self = std::make_shared<Visit>(Visit{std::move(client), std::move(door), {}});
   Header header = co_await read_header(self->client);
@@ -234,7 +234,7 @@ asio::awaitable<void> serve_http(std::shared_ptr<Connection> client, HttpDoor do
   if (header == Header::kTooLarge) {
     log::debug("an HTTP request of {} has a header of more than 16 KiB", self->client->remote_text());
     Bytes page = error_page(431, "The request's header is larger than 16 KiB.", {});
-    co_await Connection::refuse(self->client, std::move(page));
+    co_await tunnel::Connection::refuse(self->client, std::move(page));
   }
   co_await leave(self);
 }

@@ -12,17 +12,19 @@
 #include <memory>
 
 #include "base/ascii.hpp"
-#include "frontdoor/connection.hpp"
 #include "frontdoor/credentials.hpp"
-#include "frontdoor/crowd.hpp"
+#include "tunnel/connection.hpp"
+#include "tunnel/connection_set.hpp"
 
 namespace zks::frontdoor {
+
+namespace asio = boost::asio;
 
 // What the server, which outlives them, lends to its HTTP clients.
 struct HttpDoor {
   std::shared_ptr<tunnel::StreamOpener> opener;
   std::shared_ptr<const Credentials> credentials;  // null: none are asked for
-  Crowd& handshakes;  // where a client stands while it has not said what it wants next
+  tunnel::ConnectionSet& handshakes;  // where a client stands while it has not said what it wants next
   const bool& stopping;
   std::chrono::milliseconds header_timeout;
   std::chrono::milliseconds idle_timeout;
@@ -36,7 +38,7 @@ inline bool may_begin_http(std::uint8_t byte) {
 
 // Until the connection is over. The first bytes are in client->input(), and the client's time for the first
 // header is running.
-asio::awaitable<void> serve_http(std::shared_ptr<Connection> client, HttpDoor door,
-                                 std::unique_ptr<Crowd::Place> among_handshakes);
+asio::awaitable<void> serve_http(std::shared_ptr<tunnel::Connection> client, HttpDoor door,
+                                 std::unique_ptr<tunnel::ConnectionSet::Place> among_handshakes);
 
 }  // namespace zks::frontdoor

@@ -9,8 +9,8 @@
 
 #include "base/log.hpp"
 #include "base/token_bucket.hpp"
-#include "carrier/on_end.hpp"
 #include "frontdoor/http_fields.hpp"
+#include "net/on_end.hpp"
 
 namespace zks::frontdoor {
 namespace {
@@ -45,8 +45,9 @@ struct HttpExchange::UploadDone {
   }
 };
 
-HttpExchange::HttpExchange(std::shared_ptr<Connection> client, tunnel::StreamPtr stream, HttpRequest request,
-                           const bool& is_closing, std::chrono::milliseconds line_timeout)
+HttpExchange::HttpExchange(std::shared_ptr<tunnel::Connection> client, tunnel::StreamPtr stream,
+                           HttpRequest request, const bool& is_closing,
+                           std::chrono::milliseconds line_timeout)
     : client_(std::move(client)),
       stream_(std::move(stream)),
       request_(std::move(request)),
@@ -60,11 +61,11 @@ asio::awaitable<HttpExchange::Outcome> HttpExchange::run(std::shared_ptr<HttpExc
   self->client_->serve_with(self->stream_);
   // Who would send another request does not end its side while it waits: it is gone.
   const bool goes_on = self->request_.keep_alive;
-  self->client_->watch(goes_on ? Connection::End::kLeaves : Connection::End::kMayHalfClose);
+  self->client_->watch(goes_on ? tunnel::Connection::End::kLeaves : tunnel::Connection::End::kMayHalfClose);
   self->watch_stream();
   self->uploading_ = true;
   asio::co_spawn(self->client_->executor(), upload(self),
-                 carrier::OnEnd(self->client_->executor(), UploadDone{self}));
+                 net::OnEnd(self->client_->executor(), UploadDone{self}));
   const Outcome outcome = co_await answer(self, reused);
   self->stream_->on_reset({});
   self->limit_line(false);
@@ -92,7 +93,7 @@ asio::awaitable<void> HttpExchange::upload(std::shared_ptr<HttpExchange> self) {
   while (sent && !self->body_.done() && !self->stop_upload_) {
     if (self->client_->input().empty()) {
       self->limit_client_line(self->body_.within_line());
-      const bool more = co_await Connection::read(self->client_);
+      const bool more = co_await tunnel::Connection::read(self->client_);
       if (self->stop_upload_) co_return;
       if (!more) {  // half a request is none
         self->client_->abort();
@@ -118,7 +119,7 @@ asio::awaitable<void> HttpExchange::upload(std::shared_ptr<HttpExchange> self) {
 asio::awaitable<void> HttpExchange::watch_client(std::shared_ptr<HttpExchange> self) {
   bool more = true;
   while (more && !self->stop_upload_ && !self->client_->input_full()) {
-    more = co_await Connection::read(self->client_);
+    more = co_await tunnel::Connection::read(self->client_);
   }
   if (more || self->stop_upload_ || self->client_->gone()) co_return;
   // From one that has said that this is its last, an end may be an orderly one, and the destination sees what
@@ -197,7 +198,7 @@ asio::awaitable<HttpExchange::Outcome> HttpExchange::answer(std::shared_ptr<Http
     response.reset();
     if (header.empty()) continue;
     self->answered_ = true;  // too late for another stream, though not for an error page
-    const bool written = co_await Connection::write(self->client_, std::move(header));
+    const bool written = co_await tunnel::Connection::write(self->client_, std::move(header));
     if (!written) co_return Outcome::kOver;
   }
   Outcome outcome{};
@@ -266,7 +267,7 @@ asio::awaitable<HttpExchange::Outcome> HttpExchange::deliver(std::shared_ptr<Htt
   self->answered_ = true;
   self->receiving_ = !BodyReader(response.body).done();
   Bytes header = to_bytes(std::exchange(response.header, {}));
-  bool complete = co_await Connection::write(self->client_, std::move(header));
+  bool complete = co_await tunnel::Connection::write(self->client_, std::move(header));
   if (complete) complete = co_await deliver_body(self, response.body, response.sent.kind);
   self->receiving_ = false;
   if (!complete) {
@@ -307,7 +308,7 @@ asio::awaitable<bool> HttpExchange::deliver_body(std::shared_ptr<HttpExchange> s
     if (body.failed()) co_return false;
     if (!piece.empty()) self->limit_line(false);
     self->receiving_ = !body.done();
-    const bool written = co_await Connection::write(self->client_, std::move(piece));
+    const bool written = co_await tunnel::Connection::write(self->client_, std::move(piece));
     if (!written) co_return false;
   }
   co_return true;
@@ -318,8 +319,8 @@ asio::awaitable<HttpExchange::Outcome> HttpExchange::switch_protocols(std::share
   co_await stop_upload(self);  // it has nothing left to send, as such a request has no body
   self->stream_->on_reset({});
   Bytes header = to_bytes(response.header);
-  const bool written = co_await Connection::write(self->client_, std::move(header));
-  if (written) co_await Connection::splice(self->client_, self->stream_);
+  const bool written = co_await tunnel::Connection::write(self->client_, std::move(header));
+  if (written) co_await tunnel::Connection::splice(self->client_, self->stream_);
   co_return Outcome::kOver;
 }
 
@@ -329,7 +330,7 @@ asio::awaitable<HttpExchange::Outcome> HttpExchange::fail(std::shared_ptr<HttpEx
   tunnel::cancel(self->stream_, ResetCode::kCancelled);
   if (self->client_->gone()) co_return Outcome::kOver;
   Bytes page = error_page(failure.status, failure.text, {self->request_.is_head, false});
-  co_await Connection::refuse(self->client_, std::move(page));
+  co_await tunnel::Connection::refuse(self->client_, std::move(page));
   co_return Outcome::kOver;
 }
 

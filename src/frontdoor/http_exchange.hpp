@@ -17,12 +17,14 @@
 
 #include <boost/asio/steady_timer.hpp>
 
-#include "frontdoor/connection.hpp"
 #include "frontdoor/http_page.hpp"
 #include "frontdoor/http_request.hpp"
 #include "frontdoor/http_response.hpp"
+#include "tunnel/connection.hpp"
 
 namespace zks::frontdoor {
+
+namespace asio = boost::asio;
 
 class HttpExchange : public std::enable_shared_from_this<HttpExchange> {
  public:
@@ -37,7 +39,7 @@ class HttpExchange : public std::enable_shared_from_this<HttpExchange> {
   };
 
   // `is_closing` is asked when the answer comes: true when the client shall get no further one.
-  HttpExchange(std::shared_ptr<Connection> client, tunnel::StreamPtr stream, HttpRequest request,
+  HttpExchange(std::shared_ptr<tunnel::Connection> client, tunnel::StreamPtr stream, HttpRequest request,
                const bool& is_closing, std::chrono::milliseconds line_timeout);
 
   // `reused`: the stream has carried a request before, so its end before an answer is kUnused.
@@ -69,7 +71,7 @@ class HttpExchange : public std::enable_shared_from_this<HttpExchange> {
   void limit_line(bool begun);
   void limit_client_line(bool begun);
 
-  std::shared_ptr<Connection> client_;
+  std::shared_ptr<tunnel::Connection> client_;
   tunnel::StreamPtr stream_;
   HttpRequest request_;
   const bool& is_closing_;
@@ -81,7 +83,7 @@ class HttpExchange : public std::enable_shared_from_this<HttpExchange> {
   bool request_sent_ = false;
   bool stop_upload_ = false;
   bool bad_body_ = false;
-  carrier::Signal upload_ended_;
+  net::Wakeup upload_ended_;
 
   std::string received_;    // the answer's header, as far as it came
   bool answered_ = false;   // an answer has begun to go to the client

@@ -6,20 +6,19 @@
 
 #include "base/log.hpp"
 #include "base/relay_url.hpp"
-#include "carrier/spawn.hpp"
 #include "frontdoor/listen_endpoints.hpp"
+#include "net/spawn.hpp"
 
 namespace zks::frontdoor {
 
 namespace {
 
-Result<std::vector<tunnel::Acceptor>> open_acceptors(const asio::any_io_executor& executor,
-                                                     const ForwardPlace& place,
-                                                     const carrier::Endpoints& beside) {
-  if (!place.is_unix()) return tunnel::listen_on(executor, listen_endpoints<asio::ip::tcp>(place), beside);
-  auto acceptor = tunnel::listen_on(executor, std::filesystem::path(place.path));
+Result<std::vector<net::Acceptor>> open_acceptors(const asio::any_io_executor& executor,
+                                                  const ForwardPlace& place, const net::Endpoints& beside) {
+  if (!place.is_unix()) return net::listen_on(executor, listen_endpoints<asio::ip::tcp>(place), beside);
+  auto acceptor = net::listen_on(executor, std::filesystem::path(place.path));
   if (!acceptor) return acceptor.error();
-  std::vector<tunnel::Acceptor> out;
+  std::vector<net::Acceptor> out;
   out.push_back(std::move(*acceptor));
   return out;
 }
@@ -28,7 +27,7 @@ Result<std::vector<tunnel::Acceptor>> open_acceptors(const asio::any_io_executor
 
 Result<std::shared_ptr<LocalForward>> LocalForward::listen(std::shared_ptr<tunnel::StreamOpener> opener,
                                                            ForwardSpec spec, std::size_t max_connections,
-                                                           const carrier::Endpoints& beside) {
+                                                           const net::Endpoints& beside) {
   auto acceptors = open_acceptors(opener->executor(), spec.listen, beside);
   if (!acceptors) return acceptors.error();
   if (is_open_to_others(spec.listen)) {
@@ -39,13 +38,13 @@ Result<std::shared_ptr<LocalForward>> LocalForward::listen(std::shared_ptr<tunne
 }
 
 LocalForward::LocalForward(std::shared_ptr<tunnel::StreamOpener> opener, ForwardSpec spec,
-                           std::vector<tunnel::Acceptor> acceptors, std::size_t max_connections)
+                           std::vector<net::Acceptor> acceptors, std::size_t max_connections)
     : opener_(std::move(opener)),
       spec_(std::move(spec)),
       connections_(max_connections),
       ended_(opener_->executor()) {
-  loop_ = std::make_shared<tunnel::AcceptLoop>(std::move(acceptors), "a forward",
-                                               [this](tunnel::Socket socket) { admit(std::move(socket)); });
+  loop_ = std::make_shared<net::AcceptLoop>(std::move(acceptors), "a forward",
+                                            [this](tunnel::Socket socket) { admit(std::move(socket)); });
 }
 
 LocalForward::~LocalForward() {
@@ -67,21 +66,21 @@ void LocalForward::admit(tunnel::Socket socket) {
         connections_.size(), address());
   }
   if (!connections_.has_room()) return;  // closed by going out of scope
-  auto client = std::make_shared<Connection>(std::move(socket));
+  auto client = std::make_shared<tunnel::Connection>(std::move(socket));
   auto place = connections_.enter(client);
   asio::co_spawn(opener_->executor(), serve(shared_from_this(), std::move(client), std::move(place)),
                  [self = shared_from_this()](std::exception_ptr failure) {
                    self->ended_.notify();
-                   carrier::RethrowFailure{}(failure);
+                   net::RethrowFailure{}(failure);
                  });
 }
 
 asio::awaitable<void> LocalForward::serve(std::shared_ptr<LocalForward> self,
-                                          std::shared_ptr<Connection> client,
-                                          std::unique_ptr<Crowd::Place> place) {
+                                          std::shared_ptr<tunnel::Connection> client,
+                                          std::unique_ptr<tunnel::ConnectionSet::Place> place) {
   const auto until_the_end = std::move(place);
-  tunnel::OpenOutcome outcome = co_await Connection::open(client, self->opener_, self->spec_.target.address,
-                                                          Connection::End::kMayHalfClose);
+  tunnel::OpenOutcome outcome = co_await tunnel::Connection::open(
+      client, self->opener_, self->spec_.target.address, tunnel::Connection::End::kMayHalfClose);
   if (client->gone()) co_return;
   if (!outcome.stream) {
     log::warn("a connection to the forward on {} failed: {}", self->address(),
@@ -89,7 +88,7 @@ asio::awaitable<void> LocalForward::serve(std::shared_ptr<LocalForward> self,
     client->reset();
     co_return;
   }
-  co_await Connection::splice(client, std::move(outcome.stream));
+  co_await tunnel::Connection::splice(client, std::move(outcome.stream));
 }
 
 void LocalForward::close() {

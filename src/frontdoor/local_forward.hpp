@@ -9,11 +9,13 @@
 #include <chrono>
 #include <memory>
 
-#include "frontdoor/crowd.hpp"
 #include "frontdoor/forward_spec.hpp"
-#include "tunnel/accept_loop.hpp"
+#include "net/accept_loop.hpp"
+#include "tunnel/connection_set.hpp"
 
 namespace zks::frontdoor {
+
+namespace asio = boost::asio;
 
 class LocalForward : public std::enable_shared_from_this<LocalForward> {
  public:
@@ -23,9 +25,9 @@ class LocalForward : public std::enable_shared_from_this<LocalForward> {
   static Result<std::shared_ptr<LocalForward>> listen(std::shared_ptr<tunnel::StreamOpener> opener,
                                                       ForwardSpec spec,
                                                       std::size_t max_connections = kMaxConnections,
-                                                      const carrier::Endpoints& beside = {});
+                                                      const net::Endpoints& beside = {});
   LocalForward(std::shared_ptr<tunnel::StreamOpener> opener, ForwardSpec spec,
-               std::vector<tunnel::Acceptor> acceptors, std::size_t max_connections);
+               std::vector<net::Acceptor> acceptors, std::size_t max_connections);
   ~LocalForward();
   LocalForward(const LocalForward&) = delete;
   LocalForward& operator=(const LocalForward&) = delete;
@@ -41,14 +43,15 @@ class LocalForward : public std::enable_shared_from_this<LocalForward> {
 
  private:
   void admit(tunnel::Socket socket);
-  static asio::awaitable<void> serve(std::shared_ptr<LocalForward> self, std::shared_ptr<Connection> client,
-                                     std::unique_ptr<Crowd::Place> place);
+  static asio::awaitable<void> serve(std::shared_ptr<LocalForward> self,
+                                     std::shared_ptr<tunnel::Connection> client,
+                                     std::unique_ptr<tunnel::ConnectionSet::Place> place);
 
   std::shared_ptr<tunnel::StreamOpener> opener_;
   ForwardSpec spec_;
-  std::shared_ptr<tunnel::AcceptLoop> loop_;
-  Crowd connections_;
-  carrier::Signal ended_;  // a connection
+  std::shared_ptr<net::AcceptLoop> loop_;
+  tunnel::ConnectionSet connections_;
+  net::Wakeup ended_;  // a connection
   bool closed_ = false;
 };
 

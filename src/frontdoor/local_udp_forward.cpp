@@ -8,8 +8,8 @@
 
 #include "base/log.hpp"
 #include "base/relay_url.hpp"
-#include "carrier/listen.hpp"
 #include "frontdoor/listen_endpoints.hpp"
+#include "net/listen.hpp"
 
 namespace zks::frontdoor {
 namespace {
@@ -56,7 +56,7 @@ Result<udp::socket> bind(const asio::any_io_executor& executor, const udp::endpo
   return socket;
 }
 
-// As carrier::listen_on_all() does it for TCP.
+// As net::listen_on_all() does it for TCP.
 Result<std::vector<udp::socket>> bind_all(const asio::any_io_executor& executor,
                                           const std::vector<udp::endpoint>& endpoints,
                                           const std::vector<udp::endpoint>& all) {
@@ -64,10 +64,10 @@ Result<std::vector<udp::socket>> bind_all(const asio::any_io_executor& executor,
   std::uint16_t chosen = 0;
   for (udp::endpoint endpoint : endpoints) {
     const bool same_port = endpoint.port() == 0 && chosen != 0;
-    const bool beside_ipv4 = same_port ? endpoint.address().is_v6() : carrier::is_ipv6_only(endpoint, all);
+    const bool beside_ipv4 = same_port ? endpoint.address().is_v6() : net::is_ipv6_only(endpoint, all);
     if (same_port) endpoint.port(chosen);
     auto socket = bind(executor, endpoint, beside_ipv4);
-    if (!socket && carrier::may_be_left_out(endpoint, beside_ipv4, socket.error())) continue;
+    if (!socket && net::may_be_left_out(endpoint, beside_ipv4, socket.error())) continue;
     if (!socket) return socket.error();
     error_code ignored;
     chosen = socket->local_endpoint(ignored).port();

@@ -36,21 +36,21 @@ struct ProxyServer::Served {
 
 Result<std::shared_ptr<ProxyServer>> ProxyServer::listen(std::shared_ptr<tunnel::StreamOpener> opener,
                                                          ProxyServerOptions options) {
-  auto acceptors = tunnel::listen_on(opener->executor(), options.listen, options.beside);
+  auto acceptors = net::listen_on(opener->executor(), options.listen, options.beside);
   if (!acceptors) return acceptors.error();
   return std::make_shared<ProxyServer>(std::move(opener), std::move(options), std::move(*acceptors));
 }
 
 ProxyServer::ProxyServer(std::shared_ptr<tunnel::StreamOpener> opener, ProxyServerOptions options,
-                         std::vector<tunnel::Acceptor> acceptors)
+                         std::vector<net::Acceptor> acceptors)
     : opener_(std::move(opener)),
       options_(std::move(options)),
       connections_(options_.max_connections),
       associations_(options_.max_associations),
       handshakes_(options_.max_handshakes),
       ended_(opener_->executor()) {
-  loop_ = std::make_shared<tunnel::AcceptLoop>(std::move(acceptors), "the proxy",
-                                               [this](tunnel::Socket socket) { admit(std::move(socket)); });
+  loop_ = std::make_shared<net::AcceptLoop>(std::move(acceptors), "the proxy",
+                                            [this](tunnel::Socket socket) { admit(std::move(socket)); });
 }
 
 ProxyServer::~ProxyServer() {
@@ -70,7 +70,7 @@ void ProxyServer::admit(tunnel::Socket socket) {
         connections_.size());
   }
   if (!connections_.has_room()) return;  // closed by going out of scope
-  auto connection = std::make_shared<Connection>(std::move(socket));
+  auto connection = std::make_shared<tunnel::Connection>(std::move(socket));
   // Counted from here on, not from when the coroutine first runs.
   auto among_handshakes = handshakes_.enter_for_oldest(connection);
   auto among_all = connections_.enter(connection);
@@ -81,12 +81,12 @@ void ProxyServer::admit(tunnel::Socket socket) {
 }
 
 asio::awaitable<void> ProxyServer::serve(std::shared_ptr<ProxyServer> self,
-                                         std::shared_ptr<Connection> client,
-                                         std::unique_ptr<Crowd::Place> among_all,
-                                         std::unique_ptr<Crowd::Place> among_handshakes) {
+                                         std::shared_ptr<tunnel::Connection> client,
+                                         std::unique_ptr<tunnel::ConnectionSet::Place> among_all,
+                                         std::unique_ptr<tunnel::ConnectionSet::Place> among_handshakes) {
   const auto until_the_end = std::move(among_all);
   client->limit_time(self->options_.handshake_timeout);
-  const bool begun = co_await Connection::read(client);
+  const bool begun = co_await tunnel::Connection::read(client);
   if (!begun) co_return;
   const std::uint8_t first = client->input().front();
   if (may_begin_http(first)) {
@@ -103,9 +103,9 @@ asio::awaitable<void> ProxyServer::serve(std::shared_ptr<ProxyServer> self,
   // Anything else is some other protocol, to which there is nothing to say.
 }
 
-asio::awaitable<void> ProxyServer::serve_socks_client(std::shared_ptr<ProxyServer> self,
-                                                      std::shared_ptr<Connection> client,
-                                                      std::unique_ptr<Crowd::Place> among_handshakes) {
+asio::awaitable<void> ProxyServer::serve_socks_client(
+    std::shared_ptr<ProxyServer> self, std::shared_ptr<tunnel::Connection> client,
+    std::unique_ptr<tunnel::ConnectionSet::Place> among_handshakes) {
   auto until_asked = std::move(among_handshakes);
   std::optional<SocksRequest> request;
   if (client->input().front() == kSocks5Version) {
@@ -118,7 +118,7 @@ asio::awaitable<void> ProxyServer::serve_socks_client(std::shared_ptr<ProxyServe
   client->lift_limit();
   if (self->stopping_) co_return;
   if (request->associates) {
-    std::unique_ptr<Crowd::Place> among_associations;
+    std::unique_ptr<tunnel::ConnectionSet::Place> among_associations;
     if (!self->associations_.full()) among_associations = self->associations_.enter(client);
     co_await serve_udp_associate(std::move(client), self->opener_, request->destination,
                                  std::move(among_associations));

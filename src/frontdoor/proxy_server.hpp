@@ -19,16 +19,18 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "base/result.hpp"
-#include "carrier/signal.hpp"
 #include "frontdoor/credentials.hpp"
-#include "frontdoor/crowd.hpp"
-#include "tunnel/accept_loop.hpp"
+#include "net/accept_loop.hpp"
+#include "net/wakeup.hpp"
+#include "tunnel/connection_set.hpp"
 
 namespace zks::frontdoor {
 
+namespace asio = boost::asio;
+
 struct ProxyServerOptions {
-  carrier::Endpoints listen;
-  carrier::Endpoints beside;                       // what else the program listens on
+  net::Endpoints listen;
+  net::Endpoints beside;                           // what else the program listens on
   std::shared_ptr<const Credentials> credentials;  // null: none are asked for
   std::size_t max_connections = 4096;
   std::size_t max_handshakes = 1024;
@@ -46,7 +48,7 @@ class ProxyServer : public std::enable_shared_from_this<ProxyServer> {
   static Result<std::shared_ptr<ProxyServer>> listen(std::shared_ptr<tunnel::StreamOpener> opener,
                                                      ProxyServerOptions options);
   ProxyServer(std::shared_ptr<tunnel::StreamOpener> opener, ProxyServerOptions options,
-              std::vector<tunnel::Acceptor> acceptors);
+              std::vector<net::Acceptor> acceptors);
   ~ProxyServer();
   ProxyServer(const ProxyServer&) = delete;
   ProxyServer& operator=(const ProxyServer&) = delete;
@@ -64,21 +66,22 @@ class ProxyServer : public std::enable_shared_from_this<ProxyServer> {
  private:
   struct Served;
 
-  static asio::awaitable<void> serve(std::shared_ptr<ProxyServer> self, std::shared_ptr<Connection> client,
-                                     std::unique_ptr<Crowd::Place> among_all,
-                                     std::unique_ptr<Crowd::Place> among_handshakes);
-  static asio::awaitable<void> serve_socks_client(std::shared_ptr<ProxyServer> self,
-                                                  std::shared_ptr<Connection> client,
-                                                  std::unique_ptr<Crowd::Place> among_handshakes);
+  static asio::awaitable<void> serve(std::shared_ptr<ProxyServer> self,
+                                     std::shared_ptr<tunnel::Connection> client,
+                                     std::unique_ptr<tunnel::ConnectionSet::Place> among_all,
+                                     std::unique_ptr<tunnel::ConnectionSet::Place> among_handshakes);
+  static asio::awaitable<void> serve_socks_client(
+      std::shared_ptr<ProxyServer> self, std::shared_ptr<tunnel::Connection> client,
+      std::unique_ptr<tunnel::ConnectionSet::Place> among_handshakes);
   void admit(tunnel::Socket socket);
 
   std::shared_ptr<tunnel::StreamOpener> opener_;
   ProxyServerOptions options_;
-  std::shared_ptr<tunnel::AcceptLoop> loop_;
-  Crowd connections_;
-  Crowd associations_;     // those of them with UDP ASSOCIATE
-  Crowd handshakes_;       // those of them that are not through it
-  carrier::Signal ended_;  // a connection
+  std::shared_ptr<net::AcceptLoop> loop_;
+  tunnel::ConnectionSet connections_;
+  tunnel::ConnectionSet associations_;  // those of them with UDP ASSOCIATE
+  tunnel::ConnectionSet handshakes_;    // those of them that are not through it
+  net::Wakeup ended_;                   // a connection
   bool stopping_ = false;
 };
 

@@ -9,10 +9,10 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.hpp"
-#include "carrier/connect.hpp"
-#include "carrier/signal.hpp"
-#include "carrier/spawn.hpp"
-#include "tunnel/accept_loop.hpp"
+#include "net/accept_loop.hpp"
+#include "net/connect.hpp"
+#include "net/spawn.hpp"
+#include "net/wakeup.hpp"
 #include "tunnel/endpoints.hpp"
 
 namespace zks::frontdoor {
@@ -29,7 +29,7 @@ struct Attempt {
   explicit Attempt(const asio::any_io_executor& executor) : ended(executor) {}
 
   asio::cancellation_signal cancel;
-  carrier::Signal ended;
+  net::Wakeup ended;
   bool over = false;
   bool gone = false;  // whoever connected
   Result<tunnel::Socket> socket = make_error(ErrorKind::kNetwork, "not connected");
@@ -44,7 +44,7 @@ struct AttemptDone {
   void operator()(std::exception_ptr failure) const {
     attempt->over = true;
     attempt->ended.notify();
-    if (!attempt->gone) carrier::RethrowFailure{}(failure);
+    if (!attempt->gone) net::RethrowFailure{}(failure);
   }
 };
 
@@ -65,8 +65,8 @@ asio::awaitable<void> connect_tcp(AttemptPtr attempt, asio::any_io_executor exec
   const bool is_name = target.kind == session::Destination::Kind::kName;
   std::string host = is_name ? target.name : tunnel::make_endpoint<tcp>(target).address().to_string();
   const auto deadline = std::chrono::steady_clock::now() + kConnectTimeout;
-  carrier::Way way;
-  auto socket = co_await carrier::connect(executor, std::move(host), target.port, std::move(way), deadline);
+  net::Way way;
+  auto socket = co_await net::connect(executor, std::move(host), target.port, std::move(way), deadline);
   if (!socket) {
     attempt->socket = socket.error();
     co_return;
@@ -151,7 +151,7 @@ void RemoteForward::on_connection(tunnel::StreamPtr stream, session::Destination
   asio::co_spawn(executor_, serve(shared_from_this(), std::move(stream)),
                  [self = shared_from_this(), at](std::exception_ptr failure) {
                    self->streams_.erase(at);
-                   carrier::RethrowFailure{}(failure);
+                   net::RethrowFailure{}(failure);
                  });
 }
 

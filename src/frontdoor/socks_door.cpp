@@ -21,7 +21,7 @@ Bytes refusal(std::uint8_t version, session::ResetCode code) {
 
 }  // namespace
 
-asio::awaitable<std::optional<SocksRequest>> read_socks5(std::shared_ptr<Connection> client,
+asio::awaitable<std::optional<SocksRequest>> read_socks5(std::shared_ptr<tunnel::Connection> client,
                                                          std::shared_ptr<const Credentials> credentials) {
   Socks5Parser parser(credentials.get());
   while (true) {
@@ -34,10 +34,10 @@ asio::awaitable<std::optional<SocksRequest>> read_socks5(std::shared_ptr<Connect
           "a SOCKS5 client, {}, is refused: its request is malformed or asks for what there is not, or its "
           "password is wrong",
           client->remote_text());
-      co_await Connection::refuse(client, std::move(replies));
+      co_await tunnel::Connection::refuse(client, std::move(replies));
       co_return std::nullopt;
     }
-    const bool sent = co_await Connection::write(client, std::move(replies));
+    const bool sent = co_await tunnel::Connection::write(client, std::move(replies));
     if (!sent) co_return std::nullopt;
     if (step == Socks5Parser::Step::kRequest) {
       SocksRequest request;
@@ -45,12 +45,12 @@ asio::awaitable<std::optional<SocksRequest>> read_socks5(std::shared_ptr<Connect
       request.associates = parser.associates();
       co_return request;
     }
-    const bool more = co_await Connection::read(client);
+    const bool more = co_await tunnel::Connection::read(client);
     if (!more) co_return std::nullopt;
   }
 }
 
-asio::awaitable<std::optional<SocksRequest>> read_socks4(std::shared_ptr<Connection> client,
+asio::awaitable<std::optional<SocksRequest>> read_socks4(std::shared_ptr<tunnel::Connection> client,
                                                          std::shared_ptr<const Credentials> credentials) {
   while (true) {
     Socks4Request parsed = parse_socks4(client->input());
@@ -59,7 +59,7 @@ asio::awaitable<std::optional<SocksRequest>> read_socks4(std::shared_ptr<Connect
                  credentials ? "this proxy asks for a password, which SOCKS4 does not have"
                              : "its request is malformed");
       Bytes reply = encode_socks4_reply(false, {});
-      co_await Connection::refuse(client, std::move(reply));
+      co_await tunnel::Connection::refuse(client, std::move(reply));
       co_return std::nullopt;
     }
     if (parsed.step == Socks4Request::Step::kRequest) {
@@ -69,25 +69,25 @@ asio::awaitable<std::optional<SocksRequest>> read_socks4(std::shared_ptr<Connect
       request.destination = std::move(parsed.destination);
       co_return request;
     }
-    const bool more = co_await Connection::read(client);
+    const bool more = co_await tunnel::Connection::read(client);
     if (!more) co_return std::nullopt;
   }
 }
 
-asio::awaitable<void> serve_socks(std::shared_ptr<Connection> client,
+asio::awaitable<void> serve_socks(std::shared_ptr<tunnel::Connection> client,
                                   std::shared_ptr<tunnel::StreamOpener> opener, SocksRequest request) {
-  tunnel::OpenOutcome outcome =
-      co_await Connection::open(client, std::move(opener), request.destination, Connection::End::kLeaves);
+  tunnel::OpenOutcome outcome = co_await tunnel::Connection::open(
+      client, std::move(opener), request.destination, tunnel::Connection::End::kLeaves);
   if (client->gone()) co_return;
   if (!outcome.stream) {
     Bytes reply = refusal(request.version, outcome.code);
-    co_await Connection::refuse(client, std::move(reply));
+    co_await tunnel::Connection::refuse(client, std::move(reply));
     co_return;
   }
   Bytes reply = success(request.version, outcome.bound);
-  const bool sent = co_await Connection::write(client, std::move(reply));
+  const bool sent = co_await tunnel::Connection::write(client, std::move(reply));
   if (sent) {
-    co_await Connection::splice(client, std::move(outcome.stream));
+    co_await tunnel::Connection::splice(client, std::move(outcome.stream));
   } else {
     tunnel::cancel(outcome.stream, session::ResetCode::kCancelled);
   }

@@ -7,10 +7,12 @@
 #include <memory>
 #include <optional>
 
-#include "frontdoor/connection.hpp"
 #include "frontdoor/credentials.hpp"
+#include "tunnel/connection.hpp"
 
 namespace zks::frontdoor {
+
+namespace asio = boost::asio;
 
 inline constexpr std::uint8_t kSocks4Version = 4;
 inline constexpr std::uint8_t kSocks5Version = 5;
@@ -24,13 +26,13 @@ struct SocksRequest {
 // Until the client asked for a destination. std::nullopt when it went away or was refused (and told so).
 // `credentials` as in Socks5Parser; SOCKS4 knows none, and is refused where they are asked for. The first
 // bytes, at least one, are in client->input().
-asio::awaitable<std::optional<SocksRequest>> read_socks5(std::shared_ptr<Connection> client,
+asio::awaitable<std::optional<SocksRequest>> read_socks5(std::shared_ptr<tunnel::Connection> client,
                                                          std::shared_ptr<const Credentials> credentials);
-asio::awaitable<std::optional<SocksRequest>> read_socks4(std::shared_ptr<Connection> client,
+asio::awaitable<std::optional<SocksRequest>> read_socks4(std::shared_ptr<tunnel::Connection> client,
                                                          std::shared_ptr<const Credentials> credentials);
 
 // Opens the stream, replies and copies until both directions are over.
-asio::awaitable<void> serve_socks(std::shared_ptr<Connection> client,
+asio::awaitable<void> serve_socks(std::shared_ptr<tunnel::Connection> client,
                                   std::shared_ptr<tunnel::StreamOpener> opener, SocksRequest request);
 
 }  // namespace zks::frontdoor

@@ -128,9 +128,9 @@ ResetCode code_of(const Error& error) {
 
 }  // namespace
 
-asio::awaitable<void> serve_udp_associate(std::shared_ptr<Connection> client,
+asio::awaitable<void> serve_udp_associate(std::shared_ptr<tunnel::Connection> client,
                                           std::shared_ptr<tunnel::StreamOpener> opener, Destination announced,
-                                          std::unique_ptr<Crowd::Place> place) {
+                                          std::unique_ptr<tunnel::ConnectionSet::Place> place) {
   const auto until_the_end = std::move(place);
   const AssociationGuard guard{std::make_shared<Association>(
       client->executor(), tunnel::unmapped(client->remote_endpoint().address()), announced.port)};
@@ -140,14 +140,14 @@ asio::awaitable<void> serve_udp_associate(std::shared_ptr<Connection> client,
   if (!bound) {
     log::warn("UDP ASSOCIATE refused: {}", bound.error().text);
     Bytes reply = encode_socks5_refusal(code_of(bound.error()));
-    co_await Connection::refuse(client, std::move(reply));
+    co_await tunnel::Connection::refuse(client, std::move(reply));
     co_return;
   }
   Bytes reply = encode_socks5_reply(kSucceeded, tunnel::make_destination(*bound));
-  bool there = co_await Connection::write(client, std::move(reply));
+  bool there = co_await tunnel::Connection::write(client, std::move(reply));
   while (there) {  // there is nothing that it could say here
     client->take(client->input().size());
-    there = co_await Connection::read(client);
+    there = co_await tunnel::Connection::read(client);
   }
 }
 

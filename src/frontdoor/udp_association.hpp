@@ -14,16 +14,18 @@
 
 #include <memory>
 
-#include "frontdoor/connection.hpp"
-#include "frontdoor/crowd.hpp"
+#include "tunnel/connection.hpp"
+#include "tunnel/connection_set.hpp"
 
 namespace zks::frontdoor {
 
+namespace asio = boost::asio;
+
 // `announced`: from where the client will send, as it said in its request. Without a `place` there are too
 // many associations. Replies, and returns when the client is gone.
-asio::awaitable<void> serve_udp_associate(std::shared_ptr<Connection> client,
+asio::awaitable<void> serve_udp_associate(std::shared_ptr<tunnel::Connection> client,
                                           std::shared_ptr<tunnel::StreamOpener> opener,
                                           session::Destination announced,
-                                          std::unique_ptr<Crowd::Place> place);
+                                          std::unique_ptr<tunnel::ConnectionSet::Place> place);
 
 }  // namespace zks::frontdoor

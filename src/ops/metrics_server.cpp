@@ -53,15 +53,15 @@ http::status status_of(const boost::system::error_code& ec) {
 
 }  // namespace
 
-Result<carrier::Endpoints> parse_metrics_address(std::string_view text) {
+Result<net::Endpoints> parse_metrics_address(std::string_view text) {
   constexpr std::uint16_t kPort = 9464;
-  return carrier::parse_listen(text, kPort);
+  return net::parse_listen(text, kPort);
 }
 
 Result<std::shared_ptr<MetricsServer>> MetricsServer::listen(asio::any_io_executor executor,
-                                                             const carrier::Endpoints& addresses,
+                                                             const net::Endpoints& addresses,
                                                              Collectables collectables, Health healthy) {
-  auto acceptors = carrier::listen_on_all(executor, addresses, {});
+  auto acceptors = net::listen_on_all(executor, addresses, {});
   if (!acceptors) {
     return make_error(ErrorKind::kIo, "--metrics: " + acceptors.error().text, acceptors.error().detail);
   }
@@ -79,7 +79,7 @@ MetricsServer::MetricsServer(std::vector<tcp::acceptor> acceptors, Collectables 
 }
 
 void MetricsServer::start() {
-  const std::string where = carrier::listen_text({address_});
+  const std::string where = net::listen_text({address_});
   log::info("metrics on http://{}/metrics", where);
   if (!address_.address().is_loopback()) {
     log::warn("--metrics: whoever can reach {} can read them; there is no password", where);

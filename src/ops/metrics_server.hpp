@@ -25,13 +25,13 @@
 #include <prometheus/collectable.h>
 
 #include "base/result.hpp"
-#include "carrier/listen.hpp"
+#include "net/listen.hpp"
 #include "ops/spare_descriptors.hpp"
 
 namespace zks::ops {
 
-// As carrier::parse_listen(); 9464 without a port.
-Result<carrier::Endpoints> parse_metrics_address(std::string_view text);
+// As net::parse_listen(); 9464 without a port.
+Result<net::Endpoints> parse_metrics_address(std::string_view text);
 
 // Whether there is a fault that the operator has to look at; none: never.
 using Health = std::function<bool()>;
@@ -45,7 +45,7 @@ class MetricsServer : public std::enable_shared_from_this<MetricsServer> {
 
   // Listens when it returns. kIo when the address can't be bound.
   static Result<std::shared_ptr<MetricsServer>> listen(boost::asio::any_io_executor executor,
-                                                       const carrier::Endpoints& addresses,
+                                                       const net::Endpoints& addresses,
                                                        Collectables collectables, Health healthy = {});
   MetricsServer(std::vector<boost::asio::ip::tcp::acceptor> acceptors, Collectables collectables,
                 Health healthy);

@@ -14,7 +14,7 @@
 #include <boost/beast/http.hpp>
 
 #include "carrier/accept.hpp"
-#include "carrier/on_end.hpp"
+#include "net/on_end.hpp"
 #include "relay/admission.hpp"
 #include "relay/exit_socket.hpp"
 #include "relay/half.hpp"
@@ -25,8 +25,8 @@ namespace {
 
 namespace close_code = carrier::close_code;
 namespace http = boost::beast::http;
-using carrier::TcpStream;
 using carrier::TlsStream;
+using net::TcpStream;
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
@@ -56,8 +56,8 @@ class Connection final : public LiveSocket, public std::enable_shared_from_this<
   // On the loop's thread.
   static void start(const std::shared_ptr<Connection>& self, asio::awaitable<void> work) {
     // From here on it ends in over(), whatever there is no memory for.
-    carrier::OnEnd over(self->loop_->executor(),
-                        [self](const std::exception_ptr& failure) { self->over(failure); });
+    net::OnEnd over(self->loop_->executor(),
+                    [self](const std::exception_ptr& failure) { self->over(failure); });
     self->loop_->add(self);
     const auto evict = [weak = self->weak_from_this(), executor = self->loop_->executor()] {
       asio::post(executor, [weak] {
@@ -142,7 +142,7 @@ asio::awaitable<void> Connection<Stream>::run(std::shared_ptr<Connection> self) 
 // Both halves of a pair are on one loop: half.cpp calls one from the other.
 template <class Stream>
 void Connection<Stream>::move_to(const std::shared_ptr<Loop>& loop, Route route) {
-  using carrier::move_to;
+  using net::move_to;
   Stream stream = move_to(loop->executor(), std::move(*stream_));
   stream_.reset();
   const auto there = std::make_shared<Connection>(relay_, loop, std::move(stream), peer_, std::move(slot_));
@@ -321,7 +321,8 @@ asio::awaitable<bool> Connection<Stream>::prove_ownership(ExitRoute route) {
       carrier::decode_control({static_cast<const char*>(buffer.data().data()), buffer.size()});
   if (!message) co_return false;
   const auto* answer = std::get_if<carrier::Register>(&*message);
-  co_return answer != nullptr&& owns_room(*answer, nonce, authority_, route.room, route.instance);
+  if (answer == nullptr) co_return false;
+  co_return owns_room(*answer, nonce, authority_, route.room, route.instance);
 }
 
 // For the first byte and the exit's answer; what is between has the stream's own deadline.
@@ -355,7 +356,7 @@ void serve(RelayPtr relay, std::shared_ptr<Loop> loop, Stream stream, const asio
 void serve_connection(RelayPtr relay, std::shared_ptr<Loop> loop, asio::ip::tcp::socket socket,
                       const asio::ip::address& peer, HandshakeSlot slot) {
   loop->counters().connections.add();
-  carrier::tune_socket(socket);
+  net::tune_socket(socket);
   TcpStream tcp(std::move(socket));
   if (!relay->tls) {
     serve(std::move(relay), std::move(loop), std::move(tcp), peer, std::move(slot));

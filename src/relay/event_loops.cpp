@@ -3,7 +3,7 @@
 
 #include <csignal>
 
-#include "carrier/run_loop.hpp"
+#include "net/run_loop.hpp"
 
 namespace zks::relay {
 
@@ -57,7 +57,7 @@ void EventLoops::run_one(boost::asio::io_context& loop) {
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
   while (true) {
     try {
-      carrier::run_loop(loop);
+      net::run_loop(loop);
       break;
     } catch (...) {
       failed_(std::current_exception());

@@ -8,7 +8,7 @@
 #include <boost/asio/post.hpp>
 
 #include "base/log.hpp"
-#include "carrier/on_end.hpp"
+#include "net/on_end.hpp"
 
 namespace zks::relay {
 
@@ -57,7 +57,7 @@ void Half::start_waiting(const std::shared_ptr<Half>& client, PairSlot slot, con
   };
   if (!client->slot_->on_give_way(give_way)) client->end(kGaveWay);
   asio::co_spawn(client->executor(), await_exit(client, pair, std::move(exits)),
-                 carrier::OnEnd(client->executor(), [client](const std::exception_ptr& failure) {
+                 net::OnEnd(client->executor(), [client](const std::exception_ptr& failure) {
                    if (!failure) return;
                    log_failure(failure, "knock");
                    client->end(close_code::kPairGone);

@@ -71,7 +71,7 @@ class Half final : public Socket, private Backlog::Pair {
   RelayPtr relay_;                // outlives slot_
   std::optional<PairSlot> slot_;  // the client's half holds the pair's place
   std::optional<PairId> waiting_under_;
-  carrier::Signal claimed_;
+  net::Wakeup claimed_;
 
   std::shared_ptr<Half> other_;  // from join() until the end: the two do not keep each other alive
   std::shared_ptr<TokenBucket> pace_;

@@ -7,8 +7,8 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.hpp"
-#include "carrier/listen.hpp"
-#include "carrier/on_end.hpp"
+#include "net/listen.hpp"
+#include "net/on_end.hpp"
 #include "relay/connection.hpp"
 
 namespace zks::relay {
@@ -30,7 +30,7 @@ Listener::Listener(RelayPtr relay, std::shared_ptr<Loop> loop, tcp::acceptor acc
 
 Result<std::shared_ptr<Listener>> Listener::bind(RelayPtr relay, std::shared_ptr<Loop> loop,
                                                  const tcp::endpoint& address, bool ipv6_only) {
-  auto acceptor = carrier::listen_on(loop->executor(), address, ipv6_only);
+  auto acceptor = net::listen_on(loop->executor(), address, ipv6_only);
   if (!acceptor) return acceptor.error();
   return std::make_shared<Listener>(std::move(relay), std::move(loop), std::move(*acceptor));
 }
@@ -42,7 +42,7 @@ void Listener::start() {
     self->start();
   };
   asio::co_spawn(loop_->executor(), accept_connections(shared_from_this()),
-                 carrier::OnEnd(loop_->executor(), over));
+                 net::OnEnd(loop_->executor(), over));
 }
 
 void Listener::stop() {

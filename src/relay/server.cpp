@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
-#include "carrier/listen.hpp"
+#include "net/listen.hpp"
 #include "relay/listener.hpp"
 #include "relay/relay.hpp"
 
@@ -18,11 +18,11 @@ Result<std::unique_ptr<Server>> Server::start(Options options,
   std::unique_ptr<Server> server(new Server(relay));
   const Result<> loaded = server->reload();
   if (!loaded) return loaded.error();
-  const carrier::Endpoints& all = relay->options.listen;
+  const net::Endpoints& all = relay->options.listen;
   for (const auto& address : all) {
-    const bool ipv6_only = carrier::is_ipv6_only(address, all);
+    const bool ipv6_only = net::is_ipv6_only(address, all);
     auto listener = Listener::bind(relay, relay->loops.front(), address, ipv6_only);
-    if (!listener && carrier::may_be_left_out(address, ipv6_only, listener.error())) {
+    if (!listener && net::may_be_left_out(address, ipv6_only, listener.error())) {
       log::warn("{}; going on without IPv6", listener.error().text);
       continue;
     }

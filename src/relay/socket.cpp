@@ -7,7 +7,7 @@
 #include <sodium.h>
 
 #include "carrier/accept.hpp"
-#include "carrier/on_end.hpp"
+#include "net/on_end.hpp"
 
 namespace zks::relay {
 
@@ -21,7 +21,7 @@ constexpr int kLooksAtWrites = 4;
 
 }  // namespace
 
-// Without memory a coroutine is destroyed where it stands (carrier/on_end.hpp): what it has said of itself
+// Without memory a coroutine is destroyed where it stands (net/on_end.hpp): what it has said of itself
 // here it takes back, and with a message half written the connection is of no more use. Another socket's
 // coroutine may be the writer.
 class Socket::Incoming {
@@ -69,8 +69,8 @@ void Socket::start() {
   last_read_ = moved_ = Clock::now();
   arm_timer(last_read_ + std::min(idle_timeout_, write_timeout_ / kLooksAtWrites));
   const auto over = [self](const std::exception_ptr& failure) { self->coroutine_over(failure); };
-  carrier::OnEnd reading_over(executor(), over);  // both before anything that may fail
-  carrier::OnEnd writing_over(executor(), over);
+  net::OnEnd reading_over(executor(), over);  // both before anything that may fail
+  net::OnEnd writing_over(executor(), over);
   running_ = 2;
   loop_->add(self);
   asio::co_spawn(executor(), read_messages(self), std::move(reading_over));

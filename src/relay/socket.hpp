@@ -17,7 +17,7 @@
 
 #include "carrier/carrier.hpp"
 #include "carrier/relay_control.hpp"
-#include "carrier/signal.hpp"
+#include "net/wakeup.hpp"
 #include "relay/loop.hpp"
 
 namespace zks::relay {
@@ -69,7 +69,7 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
   void allow_messages_of(std::size_t bytes);
   // Bytes of the message that is being read, as far as memory was taken for it, and of those to be written.
   std::size_t held_bytes() const;
-  carrier::Signal& reader_signal() { return reader_signal_; }
+  net::Wakeup& reader_signal() { return reader_signal_; }
   Counters& counters() { return loop_->counters(); }
   void wake_reader() { reader_signal_.notify(); }
 
@@ -111,8 +111,8 @@ class Socket : public LiveSocket, public std::enable_shared_from_this<Socket> {
   const carrier::Buffer* incoming_ = nullptr;  // while it is read to
   std::size_t outgoing_bytes_ = 0;             // while a message of that many is being written
   std::deque<InOrder> order_;  // the other half keeps this at 1 message; 1 key until it is answered
-  carrier::Signal writer_signal_;
-  carrier::Signal reader_signal_;
+  net::Wakeup writer_signal_;
+  net::Wakeup reader_signal_;
 
   asio::steady_timer timer_;  // first for silence, then for the end
   std::chrono::steady_clock::time_point last_read_;

@@ -6,7 +6,7 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include "base/log.hpp"
-#include "carrier/on_end.hpp"
+#include "net/on_end.hpp"
 #include "tunnel/client_flow.hpp"
 #include "tunnel/deadline.hpp"
 
@@ -86,7 +86,7 @@ void Client::begin() {
     self->wake_waiters();
     self->stopped();
   };
-  asio::co_spawn(executor_, run(shared_from_this()), carrier::OnEnd(executor_, over));
+  asio::co_spawn(executor_, run(shared_from_this()), net::OnEnd(executor_, over));
 }
 
 asio::awaitable<void> Client::run(std::shared_ptr<Client> self) {

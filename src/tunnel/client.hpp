@@ -16,7 +16,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
-#include "carrier/memory_watch.hpp"
+#include "net/memory_watch.hpp"
 #include "tunnel/backoff.hpp"
 #include "tunnel/client_history.hpp"
 #include "tunnel/dial_lane.hpp"
@@ -138,7 +138,7 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   Error ended_because_;                                         // the last lane
   std::optional<Error> final_;
   ClientHistory history_;
-  Wakeup changed_;                            // wakes run()
+  net::Wakeup changed_;                       // wakes run()
   std::vector<asio::steady_timer*> waiters_;  // open() calls that wait for a session
   Pause pause_;
   asio::steady_timer begin_again_;
@@ -147,7 +147,7 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   asio::steady_timer ask_again_;
   asio::steady_timer clock_;  // wakes run() when a lane is due
   HeapTrim heap_trim_;
-  std::optional<carrier::MemoryWatch> memory_;
+  std::optional<net::MemoryWatch> memory_;
   std::optional<std::chrono::steady_clock::time_point> memory_told_;
 };
 

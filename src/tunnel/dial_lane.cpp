@@ -6,8 +6,8 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include "base/log.hpp"
-#include "carrier/signal.hpp"
-#include "carrier/spawn.hpp"
+#include "net/spawn.hpp"
+#include "net/wakeup.hpp"
 #include "tunnel/deadline.hpp"
 
 namespace zks::tunnel {
@@ -23,7 +23,7 @@ constexpr auto kNextRelayAfter = 2'500ms;
 // The relays of one dial. They own it together, so that a late one finds it when the dial is over.
 struct RelayRace {
   explicit RelayRace(const asio::any_io_executor& executor) : changed(executor) {}
-  carrier::Signal changed;
+  net::Wakeup changed;
   std::optional<FreshLane> first;
   std::vector<Error> failures;
   std::size_t under_way = 0;
@@ -107,7 +107,7 @@ carrier::Task<FreshLane> dial_lane(asio::any_io_executor executor, std::shared_p
       next_start = steady_clock::now() + kNextRelayAfter;
       ++race->under_way;
       asio::co_spawn(executor, try_relay(executor, race, source, (first + started++) % count, instance()),
-                     carrier::RethrowFailure{});
+                     net::RethrowFailure{});
       continue;
     }
     if (race->under_way == 0) break;

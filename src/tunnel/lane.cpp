@@ -9,7 +9,7 @@
 #include <sodium.h>
 
 #include "base/log.hpp"
-#include "carrier/on_end.hpp"
+#include "net/on_end.hpp"
 #include "session/lane_state.hpp"
 
 namespace zks::tunnel {
@@ -39,8 +39,8 @@ void Lane::start() {
   const auto done = [self = shared_from_this()](const std::exception_ptr& failure) {
     self->finished(failure);
   };
-  carrier::OnEnd reading_done(carrier_->executor(), done);  // both before anything that may fail
-  carrier::OnEnd writing_done(carrier_->executor(), done);
+  net::OnEnd reading_done(carrier_->executor(), done);  // both before anything that may fail
+  net::OnEnd writing_done(carrier_->executor(), done);
   boost::asio::co_spawn(carrier_->executor(), read_loop(shared_from_this()), std::move(reading_done));
   boost::asio::co_spawn(carrier_->executor(), write_loop(shared_from_this()), std::move(writing_done));
   schedule_relay_ping();

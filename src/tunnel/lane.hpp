@@ -17,12 +17,14 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "carrier/carrier.hpp"
+#include "net/wakeup.hpp"
 #include "session/frames.hpp"
 #include "tunnel/handshake.hpp"
 #include "tunnel/status.hpp"
-#include "tunnel/wakeup.hpp"
 
 namespace zks::tunnel {
+
+namespace asio = boost::asio;
 
 class LaneOwner {
  public:
@@ -64,7 +66,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   carrier::CarrierPtr carrier_;
   LaneKeys keys_;
   LaneOwner* owner_;
-  Wakeup wakeup_;
+  net::Wakeup wakeup_;
   asio::steady_timer relay_ping_;
   std::deque<std::string> texts_;  // to the relay, ahead of records; at most kMaxTexts
   std::optional<std::uint16_t> closing_;

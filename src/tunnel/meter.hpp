@@ -9,7 +9,7 @@
 #include <list>
 #include <memory>
 
-#include "tunnel/wakeup.hpp"
+#include "net/wakeup.hpp"
 
 namespace zks::tunnel {
 
@@ -20,7 +20,7 @@ class Meter {
   // One direction of one stream, while it waits for its turn. Lifetime: dies before its meter.
   class Place {
    public:
-    explicit Place(Wakeup& wakeup) : wakeup_(wakeup) {}
+    explicit Place(net::Wakeup& wakeup) : wakeup_(wakeup) {}
     ~Place() {
       if (line_ != nullptr) line_->leave(*this);
     }
@@ -48,7 +48,7 @@ class Meter {
     void wake() { wakeup_.notify(); }
 
    private:
-    Wakeup& wakeup_;
+    net::Wakeup& wakeup_;
     Line* line_ = nullptr;
     std::list<Place*>::iterator at_;
   };

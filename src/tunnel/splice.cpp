@@ -84,7 +84,7 @@ struct Joint : std::enable_shared_from_this<Joint> {
   Socket socket;
   StreamPtr stream;
   std::shared_ptr<Meter> meter;  // null at the client
-  Wakeup upload_done{socket.get_executor()};
+  net::Wakeup upload_done{socket.get_executor()};
   bool uploading = true;
   bool watching = false;
   bool hung_up = false;

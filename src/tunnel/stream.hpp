@@ -16,13 +16,16 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
+#include "net/socket.hpp"
+#include "net/wakeup.hpp"
 #include "session/session.hpp"
 #include "tunnel/flow.hpp"
 #include "tunnel/meter.hpp"
 #include "tunnel/requests.hpp"
-#include "tunnel/wakeup.hpp"
 
 namespace zks::tunnel {
+
+namespace asio = boost::asio;
 
 class Tunnel;
 
@@ -52,14 +55,14 @@ class Stream {
   std::size_t prepare(std::uint64_t max_bytes, std::array<MutableBytes, 4>& pieces);
   void commit(std::size_t count);
   void finish();
-  Wakeup& room() { return room_; }
+  net::Wakeup& room() { return room_; }
 
   // Receiving: peek() gives what arrived, 0 when there is nothing: at_end(), or wait on readable().
   std::size_t peek(std::array<ByteView, 8>& pieces);
   void consume(std::uint64_t count);
   bool at_end() const;
   void consume_end();
-  Wakeup& readable() { return readable_; }  // also woken by a reset
+  net::Wakeup& readable() { return readable_; }  // also woken by a reset
 
  private:
   friend class Tunnel;
@@ -67,8 +70,8 @@ class Stream {
 
   std::shared_ptr<Tunnel> tunnel_;
   session::StreamId id_;
-  Wakeup room_;
-  Wakeup readable_;
+  net::Wakeup room_;
+  net::Wakeup readable_;
   std::optional<session::Destination> bound_;  // client: once the exit has connected
   std::optional<session::ResetCode> reset_code_;
   std::function<void()> on_reset_;
@@ -126,8 +129,7 @@ class StreamOpener {
   virtual std::optional<session::ExitCapabilities> exit_capabilities() { return std::nullopt; }
 };
 
-// TCP or a unix socket.
-using Socket = asio::generic::stream_protocol::socket;
+using net::Socket;
 
 // Copies between a socket and a stream until both directions are over: half-close becomes FIN and back,
 // RST becomes RESET and back (SO_LINGER {1,0}). `early` are bytes already read from the socket. Owns the

@@ -6,13 +6,13 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include "base/dns_message.hpp"
-#include "carrier/signal.hpp"
-#include "carrier/spawn.hpp"
+#include "net/spawn.hpp"
+#include "net/wakeup.hpp"
 #include "session/frames.hpp"
 
 namespace zks::vpn {
 
-using frontdoor::Connection;
+using tunnel::Connection;
 
 constexpr std::chrono::seconds kIdle{30};  // of a TCP connection
 
@@ -22,7 +22,7 @@ struct DnsGate::Conversation {
       : connection(std::move(c)), changed(connection->executor()) {}
 
   std::shared_ptr<Connection> connection;
-  carrier::Signal changed;    // of `under_way`
+  net::Wakeup changed;        // of `under_way`
   std::size_t under_way = 0;  // queries whose answers are not written yet
   std::deque<Bytes> answers;  // to be written, with their lengths
   bool writing = false;
@@ -40,7 +40,7 @@ void DnsGate::take(const packet::Endpoint& client, const packet::Endpoint& serve
   }
   asio::co_spawn(opener_->executor(),
                  answer(shared_from_this(), client, server, Bytes(query.begin(), query.end())),
-                 carrier::RethrowFailure{});
+                 net::RethrowFailure{});
 }
 
 // `query` has read as one.
@@ -71,7 +71,7 @@ void DnsGate::serve(std::shared_ptr<Connection> connection) {
                  converse(shared_from_this(), std::make_shared<Conversation>(std::move(connection))),
                  [self = shared_from_this(), place = std::move(place)](std::exception_ptr failure) mutable {
                    place.reset();
-                   carrier::RethrowFailure{}(failure);
+                   net::RethrowFailure{}(failure);
                  });
 }
 
@@ -109,8 +109,7 @@ asio::awaitable<void> DnsGate::converse(std::shared_ptr<DnsGate> self, std::shar
       break;
     }
     ++with->under_way;
-    asio::co_spawn(self->opener_->executor(), answer_in(self, with, std::move(query)),
-                   carrier::RethrowFailure{});
+    asio::co_spawn(self->opener_->executor(), answer_in(self, with, std::move(query)), net::RethrowFailure{});
     while (with->under_way >= kMaxPipelined) co_await with->changed.wait();
   }
   // A client may have said all that it has to say. Its place is taken as long as anything is held for it.

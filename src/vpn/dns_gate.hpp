@@ -13,8 +13,8 @@
 #include <functional>
 #include <memory>
 
-#include "frontdoor/crowd.hpp"
 #include "packet/build.hpp"
+#include "tunnel/connection_set.hpp"
 #include "tunnel/stream.hpp"
 #include "vpn/gate_status.hpp"
 
@@ -35,7 +35,7 @@ class DnsGate : public std::enable_shared_from_this<DnsGate> {
   // DNS over TCP (RFC 1035, section 4.2.2): many queries at once, each answered when its answer is there (RFC
   // 7766, sections 6.2.1.1 and 7). After 30 s without a query that is whole or an answer that was taken it is
   // ended.
-  void serve(std::shared_ptr<frontdoor::Connection> connection);
+  void serve(std::shared_ptr<tunnel::Connection> connection);
   void stop();
 
   const DnsCounters& counters() const { return counters_; }
@@ -53,7 +53,7 @@ class DnsGate : public std::enable_shared_from_this<DnsGate> {
 
   std::shared_ptr<tunnel::StreamOpener> opener_;
   Send send_;
-  frontdoor::Crowd connections_{kMaxConnections};
+  tunnel::ConnectionSet connections_{kMaxConnections};
   std::size_t asking_ = 0;
   DnsCounters counters_;
   bool stopped_ = false;

@@ -12,7 +12,7 @@ constexpr std::uint16_t kDnsPort = 53;
 constexpr packet::IcmpMessage kNoProtocolV4{3, 2};  // RFC 792: protocol unreachable
 constexpr packet::IcmpMessage kNoProtocolV6{4, 1};  // RFC 4443, section 3.4: unrecognised next header
 
-tunnel::Acceptor make_acceptor(const asio::any_io_executor& executor, Fd fd, const asio::ip::tcp& protocol) {
+net::Acceptor make_acceptor(const asio::any_io_executor& executor, Fd fd, const asio::ip::tcp& protocol) {
   return {executor, asio::generic::stream_protocol(protocol), fd.release()};
 }
 
@@ -44,15 +44,15 @@ Gate::Gate(std::shared_ptr<tunnel::StreamOpener> opener, Devices devices, GateOp
   ways.is_served = [this](const packet::Endpoint& target) {
     return is_own(target.address) && target.port == kDnsPort;
   };
-  ways.serve = [this](std::shared_ptr<frontdoor::Connection> connection, const packet::Endpoint&) {
+  ways.serve = [this](std::shared_ptr<tunnel::Connection> connection, const packet::Endpoint&) {
     dns_->serve(std::move(connection));
   };
   tcp_ = std::make_shared<TcpGate>(opener_, options_.tcp, std::move(ways));
   const auto admit = [this](tunnel::Socket socket) { tcp_->admit(std::move(socket)); };
-  listeners_[0] = std::make_shared<tunnel::AcceptLoop>(
+  listeners_[0] = std::make_shared<net::AcceptLoop>(
       make_acceptor(executor, std::move(devices.inner.listener_ipv4), asio::ip::tcp::v4()), "the TUN device",
       admit);
-  listeners_[1] = std::make_shared<tunnel::AcceptLoop>(
+  listeners_[1] = std::make_shared<net::AcceptLoop>(
       make_acceptor(executor, std::move(devices.inner.listener_ipv6), asio::ip::tcp::v6()), "the TUN device",
       admit);
 }

@@ -73,7 +73,7 @@ class Gate : public std::enable_shared_from_this<Gate> {
   std::shared_ptr<DnsGate> dns_;
   std::shared_ptr<EchoGate> echo_;
   ErrorGate errors_;
-  std::array<std::shared_ptr<tunnel::AcceptLoop>, 2> listeners_;
+  std::array<std::shared_ptr<net::AcceptLoop>, 2> listeners_;
   packet::Reassembler reassembler_;
   MalformedCounters malformed_{};
   std::uint64_t unreachable_ = 0;

@@ -16,9 +16,9 @@
 
 #include "base/log.hpp"
 #include "base/log_output.hpp"
-#include "carrier/run_loop.hpp"
-#include "carrier/spawn.hpp"
-#include "exit/resolver.hpp"
+#include "net/resolver.hpp"
+#include "net/run_loop.hpp"
+#include "net/spawn.hpp"
 #include "vpn/parent_link.hpp"
 #include "vpn/syscall_filter.hpp"
 #include "vpn/worker_start.hpp"
@@ -33,20 +33,21 @@ constexpr int kWrongUsage = 2;
 constexpr char kShown[] = "zks-tunnel-client";  // by ps
 constexpr int kPair = STDERR_FILENO + 1;        // its end, in a program anew
 
-Json answer_of(std::uint64_t id, const exit::Resolution& found) {
+Json answer_of(std::uint64_t id, const net::Resolution& found) {
   std::vector<std::string> addresses;
   for (const IpAddress& address : found.addresses) addresses.push_back(address.text());
-  return {{"id", id}, {"addresses", addresses}, {"failure", static_cast<std::uint64_t>(found.code)}};
+  return {{"id", id}, {"addresses", addresses}, {"failure", static_cast<std::uint64_t>(found.failure)}};
 }
 
 asio::awaitable<void> answer(std::shared_ptr<ParentLink> link, asio::any_io_executor executor,
                              Json question) {
-  exit::Resolver::Options options;
-  options.lookup.servers = question.value("servers", "");
-  options.lookup.open = [link](int family, int type) { return link->open_socket(family, type); };
-  const auto resolver = std::make_shared<exit::Resolver>(executor, std::move(options));
-  const auto found = co_await resolver->resolve(question.value("host", ""),
-                                                std::chrono::steady_clock::now() + kLookupPatience);
+  net::LookupOptions options;
+  options.servers = question.value("servers", "");
+  options.open = [link](int family, int type) { return link->open_socket(family, type); };
+  const auto resolver = std::make_shared<net::Resolver>(executor, std::move(options));
+  auto asking =
+      resolver->resolve(question.value("host", ""), std::chrono::steady_clock::now() + kLookupPatience);
+  const net::Resolution found = co_await std::move(asking);
   link->say(answer_of(question.value("id", std::uint64_t{0}), found));
 }
 
@@ -56,11 +57,11 @@ void serve(Fd parent) {
   const auto link =
       std::make_shared<ParentLink>(loop.get_executor(), std::move(parent), [&loop] { loop.stop(); });
   link->on_asked([link, &loop](Json question) {
-    asio::co_spawn(loop, answer(link, loop.get_executor(), std::move(question)), carrier::RethrowFailure{});
+    asio::co_spawn(loop, answer(link, loop.get_executor(), std::move(question)), net::RethrowFailure{});
   });
   link->say({{"do", "prepared"}});
   link->start();
-  carrier::run_loop(loop);
+  net::run_loop(loop);
   link->stop();
 }
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/log.hpp"
-#include "carrier/signal.hpp"
+#include "net/wakeup.hpp"
 
 namespace zks::vpn {
 
@@ -38,7 +38,7 @@ nlohmann::json look_up_request(const std::string& host, std::uint16_t port) {
 
 struct ParentLink::Question {
   explicit Question(const asio::any_io_executor& executor) : answered(executor) {}
-  carrier::Signal answered;
+  net::Wakeup answered;
   std::optional<Message> answer;
 };
 
@@ -93,7 +93,7 @@ void ParentLink::on_readable() {
   }
 }
 
-carrier::Task<Message> ParentLink::ask(nlohmann::json body, TimePoint deadline) {
+net::Task<Message> ParentLink::ask(nlohmann::json body, TimePoint deadline) {
   const auto self = shared_from_this();
   const std::uint64_t id = ++last_question_;
   body["id"] = id;
@@ -112,7 +112,7 @@ carrier::Task<Message> ParentLink::ask(nlohmann::json body, TimePoint deadline) 
   co_return std::move(*question->answer);
 }
 
-carrier::Task<Fd> ParentLink::open_socket(int family, int type) {
+net::Task<Fd> ParentLink::open_socket(int family, int type) {
   const auto deadline = std::chrono::steady_clock::now() + kSocketPatience;
   auto answer = co_await ask(socket_request(family, type), deadline);
   if (!answer) co_return answer.error();
@@ -120,7 +120,7 @@ carrier::Task<Fd> ParentLink::open_socket(int family, int type) {
   co_return std::move(answer->fd);
 }
 
-carrier::Task<tcp::socket> ParentLink::open(tcp protocol) {
+net::Task<tcp::socket> ParentLink::open(tcp protocol) {
   auto fd = co_await open_socket(protocol.family(), protocol.type());
   if (!fd) co_return fd.error();
   tcp::socket socket(socket_.get_executor());
@@ -131,8 +131,8 @@ carrier::Task<tcp::socket> ParentLink::open(tcp protocol) {
   co_return std::move(socket);
 }
 
-carrier::Task<std::vector<tcp::endpoint>> ParentLink::look_up(std::string host, std::uint16_t port,
-                                                              TimePoint deadline) {
+net::Task<std::vector<tcp::endpoint>> ParentLink::look_up(std::string host, std::uint16_t port,
+                                                          TimePoint deadline) {
   auto answer = co_await ask(look_up_request(host, port), deadline);
   if (!answer) co_return answer.error();
   std::vector<tcp::endpoint> out;

@@ -14,7 +14,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "base/fd.hpp"
-#include "carrier/outside.hpp"
+#include "net/outside.hpp"
 #include "vpn/supervisor_wire.hpp"
 
 namespace zks::vpn {
@@ -22,7 +22,7 @@ namespace zks::vpn {
 namespace asio = boost::asio;
 
 // Executor: the one given. Lifetime: shared; nothing is called after stop().
-class ParentLink final : public carrier::Outside, public std::enable_shared_from_this<ParentLink> {
+class ParentLink final : public net::Outside, public std::enable_shared_from_this<ParentLink> {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
 
@@ -36,18 +36,18 @@ class ParentLink final : public carrier::Outside, public std::enable_shared_from
   void on_asked(std::function<void(nlohmann::json)> handler) { on_asked_ = std::move(handler); }
   void say(const nlohmann::json& body);
 
-  carrier::Task<asio::ip::tcp::socket> open(asio::ip::tcp protocol) override;
+  net::Task<asio::ip::tcp::socket> open(asio::ip::tcp protocol) override;
   // SOCK_STREAM or SOCK_DGRAM, which the parent gives to the name process alone.
-  carrier::Task<Fd> open_socket(int family, int type);
-  carrier::Task<std::vector<asio::ip::tcp::endpoint>> look_up(std::string host, std::uint16_t port,
-                                                              TimePoint deadline) override;
+  net::Task<Fd> open_socket(int family, int type);
+  net::Task<std::vector<asio::ip::tcp::endpoint>> look_up(std::string host, std::uint16_t port,
+                                                          TimePoint deadline) override;
   void tell_alive() { say({{"do", "alive"}}); }
   void tell_up(const std::vector<std::string>& lines) { say({{"do", "up"}, {"lines", lines}}); }
 
  private:
   struct Question;
 
-  carrier::Task<Message> ask(nlohmann::json body, TimePoint deadline);
+  net::Task<Message> ask(nlohmann::json body, TimePoint deadline);
   void wait();
   void on_readable();
 

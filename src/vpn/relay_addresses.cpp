@@ -8,15 +8,14 @@
 #include <sys/socket.h>
 
 #include "base/log.hpp"
-#include "carrier/signal.hpp"
-#include "session/destination.hpp"
+#include "net/resolver.hpp"
+#include "net/wakeup.hpp"
 #include "vpn/supervisor_wire.hpp"
 
 namespace zks::vpn {
 namespace {
 
 using asio::posix::stream_descriptor;
-using session::ResetCode;
 
 constexpr std::uint16_t kDnsPort = 53;
 constexpr std::size_t kMaxAddressesOfPlace = 64;   // the latest; a lane may still be over an older one
@@ -33,7 +32,7 @@ std::string spell(NameServer server) {
 
 struct RelayAddresses::Question {
   explicit Question(const asio::any_io_executor& executor) : answered(executor) {}
-  carrier::Signal answered;
+  net::Wakeup answered;
   std::optional<NameAnswer> answer;
 };
 
@@ -43,7 +42,7 @@ struct RelayAddresses::Pending {
   std::size_t lookups = 0;
 };
 
-// Counted for as long as it lives, also when there is no memory left to go on with (carrier/on_end.hpp).
+// Counted for as long as it lives, also when there is no memory left to go on with (net/on_end.hpp).
 struct RelayAddresses::Counted {
   explicit Counted(std::shared_ptr<Pending> all) : pending(std::move(all)) { ++pending->lookups; }
   ~Counted() { --pending->lookups; }
@@ -134,7 +133,7 @@ asio::awaitable<NameAnswer> RelayAddresses::ask(RelayAddresses* self, std::strin
     co_await question->answered.wait_until(deadline);
   }
   if (question->answer) co_return std::move(*question->answer);
-  co_return NameAnswer{id, {}, static_cast<std::uint64_t>(ResetCode::kTimedOut)};
+  co_return NameAnswer{id, {}, static_cast<std::uint64_t>(net::LookupFailure::kTimedOut)};
 }
 
 std::string RelayAddresses::look_for_servers() {
@@ -169,7 +168,7 @@ asio::awaitable<Result<std::vector<IpAddress>>> RelayAddresses::look_up(RelayAdd
     // Or those that worked before are good enough.
     if (found.addresses.empty() && !self->addresses_.contains(place)) {
       (void)self->allow();  // TCP to the resolvers is over; who is told of a failure is told of this one
-      const char* why = session::describe(static_cast<ResetCode>(found.failure));
+      const char* why = net::describe(static_cast<net::LookupFailure>(found.failure));
       co_return make_error(ErrorKind::kNetwork, "can't look up " + place.host + ": " + why);
     }
     self->remember(place, found.addresses);

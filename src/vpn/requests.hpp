@@ -19,7 +19,7 @@
 namespace zks::vpn {
 
 inline constexpr std::size_t kMaxMessageBytes = 8'192;
-inline constexpr std::size_t kMaxAnswerAddresses = 64;  // of a name; as many as exit/lookup.hpp takes
+inline constexpr std::size_t kMaxAnswerAddresses = 64;  // of a name; as many as net/dns_lookup.hpp takes
 inline constexpr std::size_t kMaxReadyLines = 256;
 
 struct Place {
@@ -44,7 +44,7 @@ struct AliveNotice {};
 struct NameAnswer {
   std::uint64_t id = 0;
   std::vector<IpAddress> addresses;
-  std::uint64_t failure = 0;  // session::ResetCode, where there are none
+  std::uint64_t failure = 0;  // net::LookupFailure, where there are none
 };
 
 using WorkerMessage = std::variant<SocketRequest, LookUpRequest, UpNotice, AliveNotice>;

@@ -17,10 +17,10 @@
 #include <unistd.h>
 
 #include "base/log.hpp"
-#include "carrier/run_loop.hpp"
-#include "carrier/spawn.hpp"
 #include "host/change_watch.hpp"
 #include "host/preflight.hpp"
+#include "net/run_loop.hpp"
+#include "net/spawn.hpp"
 #include "vpn/relay_addresses.hpp"
 #include "vpn/requests.hpp"
 #include "vpn/supervisor_wire.hpp"
@@ -177,7 +177,7 @@ int Parent::run() {
     });
   };
   wait(wait);
-  carrier::run_loop(loop_);
+  net::run_loop(loop_);
   return finish();
 }
 
@@ -268,7 +268,7 @@ void Parent::on_message(const Json& body) {
   if (!message) return;
   if (const auto* wanted = std::get_if<SocketRequest>(&*message)) return give_socket(*wanted);
   if (auto* wanted = std::get_if<LookUpRequest>(&*message)) {
-    asio::co_spawn(loop_, look_up(this, wanted->id, std::move(wanted->place)), carrier::RethrowFailure{});
+    asio::co_spawn(loop_, look_up(this, wanted->id, std::move(wanted->place)), net::RethrowFailure{});
   } else if (const auto* up = std::get_if<UpNotice>(&*message)) {
     on_up(up->lines);
   } else {

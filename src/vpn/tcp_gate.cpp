@@ -6,7 +6,7 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include "base/log.hpp"
-#include "carrier/spawn.hpp"
+#include "net/spawn.hpp"
 #include "tunnel/endpoints.hpp"
 #include "vpn/addresses.hpp"
 
@@ -17,12 +17,12 @@ using session::ResetCode;
 // One SYN, and what became of it. Its packet is kept as it came, to be passed on or answered.
 struct TcpGate::Held {
   Held(const asio::any_io_executor& executor, ByteView f)
-      : frame(f.begin(), f.end()), connection(std::make_shared<carrier::Signal>(executor)) {}
+      : frame(f.begin(), f.end()), connection(std::make_shared<net::Wakeup>(executor)) {}
 
   Bytes frame;
   tunnel::StreamPtr stream;  // once the exit has connected; taken by the connection
   bool gone = false;         // the program gave up
-  std::shared_ptr<carrier::Signal> connection;
+  std::shared_ptr<net::Wakeup> connection;
 };
 
 TcpGate::TcpGate(std::shared_ptr<tunnel::StreamOpener> opener, Options options, Ways ways)
@@ -62,7 +62,7 @@ void TcpGate::hold(ByteView frame, const Pair& pair) {
   }
   const auto held = std::make_shared<Held>(opener_->executor(), frame);
   held_[pair] = held;
-  asio::co_spawn(opener_->executor(), open(shared_from_this(), pair, held), carrier::RethrowFailure{});
+  asio::co_spawn(opener_->executor(), open(shared_from_this(), pair, held), net::RethrowFailure{});
 }
 
 bool TcpGate::has_room() {
@@ -127,7 +127,7 @@ void TcpGate::refuse(const Held& held, ResetCode code) {
 }
 
 void TcpGate::admit(tunnel::Socket socket) {
-  auto connection = std::make_shared<frontdoor::Connection>(std::move(socket));
+  auto connection = std::make_shared<tunnel::Connection>(std::move(socket));
   const Pair pair{to_endpoint(connection->remote_endpoint()), to_endpoint(connection->local_endpoint())};
   if (ways_.is_served(pair.target)) return ways_.serve(std::move(connection), pair.target);
   const auto at = held_.find(pair);
@@ -138,12 +138,12 @@ void TcpGate::admit(tunnel::Socket socket) {
   held_.erase(at);
   auto place = connections_.enter(connection);
   asio::co_spawn(
-      opener_->executor(), frontdoor::Connection::splice(connection, std::move(stream)),
+      opener_->executor(), tunnel::Connection::splice(connection, std::move(stream)),
       [self = shared_from_this(), pair, place = std::move(place)](std::exception_ptr failure) mutable {
         place.reset();
         self->known_.end(pair, std::chrono::steady_clock::now());
         self->ended_.notify();
-        carrier::RethrowFailure{}(failure);
+        net::RethrowFailure{}(failure);
       });
 }
 

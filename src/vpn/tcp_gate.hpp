@@ -19,10 +19,10 @@
 
 #include "base/bytes.hpp"
 #include "base/limit_notice.hpp"
-#include "frontdoor/crowd.hpp"
+#include "net/accept_loop.hpp"
 #include "packet/build.hpp"
 #include "packet/transport.hpp"
-#include "tunnel/accept_loop.hpp"
+#include "tunnel/connection_set.hpp"
 #include "vpn/gate_status.hpp"
 #include "vpn/known_connections.hpp"
 
@@ -45,7 +45,7 @@ class TcpGate : public std::enable_shared_from_this<TcpGate> {
     std::function<void(const packet::Packet&, const packet::IcmpMessage&)> answer;
     // A connection to an address of the tunnel's own; false: nobody serves there.
     std::function<bool(const packet::Endpoint&)> is_served;
-    std::function<void(std::shared_ptr<frontdoor::Connection>, packet::Endpoint)> serve;
+    std::function<void(std::shared_ptr<tunnel::Connection>, packet::Endpoint)> serve;
   };
 
   TcpGate(std::shared_ptr<tunnel::StreamOpener> opener, Options options, Ways ways);
@@ -78,10 +78,10 @@ class TcpGate : public std::enable_shared_from_this<TcpGate> {
   Ways ways_;
   std::unordered_map<Pair, HeldPtr, HashPair> held_;
   KnownConnections known_;
-  frontdoor::Crowd connections_;
+  tunnel::ConnectionSet connections_;
   TcpCounters counters_;
   LimitNotice limit_notice_;
-  carrier::Signal ended_;
+  net::Wakeup ended_;
   bool closed_ = false;
 };
 

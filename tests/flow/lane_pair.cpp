@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "lane_pair.hpp"
 
-#include "carrier/spawn.hpp"
+#include "net/spawn.hpp"
 
 namespace zks::test {
 namespace {
@@ -39,7 +39,7 @@ void LanePair::connect(std::function<void(tunnel::StreamPtr, session::Destinatio
   relay_exit_ = std::move(far.first);
   const Key remote_key = Key::random();
   const std::uint64_t window = 16 << 20;
-  const carrier::RethrowFailure rethrow;
+  const net::RethrowFailure rethrow;
   asio::co_spawn(loop_, run_client(this, std::move(near.first), {1, 0, remote_key.clone(), window}), rethrow);
   asio::co_spawn(loop_, run_exit(this, std::move(far.second), {1, 0, remote_key.clone(), window}), rethrow);
   asio::co_spawn(loop_, forward(relay_client_.get(), relay_exit_.get(), Direction::kClientToExit, tamper_),

@@ -4,8 +4,8 @@
 // between them can't do.
 #include <gtest/gtest.h>
 
-#include "carrier/spawn.hpp"
 #include "lane_pair.hpp"
+#include "net/spawn.hpp"
 
 namespace zks::test {
 namespace {
@@ -65,7 +65,7 @@ void serve_echo(asio::io_context& loop, StreamPtr stream) {
   session::Destination bound;
   bound.kind = session::Destination::Kind::kIpv4;
   stream->accept(bound);
-  asio::co_spawn(loop, echo(std::move(stream)), carrier::RethrowFailure{});
+  asio::co_spawn(loop, echo(std::move(stream)), net::RethrowFailure{});
 }
 
 struct Transfer {
@@ -102,7 +102,7 @@ TEST(TunnelFlow, StreamsCarryBytesBothWaysAndEndByHalfClose) {
   std::array<Transfer, 8> transfers;
   const Bytes sent = pattern(kTransferBytes);
   for (auto& one : transfers) {
-    asio::co_spawn(loop, transfer(pair.client, sent, &one), carrier::RethrowFailure{});
+    asio::co_spawn(loop, transfer(pair.client, sent, &one), net::RethrowFailure{});
   }
   run_until(loop, [&] {
     return std::all_of(transfers.begin(), transfers.end(), [](const Transfer& one) { return one.done; });
@@ -124,7 +124,7 @@ TEST(TunnelFlow, ARefusalReachesTheClientWithItsCode) {
   });
   run_until(loop, [&] { return pair.welcomed; });
   Transfer one;
-  asio::co_spawn(loop, transfer(pair.client, {}, &one), carrier::RethrowFailure{});
+  asio::co_spawn(loop, transfer(pair.client, {}, &one), net::RethrowFailure{});
   run_until(loop, [&] { return one.done; });
   EXPECT_EQ(one.outcome.stream, nullptr);
   EXPECT_EQ(one.outcome.code, ResetCode::kConnectionRefused);
@@ -143,7 +143,7 @@ TEST(TunnelFlow, TheEndOfASessionWithoutALaneResetsEveryStreamOnBothSides) {
   run_until(loop, [&] { return pair.welcomed; });
   std::array<Transfer, 3> transfers;
   for (auto& one : transfers) {
-    asio::co_spawn(loop, transfer(pair.client, pattern(kTransferBytes), &one), carrier::RethrowFailure{});
+    asio::co_spawn(loop, transfer(pair.client, pattern(kTransferBytes), &one), net::RethrowFailure{});
   }
   const auto all = [&](auto condition) { return std::all_of(transfers.begin(), transfers.end(), condition); };
   run_until(loop, [&] { return all([](const Transfer& one) { return one.outcome.stream != nullptr; }); });

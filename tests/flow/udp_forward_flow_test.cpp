@@ -54,8 +54,8 @@ class UdpForwardFlow : public testing::Test, public tunnel::StreamOpener {
     const auto policy =
         std::make_shared<exit::Policy>(exit::Rules{{exit::parse_rule("127.0.0.0/8").value()}, {}});
     allowance_ = std::make_shared<exit::Allowance>(executor, policy);
-    host_ = std::make_shared<exit::UdpHost>(executor, exit::Resolver::create(executor, {}).value(),
-                                            exit::UdpOptions());
+    const auto resolver = std::make_shared<exit::GuestResolver>(net::Resolver::create(executor, {}).value());
+    host_ = std::make_shared<exit::UdpHost>(executor, resolver, exit::UdpOptions());
     connect(host_);
   }
   ~UdpForwardFlow() override {

@@ -8,9 +8,9 @@
 #include <boost/asio/connect.hpp>
 #include <gtest/gtest.h>
 
-#include "carrier/on_end.hpp"
+#include "../support/run.hpp"
 #include "carrier/websocket_carrier.hpp"
-#include "run.hpp"
+#include "net/on_end.hpp"
 
 namespace zks::carrier {
 namespace {
@@ -30,13 +30,13 @@ struct Kept {
 // A TCP stream that keeps what it is told to.
 class KeepingStream {
  public:
-  using next_layer_type = TcpStream;
-  using executor_type = TcpStream::executor_type;
+  using next_layer_type = net::TcpStream;
+  using executor_type = net::TcpStream::executor_type;
 
-  KeepingStream(TcpStream next, Kept* kept) : next_(std::move(next)), kept_(kept) {}
+  KeepingStream(net::TcpStream next, Kept* kept) : next_(std::move(next)), kept_(kept) {}
   executor_type get_executor() noexcept { return next_.get_executor(); }
-  TcpStream& next_layer() noexcept { return next_; }
-  const TcpStream& next_layer() const noexcept { return next_; }
+  net::TcpStream& next_layer() noexcept { return next_; }
+  const net::TcpStream& next_layer() const noexcept { return next_; }
 
   template <class Buffers, class Handler>
   void async_read_some(const Buffers& buffers, Handler&& handler) {
@@ -55,7 +55,7 @@ class KeepingStream {
     kept_->handlers.push_back(std::make_shared<Handler>(std::move(handler)));
   }
 
-  TcpStream next_;
+  net::TcpStream next_;
   Kept* kept_;
 };
 
@@ -69,10 +69,10 @@ using Carrier = WebSocketCarrier<KeepingStream>;
 asio::awaitable<void> accept(WebSocket<KeepingStream>* ws) {
   co_await ws->async_accept(asio::use_awaitable);
 }
-asio::awaitable<void> shake_hands(WebSocket<TcpStream>* ws) {
+asio::awaitable<void> shake_hands(WebSocket<net::TcpStream>* ws) {
   co_await ws->async_handshake("localhost", "/", asio::use_awaitable);
 }
-asio::awaitable<void> ping(WebSocket<TcpStream>* ws) {
+asio::awaitable<void> ping(WebSocket<net::TcpStream>* ws) {
   co_await ws->async_ping({}, asio::use_awaitable);
 }
 
@@ -98,15 +98,16 @@ class AbandonedTest : public testing::Test {
     tcp::socket near(io_), far(io_);
     far.connect(acceptor.local_endpoint());
     acceptor.accept(near);
-    WebSocket<KeepingStream> ws(KeepingStream(TcpStream(std::move(near)), &kept_));
-    far_ = std::make_unique<WebSocket<TcpStream>>(TcpStream(std::move(far)));
+    WebSocket<KeepingStream> ws(KeepingStream(net::TcpStream(std::move(near)), &kept_));
+    far_ = std::make_unique<WebSocket<net::TcpStream>>(net::TcpStream(std::move(far)));
     run(io_, accept(&ws), shake_hands(far_.get()));
     carrier_ = std::make_unique<Carrier>(std::move(ws));
   }
 
   // Until it waits for something.
   void begin(asio::awaitable<void> call) {
-    asio::co_spawn(io_, std::move(call), OnEnd(io_.get_executor(), [this](const std::exception_ptr& failure) {
+    asio::co_spawn(io_, std::move(call),
+                   net::OnEnd(io_.get_executor(), [this](const std::exception_ptr& failure) {
                      if (failure) ++destroyed_;
                    }));
     io_.restart();
@@ -124,7 +125,7 @@ class AbandonedTest : public testing::Test {
 
   asio::io_context io_;
   Kept kept_;
-  std::unique_ptr<WebSocket<TcpStream>> far_;
+  std::unique_ptr<WebSocket<net::TcpStream>> far_;
   std::unique_ptr<Carrier> carrier_;
   int ended_ = 0, destroyed_ = 0;
   Result<MessageType> read_ = MessageType::kText;

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "run.hpp"
+#include "../support/run.hpp"
 
 namespace zks::carrier {
 namespace {

@@ -14,9 +14,9 @@
 #include <boost/beast/websocket/error.hpp>
 #include <gtest/gtest.h>
 
+#include "../support/run.hpp"
 #include "carrier/dial.hpp"
 #include "carrier/websocket_carrier.hpp"
-#include "run.hpp"
 
 namespace zks::carrier {
 namespace {

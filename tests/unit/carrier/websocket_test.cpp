@@ -5,11 +5,11 @@
 #include <boost/beast/http.hpp>
 #include <gtest/gtest.h>
 
+#include "../support/run.hpp"
 #include "carrier/accept.hpp"
 #include "carrier/dial.hpp"
-#include "carrier/spawn.hpp"
 #include "certificate.hpp"
-#include "run.hpp"
+#include "net/spawn.hpp"
 
 namespace zks::carrier {
 namespace {
@@ -67,12 +67,12 @@ asio::awaitable<void> answer(Stream stream, Listening* listening, Accepted* out)
 asio::awaitable<void> accept_one(Listening* listening, ssl::context* tls, Accepted* out) {
   auto [ec, socket] = co_await listening->acceptor.async_accept(kTuple);
   if (ec) co_return;
-  tune_socket(socket);
+  net::tune_socket(socket);
   if (tls == nullptr) {
-    co_await answer(TcpStream(std::move(socket)), listening, out);
+    co_await answer(net::TcpStream(std::move(socket)), listening, out);
     co_return;
   }
-  TlsStream stream(TcpStream(std::move(socket)), tls->native_handle(), TlsEngine::Role::kServer);
+  TlsStream stream(net::TcpStream(std::move(socket)), tls->native_handle(), TlsEngine::Role::kServer);
   const ErrorCode tls_ec = co_await stream.handshake();
   if (tls_ec) {
     out->tls_failed = true;

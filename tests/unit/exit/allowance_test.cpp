@@ -101,7 +101,7 @@ TEST_F(AllowanceTest, NewStreamsWaitTheirTurnAndAreRefusedFarBeyondTheRate) {
 
 TEST_F(AllowanceTest, TheQuotaCountsBothDirectionsAndDatagrams) {
   set({.quota_bytes = 1000});
-  tunnel::Wakeup wakeup(context.get_executor());
+  net::Wakeup wakeup(context.get_executor());
   tunnel::Meter::Place place(wakeup);
   EXPECT_GT(allowance->ask(Direction::kUp, place), 0u);
   allowance->passed(Direction::kUp, place, 300);
@@ -184,7 +184,7 @@ TEST_F(AllowanceTest, WhoWaitsIsWokenWhenItsTimeHasCome) {
   // With the real clock: the timer is part of what is tested.
   allowance = std::make_shared<Allowance>(context.get_executor(), std::make_shared<Policy>(Rules{}));
   set({.rate_bytes = 64 * 1024});
-  tunnel::Wakeup wakeup(context.get_executor());
+  net::Wakeup wakeup(context.get_executor());
   tunnel::Meter::Place place(wakeup);
   while (const auto may = allowance->ask(Direction::kUp, place))
     allowance->passed(Direction::kUp, place, may);

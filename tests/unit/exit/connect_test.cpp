@@ -7,8 +7,8 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include "dns_server.hpp"
-#include "run.hpp"
+#include "../support/dns_server.hpp"
+#include "../support/run.hpp"
 
 namespace zks::exit {
 namespace {
@@ -17,6 +17,7 @@ using asio::ip::tcp;
 using session::Destination;
 using session::ResetCode;
 using std::chrono::milliseconds;
+using test::run;
 using testing::HasSubstr;
 
 Destination to_name(std::string name, std::uint16_t port) {
@@ -79,9 +80,10 @@ class ConnectTest : public testing::Test {
 
   ConnectOutcome connect_to(Destination destination, std::shared_ptr<const Policy> rules,
                             milliseconds timeout = std::chrono::seconds(30)) {
-    Resolver::Options options;
-    options.lookup.servers = dns.address();
-    const auto resolver = Resolver::create(context.get_executor(), options).value();
+    net::LookupOptions options;
+    options.servers = dns.address();
+    const auto resolver =
+        std::make_shared<GuestResolver>(net::Resolver::create(context.get_executor(), options).value());
     ConnectOptions limits;
     limits.timeout = timeout;
     return run(context, connect(context.get_executor(), std::move(destination), rules, resolver, limits));
@@ -103,7 +105,7 @@ class ConnectTest : public testing::Test {
   }
 
   asio::io_context context{1};
-  DnsServer dns{context};
+  test::DnsServer dns{context};
 };
 
 TEST_F(ConnectTest, ToAnAddress) {
@@ -271,7 +273,7 @@ TEST_F(ConnectTest, UnknownNames) {
 TEST_F(ConnectTest, NoMoreAttemptsThanItsBound) {
   const auto target = listener("127.0.1.20");
   const auto outcome = [&](int refusals) {
-    DnsServer::Name many{.on_a = DnsServer::Behaviour::kTruncated};
+    test::DnsServer::Name many{.on_a = test::DnsServer::Behaviour::kTruncated};
     for (int i = 0; i < refusals; ++i) many.ipv4.push_back("127.0.2." + std::to_string(i + 1));
     many.ipv4.emplace_back("127.0.1.20");
     const std::string name = "many" + std::to_string(refusals) + ".test";
@@ -284,7 +286,7 @@ TEST_F(ConnectTest, NoMoreAttemptsThanItsBound) {
 
 TEST(ResetCodeTest, OfErrnos) {
   const auto code = [](int number) {
-    return reset_code_of(boost::system::error_code(number, boost::system::system_category()));
+    return tunnel::reset_code_of(boost::system::error_code(number, boost::system::system_category()));
   };
   EXPECT_EQ(code(ECONNREFUSED), ResetCode::kConnectionRefused);
   EXPECT_EQ(code(ENETUNREACH), ResetCode::kNetworkUnreachable);

@@ -10,15 +10,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "../link/temporary_directory.hpp"
+#include "../support/run.hpp"
+#include "../support/temporary_directory.hpp"
 #include "link/state_files.hpp"
-#include "run.hpp"
 
 namespace zks::exit {
 namespace {
 
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
+using test::run;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -89,7 +90,7 @@ class GuestsTest : public testing::Test {
     EXPECT_TRUE(guests_->authorize(known_, false));
   }
 
-  TemporaryDirectory root_;
+  test::TemporaryDirectory root_;
   boost::asio::io_context loop_;
   std::optional<link::StateDirectory> state_;
   link::Invite alice_;

@@ -8,7 +8,8 @@
 #include <gtest/gtest.h>
 
 #include "carrier/memory.hpp"
-#include "exit/endpoint.hpp"
+#include "net/endpoint.hpp"
+#include "tunnel/endpoints.hpp"
 
 namespace zks::exit {
 namespace {
@@ -75,7 +76,8 @@ class ListenersTest : public testing::Test {
   // What the exit answers to a LISTEN.
   session::Event listen(const char* address, std::uint16_t port, ListenKind kind = ListenKind::kTcp) {
     answers_.clear();
-    id_ = near_->listen(kind, make_destination(tcp::endpoint(asio::ip::make_address(address), port))).value();
+    id_ = near_->listen(kind, tunnel::make_destination(tcp::endpoint(asio::ip::make_address(address), port)))
+              .value();
     EXPECT_TRUE(run_until([this] { return !answers_.empty(); }));
     return answers_.empty() ? session::Event{} : answers_.back();
   }
@@ -125,8 +127,8 @@ TEST_F(ListenersTest, AConnectionBecomesAStreamFromWhoConnected) {
   ASSERT_EQ(answer.kind, session::Event::Kind::kListening);
   auto socket = connect(answer.address.port);
   ASSERT_TRUE(run_until([this] { return came_.size() == 1; }));
-  EXPECT_EQ(came_[0].second, make_destination(socket.local_endpoint()));
-  came_[0].first->accept(make_destination(tcp::endpoint(asio::ip::make_address("192.0.2.1"), 1)));
+  EXPECT_EQ(came_[0].second, tunnel::make_destination(socket.local_endpoint()));
+  came_[0].first->accept(tunnel::make_destination(tcp::endpoint(asio::ip::make_address("192.0.2.1"), 1)));
   std::array<MutableBytes, 4> pieces;
   ASSERT_GT(came_[0].first->prepare(1, pieces), 0U);
   pieces[0][0] = 'x';

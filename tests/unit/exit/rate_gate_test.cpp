@@ -32,8 +32,8 @@ class RateGateTest : public testing::Test {
   }
 
   boost::asio::io_context context;
-  tunnel::Wakeup wakeups[3] = {tunnel::Wakeup(context.get_executor()), tunnel::Wakeup(context.get_executor()),
-                               tunnel::Wakeup(context.get_executor())};
+  net::Wakeup wakeups[3] = {net::Wakeup(context.get_executor()), net::Wakeup(context.get_executor()),
+                            net::Wakeup(context.get_executor())};
   TimePoint now{1000s};
   int looked = 0;
   RateGate gate{[this] { ++looked; }};

@@ -5,11 +5,12 @@
 
 #include <gtest/gtest.h>
 
+#include "../support/dns_server.hpp"
+#include "../support/run.hpp"
 #include "base/dns_message.hpp"
 #include "carrier/memory.hpp"
-#include "dns_server.hpp"
-#include "exit/endpoint.hpp"
-#include "run.hpp"
+#include "net/endpoint.hpp"
+#include "tunnel/endpoints.hpp"
 
 namespace zks::exit {
 namespace {
@@ -17,11 +18,12 @@ namespace {
 using namespace std::chrono_literals;
 using session::Destination;
 using session::IcmpError;
+using test::run;
 using tunnel::EchoAnswer;
-using Behaviour = DnsServer::Behaviour;
+using Behaviour = test::DnsServer::Behaviour;
 
 Destination host(const char* address) {
-  return make_destination(asio::ip::udp::endpoint(asio::ip::make_address(address), 0));
+  return tunnel::make_destination(asio::ip::udp::endpoint(asio::ip::make_address(address), 0));
 }
 
 // A query for A records, id 0x4242.
@@ -50,10 +52,11 @@ class SessionRequestsTest : public testing::Test {
     tunnel::Tunnel::Handlers handlers;
     handlers.on_request = [this](session::Event& event) { requests_->on_event(event); };
     far_ = std::make_shared<tunnel::Tunnel>(context_.get_executor(), ends, std::move(handlers));
-    Resolver::Options resolver;
-    resolver.lookup = {.servers = dns_.address(), .attempt_timeout_ms = 250, .attempts = 2, .open = {}};
-    requests_ = std::make_shared<SessionRequests>(Resolver::create(context_.get_executor(), resolver).value(),
-                                                  echo_, allowance_, far_);
+    net::LookupOptions resolver;
+    resolver = {.servers = dns_.address(), .attempt_timeout_ms = 250, .attempts = 2, .open = {}};
+    requests_ = std::make_shared<SessionRequests>(
+        std::make_shared<GuestResolver>(net::Resolver::create(context_.get_executor(), resolver).value()),
+        echo_, allowance_, far_);
     auto pair = carrier::make_memory_pair(context_.get_executor());
     near_->attach(std::move(pair.first), keys(Direction::kClientToExit, Direction::kExitToClient), 1,
                   session::HelloMode::kNew);
@@ -107,7 +110,7 @@ class SessionRequestsTest : public testing::Test {
   }
 
   asio::io_context context_{1};
-  DnsServer dns_{context_};
+  test::DnsServer dns_{context_};
   std::shared_ptr<Policy> policy_ = std::make_shared<Policy>(
       Rules{{parse_rule("127.0.0.1").value(), parse_rule("::1").value()}, {parse_rule("bad.test").value()}});
   std::shared_ptr<Allowance> allowance_ = std::make_shared<Allowance>(context_.get_executor(), policy_);

@@ -5,10 +5,11 @@
 
 #include <gtest/gtest.h>
 
+#include "../support/dns_server.hpp"
+#include "../support/run.hpp"
 #include "carrier/memory.hpp"
-#include "dns_server.hpp"
-#include "exit/endpoint.hpp"
-#include "run.hpp"
+#include "net/endpoint.hpp"
+#include "tunnel/endpoints.hpp"
 #include "tunnel/tunnel.hpp"
 
 namespace zks::exit {
@@ -18,9 +19,10 @@ using namespace std::chrono_literals;
 using asio::ip::udp;
 using session::Destination;
 using session::IcmpError;
+using test::run;
 
 Destination to(const udp::endpoint& endpoint) {
-  return make_destination(endpoint);
+  return tunnel::make_destination(endpoint);
 }
 
 class UdpFlowTest : public testing::Test {
@@ -36,10 +38,12 @@ class UdpFlowTest : public testing::Test {
   tunnel::Claim guest_;
 
   void start(UdpOptions options) {
-    Resolver::Options resolver;
-    resolver.lookup.servers = dns_.address();
-    host_ = std::make_shared<UdpHost>(context_.get_executor(),
-                                      Resolver::create(context_.get_executor(), resolver).value(), options);
+    net::LookupOptions resolver;
+    resolver.servers = dns_.address();
+    host_ = std::make_shared<UdpHost>(
+        context_.get_executor(),
+        std::make_shared<GuestResolver>(net::Resolver::create(context_.get_executor(), resolver).value()),
+        options);
     session::Options ends;
     bool up = false;
     tunnel::Tunnel::Handlers at_client;
@@ -116,7 +120,7 @@ class UdpFlowTest : public testing::Test {
   }
 
   asio::io_context context_;
-  DnsServer dns_{context_};
+  test::DnsServer dns_{context_};
   std::shared_ptr<Policy> policy_ = std::make_shared<Policy>(
       Rules{{parse_rule("127.0.0.1").value(), parse_rule("::1").value()}, {parse_rule("bad.test").value()}});
   std::shared_ptr<Allowance> allowance_ = std::make_shared<Allowance>(context_.get_executor(), policy_);

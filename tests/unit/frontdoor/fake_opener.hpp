@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "carrier/signal.hpp"
+#include "net/wakeup.hpp"
 #include "tunnel/stream.hpp"
 
 namespace zks::frontdoor {
@@ -44,7 +44,7 @@ class FakeOpener final : public tunnel::StreamOpener {
   };
 
   boost::asio::any_io_executor executor_;
-  carrier::Signal changed_;
+  net::Wakeup changed_;
 };
 
 }  // namespace zks::frontdoor

@@ -158,7 +158,7 @@ TEST_F(HttpProxyTest, BadRequestsEndTheConnection) {
       {"GET https://a.test/ HTTP/1.1\r\n\r\n", 501},
       {"POST http://a.test/ HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
        400},
-      {"GET /" + std::string(Connection::kMaxInputBytes, 'x'), 431}};
+      {"GET /" + std::string(tunnel::Connection::kMaxInputBytes, 'x'), 431}};
   for (const auto& [request, status] : requests) {
     Client client(server->local_endpoint());
     client.send(bytes(request));
@@ -426,7 +426,7 @@ TEST_F(HttpStreamTest, TheDestinationHearsOfAClientThatLeaves) {
 // Its end stands behind more than the proxy reads before the answer.
 TEST_F(HttpStreamTest, SoItDoesOfOneThatHasAskedForMuchMore) {
   std::string many(kGet);
-  while (many.size() < 3 * Connection::kMaxInputBytes) many += "GET http://a.test/next HTTP/1.1\r\n\r\n";
+  while (many.size() < 3 * tunnel::Connection::kMaxInputBytes) many += "GET http://a.test/next HTTP/1.1\r\n\r\n";
   for (const bool by_reset : {false, true}) {
     Client client(server->local_endpoint());
     client.send(bytes(many));

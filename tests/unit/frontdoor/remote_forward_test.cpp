@@ -11,7 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "carrier/memory.hpp"
-#include "carrier/spawn.hpp"
+#include "net/spawn.hpp"
 #include "tunnel/tunnel.hpp"
 
 namespace zks::frontdoor {
@@ -85,7 +85,7 @@ class RemoteForwardTest : public testing::Test {
     const std::size_t before = outcomes_.size();
     context_.restart();
     context_.run_for(10ms);  // LISTEN and LISTENING
-    asio::co_spawn(context_, connect(this), carrier::RethrowFailure{});
+    asio::co_spawn(context_, connect(this), net::RethrowFailure{});
     EXPECT_TRUE(run_until([&] { return outcomes_.size() > before; }));
     return outcomes_.back();
   }

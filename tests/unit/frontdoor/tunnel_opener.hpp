@@ -7,7 +7,7 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include "carrier/memory.hpp"
-#include "carrier/spawn.hpp"
+#include "net/spawn.hpp"
 #include "tunnel/tunnel.hpp"
 
 namespace zks::frontdoor {
@@ -63,7 +63,7 @@ class TunnelOpener final : public tunnel::StreamOpener {
     socket.connect(target);  // a listener on loopback: at once
     stream->accept(bound);
     boost::asio::co_spawn(executor_, tunnel::splice(std::move(socket), stream, Bytes{}),
-                          carrier::RethrowFailure{});
+                          net::RethrowFailure{});
   }
 
   boost::asio::any_io_executor executor_;

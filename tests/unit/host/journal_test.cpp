@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
-#include "temporary_directory.hpp"
+#include "../support/temporary_directory.hpp"
 
 namespace zks::host {
 namespace {
@@ -34,7 +34,7 @@ class JournalFile : public testing::Test {
     ::chmod(path_.c_str(), 0600);
   }
 
-  TemporaryDirectory directory_;
+  test::TemporaryDirectory directory_;
   std::filesystem::path path_ = directory_.path() / "journal.json";
 };
 

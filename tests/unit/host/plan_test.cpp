@@ -6,10 +6,10 @@
 
 #include <gmock/gmock.h>
 
+#include "../support/temporary_directory.hpp"
 #include "host/firewall.hpp"
 #include "host/host.hpp"
 #include "host/routing.hpp"
-#include "temporary_directory.hpp"
 
 namespace zks::host {
 namespace {
@@ -165,7 +165,7 @@ TEST(AllowCommands, ReplaceBothSets) {
 
 // Refused before anything is touched: as it is here, the tests would change the machine that they run on.
 TEST(Plan, ThatCannotBeIsRefused) {
-  TemporaryDirectory directory;
+  test::TemporaryDirectory directory;
   const std::string journal = directory.path() / "journal.json";
   const std::vector<Plan> plans{
       {.tun = ""},

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "temporary_directory.hpp"
+#include "../support/temporary_directory.hpp"
 
 namespace zks::host {
 namespace {
@@ -43,7 +43,7 @@ class ResolvConf : public testing::Test {
     EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory_.path()), {}), entries);
   }
 
-  TemporaryDirectory directory_;
+  test::TemporaryDirectory directory_;
   std::filesystem::path path_ = directory_.path() / "resolv.conf";
   Plan plan_{.tun = "zks0"};
 };

@@ -6,7 +6,7 @@
 
 #include <gmock/gmock.h>
 
-#include "temporary_directory.hpp"
+#include "../support/temporary_directory.hpp"
 
 namespace zks::host {
 namespace {
@@ -59,7 +59,7 @@ class OutsideResolvers : public testing::Test {
     return directory_.path() / name;
   }
 
-  TemporaryDirectory directory_;
+  test::TemporaryDirectory directory_;
 };
 
 TEST_F(OutsideResolvers, AreThoseOfTheFile) {

@@ -10,9 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../support/temporary_directory.hpp"
 #include "link/state_directory.hpp"
 #include "link/state_files.hpp"
-#include "temporary_directory.hpp"
 
 namespace zks::link {
 namespace {
@@ -48,7 +48,7 @@ class InvitesTest : public testing::Test {
     int status = 0;
     return ::waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
   }
-  TemporaryDirectory root_;
+  test::TemporaryDirectory root_;
 };
 
 TEST_F(InvitesTest, AreStoredAsGiven) {

@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../support/temporary_directory.hpp"
 #include "link/state_files.hpp"
-#include "temporary_directory.hpp"
 
 namespace zks::link {
 namespace {
@@ -39,7 +39,7 @@ class StateDirectoryTest : public testing::Test {
     out << std::ifstream(path).rdbuf();
     return out.str();
   }
-  TemporaryDirectory root_;
+  test::TemporaryDirectory root_;
 };
 
 RelayUrl relay(const std::string& host, bool tls = true, const std::string& prefix = "") {

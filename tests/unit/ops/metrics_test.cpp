@@ -47,7 +47,7 @@ TEST(ProcessMetricsTest, KnowsThisProcess) {
 
 TEST(MetricsAddressTest, IsNumeric) {
   EXPECT_EQ(parse_metrics_address("127.0.0.1:9100")->front().port(), 9100);
-  EXPECT_EQ(carrier::listen_text(*parse_metrics_address("localhost")), "127.0.0.1:9464, [::1]:9464");
+  EXPECT_EQ(net::listen_text(*parse_metrics_address("localhost")), "127.0.0.1:9464, [::1]:9464");
   EXPECT_TRUE(parse_metrics_address("[::1]:0"));
   EXPECT_FALSE(parse_metrics_address("metrics.example:9100"));
   EXPECT_FALSE(parse_metrics_address(""));

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "../carrier/run.hpp"
+#include "../support/run.hpp"
 #include "carrier/memory.hpp"
 
 namespace zks::relay {

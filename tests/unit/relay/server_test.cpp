@@ -10,7 +10,7 @@
 #include <sodium.h>
 
 #include "../carrier/certificate.hpp"
-#include "../carrier/run.hpp"
+#include "../support/run.hpp"
 #include "carrier/dial.hpp"
 #include "carrier/relay_control.hpp"
 #include "relay/event_loops.hpp"

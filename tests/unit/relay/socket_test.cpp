@@ -11,7 +11,7 @@
 #include <boost/asio/post.hpp>
 #include <gtest/gtest.h>
 
-#include "carrier/run_loop.hpp"
+#include "net/run_loop.hpp"
 
 namespace zks::relay {
 namespace {
@@ -63,7 +63,7 @@ class ScarceCarrier final : public carrier::Carrier {
 
  private:
   asio::any_io_executor executor_;
-  carrier::Signal read_, write_;
+  net::Wakeup read_, write_;
   bool aborted_ = false;
 };
 
@@ -107,7 +107,7 @@ class SocketTest : public testing::Test {
   void expect_over() {
     loop_->stop();
     io_.restart();
-    carrier::run_loop(io_);
+    net::run_loop(io_);
     EXPECT_TRUE(socket_->ending());
     EXPECT_EQ(socket_.use_count(), 1);
     EXPECT_EQ(socket_->held_bytes(), 0U);

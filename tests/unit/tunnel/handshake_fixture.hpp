@@ -7,7 +7,7 @@
 #include <memory>
 #include <optional>
 
-#include "../carrier/run.hpp"
+#include "../support/run.hpp"
 #include "carrier/memory.hpp"
 #include "tunnel/handshake.hpp"
 

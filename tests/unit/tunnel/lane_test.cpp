@@ -9,11 +9,11 @@
 
 #include <gtest/gtest.h>
 
-#include "../carrier/run.hpp"
+#include "../support/run.hpp"
 #include "carrier/memory.hpp"
 #include "carrier/relay_control.hpp"
-#include "carrier/signal.hpp"
-#include "carrier/spawn.hpp"
+#include "net/spawn.hpp"
+#include "net/wakeup.hpp"
 
 namespace zks::tunnel {
 namespace {
@@ -64,7 +64,7 @@ struct RelaySide {
   }
 
   carrier::CarrierPtr carrier;
-  carrier::Signal queued;
+  net::Wakeup queued;
   std::deque<std::pair<MessageType, Bytes>> out;
   std::uint64_t seen = 0;  // the epoch that its lane answered last
 };
@@ -145,8 +145,8 @@ TEST(LaneEpochs, ATransferGoesOnPastEpoch255) {
   at_exit.lane->start();
   RotatingRelay relay(std::move(client.second), std::move(exit.second));
   for (std::size_t at = 0; at < 2; ++at) {
-    asio::co_spawn(io, read_side(&relay, at), carrier::RethrowFailure());
-    asio::co_spawn(io, write_side(&relay, at), carrier::RethrowFailure());
+    asio::co_spawn(io, read_side(&relay, at), net::RethrowFailure());
+    asio::co_spawn(io, write_side(&relay, at), net::RethrowFailure());
   }
   const auto deadline = std::chrono::steady_clock::now() + zks::test::kHangLimit;
   while (relay.sides[0].seen + relay.sides[1].seen < 2 * kLastEpoch && !at_client.error && !at_exit.error &&
@@ -183,7 +183,7 @@ std::optional<Error> end_after_keys(std::vector<std::uint64_t> epochs) {
   owner.lane = std::make_shared<Lane>(1, std::move(pair.first),
                                       make_keys(Direction::kClientToExit, Key::random()), owner);
   owner.lane->start();
-  asio::co_spawn(io, play_relay(pair.second.get(), std::move(epochs)), carrier::RethrowFailure());
+  asio::co_spawn(io, play_relay(pair.second.get(), std::move(epochs)), net::RethrowFailure());
   io.poll();
   const std::optional<Error> ended = owner.error;
   owner.lane->abort();

@@ -49,7 +49,7 @@ class DnsGateTest : public testing::Test {
     std::array<int, 2> ends{};
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), 0);
     tunnel::Socket socket(loop.get_executor(), boost::asio::generic::stream_protocol(AF_UNIX, 0), ends[1]);
-    gate->serve(std::make_shared<frontdoor::Connection>(std::move(socket)));
+    gate->serve(std::make_shared<tunnel::Connection>(std::move(socket)));
     opener->run();
     return Fd(ends[0]);
   }

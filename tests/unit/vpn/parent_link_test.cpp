@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-#include "carrier/spawn.hpp"
+#include "net/spawn.hpp"
 
 namespace zks::vpn {
 namespace {
@@ -46,7 +46,7 @@ class ParentLinkTest : public testing::Test {
 
   // What came of a question, as text: "5 kind: text", or the addresses.
   template <class T, class Show>
-  static asio::awaitable<void> note(carrier::Task<T> task, std::vector<std::string>* out, Show show) {
+  static asio::awaitable<void> note(net::Task<T> task, std::vector<std::string>* out, Show show) {
     auto result = co_await std::move(task);
     out->push_back(result ? show(*result) : "error: " + result.error().text);
   }
@@ -54,7 +54,7 @@ class ParentLinkTest : public testing::Test {
     const auto show = [](tcp::socket& socket) {
       return std::string(socket.is_open() ? "a socket" : "no socket");
     };
-    asio::co_spawn(loop, note(link->open(protocol), &outcomes, show), carrier::RethrowFailure{});
+    asio::co_spawn(loop, note(link->open(protocol), &outcomes, show), net::RethrowFailure{});
   }
   void look_up(const char* host, std::chrono::milliseconds patience = 5s) {
     const auto show = [](std::vector<tcp::endpoint>& found) {
@@ -63,8 +63,7 @@ class ParentLinkTest : public testing::Test {
       return out;
     };
     const auto deadline = std::chrono::steady_clock::now() + patience;
-    asio::co_spawn(loop, note(link->look_up(host, 443, deadline), &outcomes, show),
-                   carrier::RethrowFailure{});
+    asio::co_spawn(loop, note(link->look_up(host, 443, deadline), &outcomes, show), net::RethrowFailure{});
   }
 
   asio::io_context loop;

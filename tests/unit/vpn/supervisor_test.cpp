@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../host/temporary_directory.hpp"
+#include "../support/temporary_directory.hpp"
 #include "vpn/supervisor_wire.hpp"
 
 namespace zks::vpn {
@@ -111,7 +111,7 @@ class SupervisorTest : public testing::Test {
     require(send_message(worker.parent.get(), {{"do", "up"}, {"lines", {"zks0"}}}).has_value(), "sent");
   }
 
-  host::TemporaryDirectory directory;
+  test::TemporaryDirectory directory;
   SupervisorOptions options;
   bool prepares = true;  // the worker
 };

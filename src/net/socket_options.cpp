@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+#include "net/socket_options.hpp"
+
+#include <cerrno>
+#include <system_error>
+
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace zks::net {
+
+void tune_socket(boost::asio::ip::tcp::socket& socket) {
+  using NotSentLowat = boost::asio::detail::socket_option::integer<IPPROTO_TCP, TCP_NOTSENT_LOWAT>;
+  boost::system::error_code ignored;
+  socket.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
+  socket.set_option(NotSentLowat(kNotSentLowatBytes), ignored);
+}
+
+Result<> bind_to_interface(boost::asio::ip::tcp::socket& socket, const std::string& interface) {
+  const int done = ::setsockopt(socket.native_handle(), SOL_SOCKET, SO_BINDTODEVICE, interface.data(),
+                                static_cast<socklen_t>(interface.size()));
+  if (done == 0) return {};
+  const int code = errno;
+  std::string text =
+      "the interface " + interface + " can't be used: " + std::generic_category().message(code);
+  if (code == ENODEV) text = "there is no network interface " + interface + "; `ip link` lists them";
+  if (code == EPERM)
+    text = "binding to an interface needs Linux 5.7, or the capability CAP_NET_RAW on older kernels";
+  return make_error(ErrorKind::kNetwork, std::move(text), code);
+}
+
+TcpStream move_to(const boost::asio::any_io_executor& executor, TcpStream stream) {
+  boost::asio::ip::tcp::socket from = stream.release_socket();
+  boost::asio::ip::tcp::socket to(executor);
+  boost::system::error_code ec;
+  const auto protocol = from.local_endpoint(ec).protocol();
+  const int descriptor = ec ? -1 : from.release(ec);
+  if (ec) return TcpStream(std::move(to));
+  to.assign(protocol, descriptor, ec);
+  if (ec) ::close(descriptor);
+  return TcpStream(std::move(to));
+}
+
+std::size_t unacknowledged_bytes(boost::asio::ip::tcp::socket& socket) noexcept {
+  int bytes = 0;
+  if (!socket.is_open() || ioctl(socket.native_handle(), SIOCOUTQ, &bytes) != 0 || bytes < 0) return 0;
+  return static_cast<std::size_t>(bytes);
+}
+
+}  // namespace zks::net
