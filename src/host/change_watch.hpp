@@ -12,10 +12,7 @@
 namespace zks::host {
 
 // Two netlink sockets of this thread's network namespace that do not block. One is readable when something
-// changed.
+// changed; drain_netlink() takes that off.
 Result<std::array<Fd, 2>> watch_changes();
-
-// Takes all messages off such a socket.
-void drain_changes(int socket);
 
 }  // namespace zks::host

@@ -9,7 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include "host/netlink.hpp"
+#include "base/netlink.hpp"
 
 namespace zks::host {
 namespace {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "host/netlink.hpp"
+#include "base/netlink.hpp"
 
 namespace zks::host {
 namespace {

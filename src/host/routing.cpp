@@ -13,7 +13,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 
-#include "host/netlink.hpp"
+#include "base/netlink.hpp"
 #include "host/small_file.hpp"
 #include "host/sysctl.hpp"
 #include "host/tun_link.hpp"

@@ -3,19 +3,12 @@
 
 #include <array>
 #include <cerrno>
-#include <system_error>
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 namespace zks::host {
-
-Error system_error(const std::string& action, int code) {
-  std::string text = "can't " + action + ": " + std::generic_category().message(code);
-  if (code == EPERM || code == EACCES) text += "; run it as root, or with CAP_NET_ADMIN";
-  return make_error(ErrorKind::kIo, std::move(text), code);
-}
 
 Result<std::string> read_small_file(const std::string& path, std::size_t limit) {
   // O_NONBLOCK: a FIFO under this name must not hang the program.

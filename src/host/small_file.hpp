@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/result.hpp"
+#include "base/system_error.hpp"
 
 namespace zks::host {
 
@@ -13,8 +14,5 @@ inline constexpr std::size_t kMaxSmallFile = 64 * 1024;
 
 // kIo, with errno in `detail`, also for more than `limit` bytes and what is not a regular file.
 Result<std::string> read_small_file(const std::string& path, std::size_t limit = kMaxSmallFile);
-
-// For what `action` could not do because of `code` (errno), with what to do next where that is known.
-Error system_error(const std::string& action, int code);
 
 }  // namespace zks::host

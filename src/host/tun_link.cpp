@@ -11,7 +11,7 @@
 #include <net/if.h>
 
 #include "base/log.hpp"
-#include "host/netlink.hpp"
+#include "base/netlink.hpp"
 #include "host/small_file.hpp"
 #include "host/sysctl.hpp"
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.hpp"
+#include "base/netlink.hpp"
 #include "net/netlink_routes.hpp"
 
 namespace zks::net {
@@ -22,6 +23,9 @@ namespace {
 
 using boost::system::error_code;
 
+constexpr unsigned kGroups = netlink_group(RTNLGRP_LINK) | netlink_group(RTNLGRP_IPV4_IFADDR) |
+                             netlink_group(RTNLGRP_IPV6_IFADDR) | netlink_group(RTNLGRP_IPV4_ROUTE) |
+                             netlink_group(RTNLGRP_IPV6_ROUTE) | netlink_group(RTNLGRP_IPV6_PREFIX);
 constexpr std::chrono::milliseconds kPause{100};
 constexpr std::chrono::milliseconds kRetryPause{1000};
 
@@ -82,9 +86,10 @@ InterfaceWatch::~InterfaceWatch() {
 
 Result<std::unique_ptr<InterfaceWatch>> InterfaceWatch::start(boost::asio::any_io_executor executor,
                                                               std::function<void(Networks)> on_change) {
-  const auto netlink = subscribe_to_changes();
+  auto netlink = watch_netlink(NETLINK_ROUTE, kGroups);
   if (!netlink) return netlink.error();
-  std::unique_ptr<InterfaceWatch> watch(new InterfaceWatch(executor, *netlink, std::move(on_change)));
+  std::unique_ptr<InterfaceWatch> watch(
+      new InterfaceWatch(executor, netlink->release(), std::move(on_change)));
   // Subscribed before the first snapshot, so that no change falls between the two.
   auto networks = read_local_networks();
   if (!networks) return networks.error();
@@ -101,8 +106,7 @@ void InterfaceWatch::wait() {
 }
 
 void InterfaceWatch::refresh() {
-  // What the notifications say does not matter, nor whether some were lost (ENOBUFS): all is read anew.
-  drain_changes(netlink_.native_handle());
+  drain_netlink(netlink_.native_handle());
   auto networks = read_local_networks();
   if (networks) {
     on_change_(std::move(*networks));

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// rtnetlink, as far as interfaces.cpp needs it: the on-link routes, and the news that something changed.
+// What interfaces.cpp asks rtnetlink (base/netlink.hpp) for: the on-link routes.
 #pragma once
 
+#include <optional>
 #include <vector>
+
+#include <linux/netlink.h>
 
 #include "base/ip_address.hpp"
 #include "base/result.hpp"
@@ -21,12 +24,7 @@ struct OnLinkRoute {
 // answer.
 Result<std::vector<OnLinkRoute>> read_on_link_routes();
 
-// One datagram of a route dump, as the kernel lays it out. True when it was the last one.
-Result<bool> parse_route_dump(const std::uint8_t* data, std::size_t size, std::vector<OnLinkRoute>& out);
-
-// A non-blocking socket that becomes readable when an address, a route or a link changes. The caller closes
-// it.
-Result<int> subscribe_to_changes();
-void drain_changes(int netlink);
+// One message of a route dump. Nothing for another message, and for a route that is not on-link.
+std::optional<OnLinkRoute> read_on_link_route(const nlmsghdr& message);
 
 }  // namespace zks::net

@@ -4,7 +4,7 @@
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
 
-#include "host/netlink.hpp"
+#include "base/netlink.hpp"
 
 namespace zks::vpn {
 namespace {
@@ -13,9 +13,9 @@ constexpr std::uint32_t kMark = 1;
 constexpr std::uint8_t kTable = 100;
 constexpr std::uint16_t kCreate = NLM_F_CREATE | NLM_F_EXCL;
 
-Result<> add_route(host::Netlink& netlink, std::uint8_t family, std::uint8_t table, std::uint8_t type,
+Result<> add_route(Netlink& netlink, std::uint8_t family, std::uint8_t table, std::uint8_t type,
                    unsigned device) {
-  host::NetlinkMessage message(RTM_NEWROUTE, kCreate);
+  NetlinkMessage message(RTM_NEWROUTE, kCreate);
   auto& route = message.body<rtmsg>();
   route.rtm_family = family;
   route.rtm_table = table;
@@ -26,8 +26,8 @@ Result<> add_route(host::Netlink& netlink, std::uint8_t family, std::uint8_t tab
   return netlink.request(message, "add a route in the private namespace");
 }
 
-Result<> add_rule(host::Netlink& netlink, std::uint8_t family) {
-  host::NetlinkMessage message(RTM_NEWRULE, kCreate);
+Result<> add_rule(Netlink& netlink, std::uint8_t family) {
+  NetlinkMessage message(RTM_NEWRULE, kCreate);
   auto& rule = message.body<fib_rule_hdr>();
   rule.family = family;
   rule.table = kTable;
@@ -39,7 +39,7 @@ Result<> add_rule(host::Netlink& netlink, std::uint8_t family) {
 }  // namespace
 
 Result<> route_everything_here(unsigned device, unsigned loopback) {
-  auto netlink = host::Netlink::open();
+  auto netlink = Netlink::open();
   if (!netlink) return netlink.error();
   for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
     if (auto done = add_route(*netlink, family, RT_TABLE_MAIN, RTN_UNICAST, device); !done) return done;

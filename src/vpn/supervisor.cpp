@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/log.hpp"
+#include "base/netlink.hpp"
 #include "host/change_watch.hpp"
 #include "host/preflight.hpp"
 #include "net/run_loop.hpp"
@@ -126,7 +127,7 @@ void Parent::watch_changes() {
 void Parent::wait_for_change(stream_descriptor* socket) {
   socket->async_wait(stream_descriptor::wait_read, [this, socket](const boost::system::error_code& ec) {
     if (ec) return;
-    host::drain_changes(socket->native_handle());
+    drain_netlink(socket->native_handle());
     restore_soon();
     wait_for_change(socket);
   });

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Netlink requests by libmnl: rtnetlink for tun_link.cpp and routing.cpp, sock_diag for connections.cpp.
+// Netlink by libmnl: requests of rtnetlink and sock_diag, and the news that something changed. For host/, and
+// for the networks of this machine (net/interfaces.hpp).
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -11,10 +13,11 @@
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
 
+#include "base/fd.hpp"
 #include "base/ip_address.hpp"
 #include "base/result.hpp"
 
-namespace zks::host {
+namespace zks {
 
 // One request. What is put in has fixed sizes, of which kBytes holds many times the most.
 class NetlinkMessage {
@@ -44,6 +47,16 @@ class NetlinkMessage {
   alignas(nlmsghdr) std::array<char, kBytes> bytes_{};
 };
 
+// A socket that does not block, and is readable when something of these multicast groups (a bit each) changed
+// in this thread's network namespace.
+Result<Fd> watch_netlink(int protocol, unsigned groups);
+// Takes all messages off such a socket. What they say does not matter, nor whether some were lost: whoever
+// watches looks again.
+void drain_netlink(int socket);
+constexpr unsigned netlink_group(unsigned number) {
+  return 1U << (number - 1);
+}
+
 int family_of(const IpAddress& address);  // AF_INET or AF_INET6
 
 // One socket, for the thread that made it. Errors have errno in `detail`.
@@ -51,6 +64,8 @@ class Netlink {
  public:
   static Result<Netlink> open(int protocol = NETLINK_ROUTE);
 
+  // How long to wait for each part of an answer, kIo with EAGAIN after that; without a call, for ever.
+  void limit_answers(std::chrono::seconds time);
   // Waits for the kernel's answer. `action` is what an error says could not be done.
   Result<> request(NetlinkMessage& message, const std::string& action);
   // Each message of the answer.
@@ -70,4 +85,4 @@ class Netlink {
   std::uint32_t sequence_ = 0;
 };
 
-}  // namespace zks::host
+}  // namespace zks

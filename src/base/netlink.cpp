@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
-#include "host/netlink.hpp"
+#include "base/netlink.hpp"
 
 #include <cerrno>
 #include <cstring>
 #include <vector>
 
 #include <sys/socket.h>
+#include <sys/time.h>
 
-#include "host/small_file.hpp"
+#include "base/system_error.hpp"
 
-namespace zks::host {
+namespace zks {
 namespace {
 
 // A dump's datagrams have at most 32 KiB (NLMSG_GOODSIZE and what recvmsg asks for).
@@ -49,6 +50,24 @@ void NetlinkMessage::put(std::uint16_t type, const IpAddress& address) {
   mnl_attr_put(header(), type, address.bits() / 8, address.bytes.data());
 }
 
+Result<Fd> watch_netlink(int protocol, unsigned groups) {
+  Fd out(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+  sockaddr_nl own{};
+  own.nl_family = AF_NETLINK;
+  own.nl_groups = groups;
+  if (!out || ::bind(out.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own) != 0) {
+    return system_error("watch this machine's network settings", errno);
+  }
+  return out;
+}
+
+void drain_netlink(int socket) {
+  char first = 0;  // the kernel drops the rest of each message
+  // ENOBUFS: more came than the socket holds. That is a change too, and what comes next can be read.
+  while (::recv(socket, &first, sizeof first, 0) >= 0 || errno == ENOBUFS || errno == EINTR) {
+  }
+}
+
 int family_of(const IpAddress& address) {
   return address.is_ipv4() ? AF_INET : AF_INET6;
 }
@@ -62,6 +81,11 @@ Result<Netlink> Netlink::open(int protocol) {
   int on = 1;
   mnl_socket_setsockopt(out.socket_.get(), NETLINK_GET_STRICT_CHK, &on, sizeof on);
   return out;
+}
+
+void Netlink::limit_answers(std::chrono::seconds time) {
+  const timeval limit{.tv_sec = time.count(), .tv_usec = 0};
+  (void)::setsockopt(mnl_socket_get_fd(socket_.get()), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 }
 
 Result<> Netlink::request(NetlinkMessage& message, const std::string& action) {
@@ -95,4 +119,4 @@ Result<> Netlink::exchange(NetlinkMessage& message, const std::string& action,
   }
 }
 
-}  // namespace zks::host
+}  // namespace zks
