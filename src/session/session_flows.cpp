@@ -6,6 +6,7 @@
 // answer, and a flow has no state that an exchange of tables would have to agree on: when its lane dies the
 // client just says FLOW_OPEN again on another one.
 // Flows of listeners (session_listen.cpp) are begun and ended with them, and use any lane.
+#include "session/checks.hpp"
 #include "session/session.hpp"
 
 namespace zks::session {
@@ -13,16 +14,6 @@ namespace {
 
 constexpr std::size_t kTurnBytes = 16 * 1024;         // of one flow, before it is the next one's turn
 constexpr std::int64_t kMaxDatagramLead = 32 * 1024;  // ahead of streams that have something to send
-
-Error violation(const char* what) {
-  return make_error(ErrorKind::kProtocol, what);
-}
-
-bool can_be_sent(const Destination& address) {
-  if (address.kind != Destination::Kind::kName) return true;
-  const std::string& name = address.name;
-  return !name.empty() && name.size() <= kMaxNameBytes && name.find('\0') == std::string::npos;
-}
 
 // A FLOW_CLOSE that finds no place is made up for by the exit's idle timeout, or the client's next FLOW_OPEN.
 void owe_close(LaneState& lane, FlowId id, std::uint64_t max_flows) {

@@ -5,6 +5,7 @@
 // a lane is dead before its streams move, and the client chooses where to: it declares the lane dead on
 // another one (LANE_DOWN), and an exchange of tables follows there. An exit that finds a lane dead only
 // tells.
+#include "session/checks.hpp"
 #include "session/session.hpp"
 
 namespace zks::session {
@@ -16,10 +17,6 @@ constexpr auto kOwedSilence = 10s;  // PING after this much silence while someth
 constexpr auto kIdleSilence = 60s;  // and after this while there are streams
 constexpr auto kPongDeadline = 5s;  // or longer while the kernel's queue drains
 constexpr auto kCheckEvery = 1s;    // how often these are looked at
-
-Error violation(const char* what) {
-  return make_error(ErrorKind::kProtocol, what);
-}
 
 }  // namespace
 

@@ -3,16 +3,10 @@
 // Reverse forwards (PROTOCOL.md): the client asks the exit to listen, and the exit opens a stream for each
 // connection that came; one of datagrams has a flow of its own. Listeners belong to the session and to no
 // lane: whatever the client said on a lane that died it says again on the next one, and so does the exit.
+#include "session/checks.hpp"
 #include "session/session.hpp"
 
 namespace zks::session {
-namespace {
-
-Error violation(const char* what) {
-  return make_error(ErrorKind::kProtocol, what);
-}
-
-}  // namespace
 
 std::uint64_t Session::max_listeners() const {
   return options_.role == Role::kClient ? peer_max_listeners_ : options_.max_listeners;

@@ -2,14 +2,11 @@
 //
 // Frames from the peer. They are authentic, which makes them attributable, not true: every field is checked
 // against what this side knows. A kProtocol result ends the session.
+#include "session/checks.hpp"
 #include "session/session.hpp"
 
 namespace zks::session {
 namespace {
-
-Error violation(const char* what) {
-  return make_error(ErrorKind::kProtocol, what);
-}
 
 using Phase = StreamState::Phase;
 

@@ -3,6 +3,7 @@
 // Requests (PROTOCOL.md, "Requests"): DNS queries and pings that the exit answers for the client. A request
 // belongs to no lane and has no state here: the client's application knows by its id what an answer is for,
 // and asks again when there was none, as stub resolvers and ping do. So nothing is repeated on a resume.
+#include "session/checks.hpp"
 #include "session/session.hpp"
 
 namespace zks::session {
@@ -12,10 +13,6 @@ namespace {
 constexpr std::size_t kMostFields = 1 + 8 + (1 + 16 + 2) + 3 + 4;
 static_assert(kMaxDnsAnswer + 1 + 8 + 4 <= kMostFrames && kMaxEchoData + kMostFields <= kMostFrames,
               "a record has room for the longest");
-
-Error violation(const char* what) {
-  return make_error(ErrorKind::kProtocol, what);
-}
 
 }  // namespace
 

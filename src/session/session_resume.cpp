@@ -4,16 +4,13 @@
 // to, all of them after HELLO resume, those that a client declared dead after LANE_DOWN. Each end now tells
 // its table of these streams, and neither sends frames of them before it has the other's. What a table says
 // was received is where its reader goes on; what was said on a dead lane and may be lost is said again.
+#include "session/checks.hpp"
 #include "session/session.hpp"
 
 namespace zks::session {
 namespace {
 
 using Phase = StreamState::Phase;
-
-Error violation(const char* what) {
-  return make_error(ErrorKind::kProtocol, what);
-}
 
 TableEntry entry_of(const StreamState& stream) {
   switch (stream.phase) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The application's side of a session: opening, writing, reading and ending streams.
+#include "session/checks.hpp"
 #include "session/session.hpp"
 
 namespace zks::session {
@@ -10,13 +11,6 @@ constexpr auto kLazyCredit =
     std::chrono::milliseconds(100);  // consumed bytes are told at the latest after this
 
 using Phase = StreamState::Phase;
-
-// What OPEN can carry. Anything else would break the protocol, and with it every other stream.
-bool can_be_sent(const Destination& destination) {
-  if (destination.kind != Destination::Kind::kName) return true;
-  const std::string& name = destination.name;
-  return !name.empty() && name.size() <= kMaxNameBytes && name.find('\0') == std::string::npos;
-}
 
 }  // namespace
 
