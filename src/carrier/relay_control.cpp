@@ -7,6 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_integer.hpp"
+
 namespace zks::carrier {
 namespace {
 
@@ -99,11 +101,7 @@ class Members {
     return value == nullptr ? std::string_view() : std::string_view(*value);
   }
   std::optional<std::uint64_t> integer(const char* name) const {
-    const auto found = object_.find(name);
-    if (found == object_.end() || !found->is_number_unsigned()) return std::nullopt;
-    const auto value = found->get<std::uint64_t>();
-    if (value > kMaxControlInteger) return std::nullopt;
-    return value;
+    return read_integer_member(object_, name, 0, kMaxControlInteger);
   }
   std::optional<Key> key(const char* name) const {
     auto bytes = from_base64url(text(name));

@@ -12,6 +12,7 @@
 
 #include "base/atomic_file.hpp"
 #include "base/bytes.hpp"
+#include "base/json_integer.hpp"
 #include "host/small_file.hpp"
 
 namespace zks::host {
@@ -62,11 +63,9 @@ std::string bytes_of(const json& hex_text) {
   return std::string(bytes->begin(), bytes->end());
 }
 
-// get<mode_t>() would cast what does not fit.
 std::uint32_t number_of(const json& value) {
-  const auto* number = value.get_ptr<const json::number_unsigned_t*>();
-  if (number == nullptr || *number > std::numeric_limits<std::uint32_t>::max())
-    throw std::invalid_argument("number");
+  const auto number = read_integer(value, 0, std::numeric_limits<std::uint32_t>::max());
+  if (!number) throw std::invalid_argument("number");
   return static_cast<std::uint32_t>(*number);
 }
 

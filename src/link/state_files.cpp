@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <sodium.h>
 
+#include "base/json_integer.hpp"
 #include "link/access_link.hpp"
 
 namespace zks::link {
@@ -83,17 +84,6 @@ std::optional<std::array<std::uint8_t, N>> read_bytes(const Json& value) {
   return parse_name<N>(*text);
 }
 
-std::optional<std::int64_t> read_integer(const Json& object, const char* name, std::int64_t low,
-                                         std::int64_t high) {
-  const auto member = object.find(name);
-  if (member == object.end() || !member->is_number_integer()) return std::nullopt;
-  if (member->is_number_unsigned() && member->get<std::uint64_t>() > static_cast<std::uint64_t>(high))
-    return std::nullopt;
-  const auto value = member->get<std::int64_t>();
-  if (value < low || value > high) return std::nullopt;
-  return value;
-}
-
 std::optional<std::vector<PublicKey>> read_devices(const Json& object) {
   const auto member = object.find("devices");
   if (member == object.end() || !member->is_array() || member->size() > kMaxDevices) return std::nullopt;
@@ -121,9 +111,9 @@ std::optional<Terms> read_terms(const Json& object, bool& unknown) {
   if (!object.is_object() || object.empty()) return std::nullopt;
   Terms terms;
   for (const auto& [key, value] : object.items()) {
-    const auto number = [&object, &name = key](std::uint64_t& out, std::uint64_t high) {
-      const auto read = read_integer(object, name.c_str(), 1, static_cast<std::int64_t>(high));
-      out = static_cast<std::uint64_t>(read.value_or(0));
+    const auto number = [&read_from = value](std::uint64_t& out, std::uint64_t high) {
+      const auto read = read_integer(read_from, 1, high);
+      out = read.value_or(0);
       return read.has_value();
     };
     const bool good = key == "allow"          ? read_rules(value, terms.allow)
@@ -141,7 +131,7 @@ std::optional<Terms> read_terms(const Json& object, bool& unknown) {
 }
 
 std::optional<Invite> read_invite(const Json& object) {
-  constexpr std::int64_t kLatest = std::int64_t{1} << 40;  // seconds: the year 36,812
+  constexpr std::uint64_t kLatest = std::uint64_t{1} << 40;  // seconds: the year 36,812
   if (!object.is_object()) return std::nullopt;
   const auto terms = object.find("terms");
   const auto name = object.find("name");
@@ -149,17 +139,17 @@ std::optional<Invite> read_invite(const Json& object) {
   if (name == object.end() || !name->is_string() || id == object.end()) return std::nullopt;
   const auto id_bytes = read_bytes<sizeof(InviteId)>(*id);
   auto psk = read_secret<Key::kSize>(object, "psk");
-  const auto created = read_integer(object, "created", 0, kLatest);
-  const auto expires = read_integer(object, "expires", 0, kLatest);
-  const auto max_devices = read_integer(object, "max_devices", 1, kMaxDevices);
+  const auto created = read_integer_member(object, "created", 0, kLatest);
+  const auto expires = read_integer_member(object, "expires", 0, kLatest);
+  const auto max_devices = read_integer_member(object, "max_devices", 1, kMaxDevices);
   auto devices = read_devices(object);
   if (!id_bytes || !psk || !created || !expires || !max_devices || !devices) return std::nullopt;
   Invite invite;
   invite.id = *id_bytes;
   invite.name = name->get<std::string>();
   invite.psk = std::move(*psk);
-  invite.created = *created;
-  invite.expires = *expires;
+  invite.created = static_cast<std::int64_t>(*created);
+  invite.expires = static_cast<std::int64_t>(*expires);
   invite.max_devices = static_cast<std::uint32_t>(*max_devices);
   invite.devices = std::move(*devices);
   if (terms != object.end()) {
@@ -350,9 +340,9 @@ Result<Usage> decode_usage(std::string_view json) {
   Usage usage;
   for (const auto& [key, value] : used->items()) {
     const auto id = parse_name<sizeof(InviteId)>(key);
-    const auto bytes = read_integer(*used, key.c_str(), 0, static_cast<std::int64_t>(kMaxUsedBytes));
+    const auto bytes = read_integer(value, 0, kMaxUsedBytes);
     if (!id || !bytes) return damaged("what an invite has used is malformed");
-    usage[*id] = static_cast<std::uint64_t>(*bytes);
+    usage[*id] = *bytes;
   }
   return usage;
 }

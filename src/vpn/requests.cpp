@@ -4,16 +4,12 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/json_integer.hpp"
+
 namespace zks::vpn {
 namespace {
 
 using Json = nlohmann::json;
-
-std::optional<std::uint64_t> number(const Json& body, const char* name) {
-  const auto at = body.find(name);
-  if (at == body.end() || !at->is_number_unsigned()) return std::nullopt;
-  return at->get<std::uint64_t>();
-}
 
 std::optional<std::string> text(const Json& body, const char* name) {
   const auto at = body.find(name);
@@ -34,7 +30,7 @@ bool is_line(const std::string& line) {
 }
 
 std::optional<SocketRequest> read_socket_request(const Json& body, std::uint64_t id) {
-  const auto family = number(body, "family");
+  const auto family = read_integer_member(body, "family");
   if (family != 4U && family != 6U) return std::nullopt;
   const auto udp = body.find("udp");
   return SocketRequest{id, family == 4U, udp != body.end() && *udp == true};
@@ -42,8 +38,8 @@ std::optional<SocketRequest> read_socket_request(const Json& body, std::uint64_t
 
 std::optional<LookUpRequest> read_look_up_request(const Json& body, std::uint64_t id) {
   auto host = text(body, "host");
-  const auto port = number(body, "port");
-  if (!host || !port || *port > std::numeric_limits<std::uint16_t>::max()) return std::nullopt;
+  const auto port = read_integer_member(body, "port", 0, std::numeric_limits<std::uint16_t>::max());
+  if (!host || !port) return std::nullopt;
   return LookUpRequest{id, {std::move(*host), static_cast<std::uint16_t>(*port)}};
 }
 
@@ -64,7 +60,7 @@ std::optional<Json> read_body(std::string_view bytes) {
 
 std::optional<WorkerMessage> read_worker_message(const Json& body) {
   const auto what = text(body, "do");
-  const auto id = number(body, "id");
+  const auto id = read_integer_member(body, "id");
   if (what == "alive") return AliveNotice{};
   if (what == "up") return read_up(body);
   if (what == "socket" && id) return read_socket_request(body, *id);
@@ -73,10 +69,10 @@ std::optional<WorkerMessage> read_worker_message(const Json& body) {
 }
 
 std::optional<NameMessage> read_name_message(const Json& body) {
-  const auto id = number(body, "id");
+  const auto id = read_integer_member(body, "id");
   if (!id) return std::nullopt;
   if (text(body, "do") == "socket") return read_socket_request(body, *id);
-  NameAnswer out{*id, {}, number(body, "failure").value_or(0)};
+  NameAnswer out{*id, {}, read_integer_member(body, "failure").value_or(0)};
   const Json* addresses = texts(body, "addresses", kMaxAnswerAddresses);
   if (addresses == nullptr) return std::nullopt;
   for (const Json& each : *addresses) {
