@@ -13,8 +13,8 @@ void Fault::note(const Result<>& outcome, TimePoint now) {
   }
   const bool news = !error_ || *error_ != outcome.error();
   error_ = outcome.error();
-  if (!news && now - told_ < kTellAgainAfter) return;
-  told_ = now;
+  if (news) notice_.reset();
+  if (!notice_.is_due(now)) return;
   log::error("{}; {}", error_->text, consequence_);
 }
 

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "base/repeat_notice.hpp"
 #include "base/result.hpp"
 
 namespace zks::exit {
@@ -30,7 +31,7 @@ class Fault {
   std::string consequence_;
   std::string over_;
   std::optional<Error> error_;
-  TimePoint told_{};
+  RepeatNotice notice_{kTellAgainAfter};
 };
 
 }  // namespace zks::exit

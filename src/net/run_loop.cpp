@@ -4,12 +4,12 @@
 #include <chrono>
 #include <exception>
 #include <new>
-#include <optional>
 
 #include <boost/asio/multiple_exceptions.hpp>
 
 #include "base/log.hpp"
 #include "base/memory_reserve.hpp"
+#include "base/repeat_notice.hpp"
 
 namespace zks::net {
 namespace {
@@ -21,18 +21,16 @@ class Notice {
  public:
   void tell() noexcept {
     ++count_;
-    const auto now = std::chrono::steady_clock::now();
-    if (told_ && now - *told_ < kTellAgainAfter) return;
+    if (!notice_.is_due(std::chrono::steady_clock::now())) return;
     try {
       log::error("out of memory: connections were given up, {} since the last such line", count_);
     } catch (...) {  // there is none to say it with
     }
-    told_ = now;
     count_ = 0;
   }
 
  private:
-  std::optional<std::chrono::steady_clock::time_point> told_;
+  RepeatNotice notice_{kTellAgainAfter};
   std::size_t count_ = 0;
 };
 

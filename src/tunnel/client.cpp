@@ -16,7 +16,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kWaitForSession = 10s;  // a new stream waits this long for a session
-constexpr auto kTellAgainAfter = 60s;  // of a quota that is used up
 constexpr auto kStopWithin = 5s;
 // After a loss, for this long only the session's own exit is asked for.
 constexpr auto kAskForItsExit = 1s;
@@ -441,9 +440,7 @@ Result<> Client::echo(EchoRequest request, EchoHandler handler) {
 
 // SOCKS5 has no words for it; the program that asked only hears "not allowed".
 void Client::tell_of_quota() {
-  const auto now = std::chrono::steady_clock::now();
-  if (quota_told_ && now - *quota_told_ < kTellAgainAfter) return;
-  quota_told_ = now;
+  if (!quota_notice_.is_due(std::chrono::steady_clock::now())) return;
   log::warn("the exit makes no connections: {}", session::describe(session::ResetCode::kQuotaUsedUp));
 }
 

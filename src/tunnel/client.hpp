@@ -16,6 +16,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "base/repeat_notice.hpp"
 #include "net/memory_watch.hpp"
 #include "tunnel/backoff.hpp"
 #include "tunnel/client_history.hpp"
@@ -121,7 +122,7 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   ClientOptions options_;  // but for its source
   Handlers handlers_;
   std::shared_ptr<Tunnel> tunnel_;  // while there is a session, or one waits for its welcome
-  std::optional<std::chrono::steady_clock::time_point> quota_told_;
+  RepeatNotice quota_notice_{std::chrono::seconds(60)};
   session::LaneNumber last_lane_ = 0;
   session::LaneNumber attaching_ = 0;  // the lane that waits for its WELCOME
   std::map<session::LaneNumber, std::chrono::steady_clock::time_point> lanes_;  // welcomed; when to renew it
@@ -148,7 +149,7 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   asio::steady_timer clock_;  // wakes run() when a lane is due
   HeapTrim heap_trim_;
   std::optional<net::MemoryWatch> memory_;
-  std::optional<std::chrono::steady_clock::time_point> memory_told_;
+  RepeatNotice memory_notice_{std::chrono::seconds(10)};
 };
 
 }  // namespace zks::tunnel

@@ -10,7 +10,6 @@
 namespace zks::tunnel {
 namespace {
 
-constexpr std::chrono::seconds kTellAgainAfter{10};
 constexpr std::chrono::seconds kBeginAgainAfter{1};
 
 }  // namespace
@@ -18,9 +17,7 @@ constexpr std::chrono::seconds kBeginAgainAfter{1};
 void Client::relieve_memory() {
   const std::size_t ended = tunnel_ ? tunnel_->reset_heaviest_streams(session::ResetCode::kLimit) : 0;
   ::malloc_trim(0);  // for what is larger than the pieces that became free
-  const auto now = std::chrono::steady_clock::now();
-  if (memory_told_ && now - *memory_told_ < kTellAgainAfter) return;
-  memory_told_ = now;
+  if (!memory_notice_.is_due(std::chrono::steady_clock::now())) return;
   log::error("out of memory: {} connections that held most of it were ended; give this program more", ended);
 }
 

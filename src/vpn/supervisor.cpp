@@ -18,6 +18,7 @@
 
 #include "base/log.hpp"
 #include "base/netlink.hpp"
+#include "base/repeat_notice.hpp"
 #include "host/change_watch.hpp"
 #include "host/preflight.hpp"
 #include "net/run_loop.hpp"
@@ -81,7 +82,7 @@ class Parent {
   std::vector<stream_descriptor> changes_;  // change_watch.hpp
   asio::steady_timer next_restore_{loop_};
   bool restore_waits_ = false;
-  std::chrono::steady_clock::time_point told_;
+  RepeatNotice notice_{kTellAgainAfter};
   RelayAddresses relays_;
   bool stopping_ = false;  // the operator said so
   bool up_ = false;
@@ -152,9 +153,7 @@ void Parent::restore() {
     restore_waits_ = true;  // for ever: there is no other try
     return stop_worker();
   }
-  const auto now = std::chrono::steady_clock::now();
-  if (restored->empty() || now - told_ < kTellAgainAfter) return;
-  told_ = now;
+  if (restored->empty() || !notice_.is_due(std::chrono::steady_clock::now())) return;
   std::string what;
   for (const std::string& part : *restored) what += (what.empty() ? "" : ", ") + part;
   log::warn("another program changed {}; it is as it was again", what);
