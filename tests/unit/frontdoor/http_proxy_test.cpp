@@ -426,7 +426,8 @@ TEST_F(HttpStreamTest, TheDestinationHearsOfAClientThatLeaves) {
 // Its end stands behind more than the proxy reads before the answer.
 TEST_F(HttpStreamTest, SoItDoesOfOneThatHasAskedForMuchMore) {
   std::string many(kGet);
-  while (many.size() < 3 * tunnel::Connection::kMaxInputBytes) many += "GET http://a.test/next HTTP/1.1\r\n\r\n";
+  while (many.size() < 3 * tunnel::Connection::kMaxInputBytes)
+    many += "GET http://a.test/next HTTP/1.1\r\n\r\n";
   for (const bool by_reset : {false, true}) {
     Client client(server->local_endpoint());
     client.send(bytes(many));
