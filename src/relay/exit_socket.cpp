@@ -25,7 +25,7 @@ void ExitSocket::start_registered(const std::shared_ptr<ExitSocket>& exit, const
     return;
   }
   exit->counters().registrations.add();
-  if (*older) (*older)->replaced();
+  if (*older) (*older)->replaced(exit);
   exit->send_text(carrier::encode_control(carrier::Registered{}));
   log::debug("exit registered in room {}", format_room(exit->room_));
 }
@@ -33,13 +33,19 @@ void ExitSocket::start_registered(const std::shared_ptr<ExitSocket>& exit, const
 // A full queue drops the knock: the client goes on to the next instance then.
 void ExitSocket::knock(const PairId& pair) {
   const auto self = std::static_pointer_cast<ExitSocket>(shared_from_this());
-  asio::dispatch(executor(),
-                 [self, pair] { self->send_text(carrier::encode_control(carrier::Knock{pair})); });
+  asio::dispatch(executor(), [self, pair] {
+    if (const auto successor = self->successor_.lock()) return successor->knock(pair);
+    self->send_text(carrier::encode_control(carrier::Knock{pair}));
+  });
 }
 
-void ExitSocket::replaced() {
-  const auto self = shared_from_this();
-  asio::dispatch(executor(), [self] { self->end(close_code::kReplaced); });
+// The knocks that it has still go out: the exit hears both sockets until this one closes.
+void ExitSocket::replaced(const std::shared_ptr<RegisteredExit>& by) {
+  const auto self = std::static_pointer_cast<ExitSocket>(shared_from_this());
+  asio::dispatch(executor(), [self, successor = std::weak_ptr(by)] {
+    self->successor_ = successor;
+    self->end_after_queue(close_code::kReplaced);
+  });
 }
 
 void ExitSocket::give_way() {

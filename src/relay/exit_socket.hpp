@@ -22,7 +22,7 @@ class ExitSocket final : public Socket, public RegisteredExit {
   static void start_registered(const std::shared_ptr<ExitSocket>& exit, const Source& source);
 
   void knock(const PairId& pair) override;
-  void replaced() override;
+  void replaced(const std::shared_ptr<RegisteredExit>& by) override;
   void give_way() override;
 
  private:
@@ -36,6 +36,7 @@ class ExitSocket final : public Socket, public RegisteredExit {
   RelayPtr relay_;
   const RoomId room_;
   const InstanceId instance_;
+  std::weak_ptr<RegisteredExit> successor_;
 };
 
 }  // namespace zks::relay

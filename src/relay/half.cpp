@@ -45,7 +45,7 @@ Half::~Half() {
 // ---- waiting for an exit
 
 void Half::start_waiting(const std::shared_ptr<Half>& client, PairSlot slot, const RoomId& room,
-                         std::vector<std::weak_ptr<RegisteredExit>> exits) {
+                         std::vector<InstanceId> exits) {
   client->slot_.emplace(std::move(slot));
   const PairId pair = client->relay_->rooms.wait(room, client);
   client->waiting_under_ = pair;
@@ -56,7 +56,7 @@ void Half::start_waiting(const std::shared_ptr<Half>& client, PairSlot slot, con
     });
   };
   if (!client->slot_->on_give_way(give_way)) client->end(kGaveWay);
-  asio::co_spawn(client->executor(), await_exit(client, pair, std::move(exits)),
+  asio::co_spawn(client->executor(), await_exit(client, room, pair, std::move(exits)),
                  net::OnEnd(client->executor(), [client](const std::exception_ptr& failure) {
                    if (!failure) return;
                    log_failure(failure, "knock");
@@ -64,11 +64,11 @@ void Half::start_waiting(const std::shared_ptr<Half>& client, PairSlot slot, con
                  }));
 }
 
-asio::awaitable<void> Half::await_exit(std::shared_ptr<Half> self, PairId pair,
-                                       std::vector<std::weak_ptr<RegisteredExit>> exits) {
+asio::awaitable<void> Half::await_exit(std::shared_ptr<Half> self, RoomId room, PairId pair,
+                                       std::vector<InstanceId> exits) {
   const auto deadline = Clock::now() + self->relay_->options.pair_timeout;
   for (std::size_t i = 0; i < exits.size() && !self->other_ && !self->ending(); ++i) {
-    const auto exit = exits[i].lock();
+    const auto exit = self->relay_->rooms.exit(room, exits[i]);  // it may have come anew since
     if (!exit) continue;
     exit->knock(pair);
     self->counters().knocks.add();

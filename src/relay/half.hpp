@@ -33,7 +33,7 @@ class Half final : public Socket, private Backlog::Pair {
 
   // The client's half: starts, and knocks on `exits` one after the other until one claims it.
   static void start_waiting(const std::shared_ptr<Half>& client, PairSlot slot, const RoomId& room,
-                            std::vector<std::weak_ptr<RegisteredExit>> exits);
+                            std::vector<InstanceId> exits);
 
   // Makes a pair of the claimed `client` and the exit's half, which starts here.
   static void start_pair(const std::shared_ptr<Half>& client, const std::shared_ptr<Half>& exit);
@@ -46,8 +46,8 @@ class Half final : public Socket, private Backlog::Pair {
     std::string paired;                 // the text that begins the pair
   };
 
-  static asio::awaitable<void> await_exit(std::shared_ptr<Half> self, PairId pair,
-                                          std::vector<std::weak_ptr<RegisteredExit>> exits);
+  static asio::awaitable<void> await_exit(std::shared_ptr<Half> self, RoomId room, PairId pair,
+                                          std::vector<InstanceId> exits);
 
   void join(Join with);
   void deliver(carrier::Buffer message);  // from the other half

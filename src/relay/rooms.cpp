@@ -95,19 +95,26 @@ Rooms::Instance* Rooms::Room::find(const InstanceId& instance) {
   return found == instances.end() ? nullptr : &*found;
 }
 
-std::vector<std::weak_ptr<RegisteredExit>> Rooms::exits(const RoomId& room,
-                                                        const std::optional<InstanceId>& instance) {
+std::vector<InstanceId> Rooms::exits(const RoomId& room, const std::optional<InstanceId>& instance) {
   const std::lock_guard lock(mutex_);
-  std::vector<std::weak_ptr<RegisteredExit>> out;
+  std::vector<InstanceId> out;
   const auto found = rooms_.find(room);
   if (found == rooms_.end()) return out;
   auto& [instances, next, pairs] = found->second;
   for (std::size_t i = 0; i < instances.size(); ++i) {
     const Instance& entry = instances[(next + i) % instances.size()];
-    if (!instance || entry.id == *instance) out.push_back(entry.exit);
+    if (!instance || entry.id == *instance) out.push_back(entry.id);
   }
   if (!instance && !instances.empty()) next = (next + 1) % instances.size();
   return out;
+}
+
+std::shared_ptr<RegisteredExit> Rooms::exit(const RoomId& room, const InstanceId& instance) {
+  const std::lock_guard lock(mutex_);
+  const auto found = rooms_.find(room);
+  if (found == rooms_.end()) return nullptr;
+  const Instance* entry = found->second.find(instance);
+  return entry == nullptr ? nullptr : entry->exit.lock();
 }
 
 // ---- pairs

@@ -26,7 +26,8 @@ class RegisteredExit {
  public:
   virtual ~RegisteredExit() = default;
   virtual void knock(const PairId& pair) = 0;
-  virtual void replaced() = 0;  // a newer socket of the same instance took over
+  // A newer socket of the same instance took over: knocks that still come here are for that one.
+  virtual void replaced(const std::shared_ptr<RegisteredExit>& by) = 0;
   virtual void give_way() = 0;  // its place went to another source's exit
 };
 
@@ -79,8 +80,9 @@ class Rooms {
   // Does nothing when `exit` was replaced meanwhile.
   void remove_exit(const RoomId& room, const InstanceId& instance, const RegisteredExit* exit);
   // The room's exits, or the one named, in the order to knock; each call begins with the next one.
-  std::vector<std::weak_ptr<RegisteredExit>> exits(const RoomId& room,
-                                                   const std::optional<InstanceId>& instance);
+  std::vector<InstanceId> exits(const RoomId& room, const std::optional<InstanceId>& instance);
+  // The socket that the instance has now; null when there is none.
+  std::shared_ptr<RegisteredExit> exit(const RoomId& room, const InstanceId& instance);
 
   // kLimit with the HTTP status as detail: 429 when source or room is full, 503 when the relay is.
   Result<PairSlot> reserve_pair(const RoomId& room, const Source& source);

@@ -19,6 +19,7 @@ using carrier::NewKey;
 constexpr std::uint64_t kRotateBytes = 1'000;
 constexpr std::size_t kBudgetBytes = 1 << 20;
 constexpr RoomId kRoom{1};
+constexpr InstanceId kInstance{1};
 
 // What a peer reads: a control message, a binary message (its size and first byte), or the close code.
 struct Received {
@@ -35,7 +36,7 @@ class TakingExit final : public RegisteredExit {
  public:
   TakingExit(RelayPtr relay, std::shared_ptr<Half> half) : relay_(std::move(relay)), half_(std::move(half)) {}
   void knock(const PairId& pair) override { Half::start_pair(relay_->rooms.claim(kRoom, pair), half_); }
-  void replaced() override {}
+  void replaced(const std::shared_ptr<RegisteredExit>&) override {}
   void give_way() override {}
 
  private:
@@ -81,10 +82,12 @@ class HalfTest : public testing::Test {
     exit_ = std::move(exit.first);
     taking_ =
         std::make_shared<TakingExit>(relay_, std::make_shared<Half>(relay_, loop_, std::move(exit.second)));
-    auto slot = relay_->rooms.reserve_pair(kRoom, Source(asio::ip::address_v4::loopback()));
+    const Source source(asio::ip::address_v4::loopback());
+    ASSERT_TRUE(relay_->rooms.add_exit(kRoom, kInstance, source, taking_));
+    auto slot = relay_->rooms.reserve_pair(kRoom, source);
     ASSERT_TRUE(slot);
     Half::start_waiting(std::make_shared<Half>(relay_, loop_, std::move(client.second)), std::move(*slot),
-                        kRoom, {taking_});
+                        kRoom, {kInstance});
     const Received first = next(*client_);
     const Received second = next(*exit_);
     ASSERT_TRUE(first.control && second.control);

@@ -16,7 +16,7 @@ namespace {
 class FakeExit final : public RegisteredExit {
  public:
   void knock(const PairId& pair) override { knocks.push_back(pair); }
-  void replaced() override { was_replaced = true; }
+  void replaced(const std::shared_ptr<RegisteredExit>&) override { was_replaced = true; }
   void give_way() override { gave_way = true; }
   std::vector<PairId> knocks;
   bool was_replaced = false;
@@ -62,11 +62,11 @@ TEST(Rooms, KnocksInTurn) {
   for (std::size_t turn = 0; turn < 6; ++turn) {
     const auto order = rooms.exits(room(1), std::nullopt);
     ASSERT_EQ(order.size(), 3U);
-    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(order[i].lock(), exits[(turn + i) % 3]);
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(rooms.exit(room(1), order[i]), exits[(turn + i) % 3]);
   }
   const auto named = rooms.exits(room(1), instance(2));
   ASSERT_EQ(named.size(), 1U);
-  EXPECT_EQ(named[0].lock(), exits[2]);
+  EXPECT_EQ(rooms.exit(room(1), named[0]), exits[2]);
   EXPECT_TRUE(rooms.exits(room(1), instance(9)).empty());
   EXPECT_TRUE(rooms.exits(room(2), std::nullopt).empty());
 }
@@ -76,11 +76,13 @@ TEST(Rooms, AnInstanceReplacesItself) {
   const auto old = std::make_shared<FakeExit>();
   const auto fresh = std::make_shared<FakeExit>();
   EXPECT_EQ(rooms.add_exit(room(1), instance(1), kSomebody, old).value(), nullptr);
+  const auto asked = rooms.exits(room(1), std::nullopt);
   EXPECT_EQ(rooms.add_exit(room(1), instance(1), kSomebody, fresh).value(), old);
   rooms.remove_exit(room(1), instance(1), old.get());  // too late: it is not the one registered
-  EXPECT_EQ(rooms.exits(room(1), std::nullopt).at(0).lock(), fresh);
+  EXPECT_EQ(rooms.exit(room(1), asked.at(0)), fresh) << "whoever asked before knocks on the new one";
   rooms.remove_exit(room(1), instance(1), fresh.get());
   EXPECT_TRUE(rooms.exits(room(1), std::nullopt).empty());
+  EXPECT_EQ(rooms.exit(room(1), instance(1)), nullptr);
   EXPECT_EQ(rooms.rooms(), 0U);
 }
 
