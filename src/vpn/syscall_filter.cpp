@@ -138,6 +138,7 @@ void allow_device_options(Filter& filter) {
   filter.allow("setsockopt", {is(1, SOL_SOCKET), at_most(2, SO_BINDTODEVICE)});
   filter.allow("setsockopt", {is(1, IPPROTO_TCP), at_most(2, TCP_FASTOPEN_CONNECT)});
   filter.allow("setsockopt", {is(1, IPPROTO_IPV6), is(2, IPV6_V6ONLY)});
+  filter.allow("setsockopt", {is(1, SOL_NETLINK), is(2, NETLINK_GET_STRICT_CHK)});  // base/netlink.cpp
 }
 
 void allow_sockets(Filter& filter, Sockets sockets) {
