@@ -197,6 +197,8 @@ def test_200_rooms_are_shared_out_and_found_again(farm):
         farm.relays[0].kill()
         await all_at_once(lambda room: room.control.close_code(), here)
         assert not any(room.control.ws.closed for room in there), "rooms of the other relay notice nothing"
+        # Until then a request to the dead relay is tried again, and cut when that one is marked down.
+        await asyncio.to_thread(farm.front.program.says, "Server relays/a is DOWN")
         await wait_for_front(farm, [Room() for _ in range(8)], "the front leaves the dead relay out")
         await all_at_once(register, here)
         await all_at_once(pair, here + there[:20])
