@@ -56,11 +56,10 @@ void Backlog::look() {
     ++over_budget_.count;
     pair->give_way();
   }
-  const auto ended = over_budget_.due();
-  if (!ended) return;
+  if (!over_budget_.notice.is_due(std::chrono::steady_clock::now())) return;
   log::warn(
       "messages that wait take more memory than --max-held allows: {} pairs were ended, the heaviest first",
-      *ended);
+      std::exchange(over_budget_.count, 0));
 }
 
 void Backlog::relieve() {
@@ -69,17 +68,9 @@ void Backlog::relieve() {
   ++without_memory_.count;
   (*heaviest)->give_way();
   ::malloc_trim(0);  // for what is larger than the pieces that became free
-  const auto ended = without_memory_.due();
-  if (ended) {
-    log::error("out of memory: {} pairs that held most of it were ended; give this relay more", *ended);
-  }
-}
-
-std::optional<std::size_t> Backlog::Notice::due() {
-  const auto now = std::chrono::steady_clock::now();
-  if (told && now - *told < kTellEvery) return std::nullopt;
-  told = now;
-  return std::exchange(count, 0);
+  if (!without_memory_.notice.is_due(std::chrono::steady_clock::now())) return;
+  log::error("out of memory: {} pairs that held most of it were ended; give this relay more",
+             std::exchange(without_memory_.count, 0));
 }
 
 }  // namespace zks::relay

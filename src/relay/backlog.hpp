@@ -12,11 +12,12 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <unordered_set>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
+
+#include "base/repeat_notice.hpp"
 
 namespace zks::relay {
 
@@ -47,13 +48,10 @@ class Backlog : public std::enable_shared_from_this<Backlog> {
   static constexpr std::chrono::seconds kTellEvery{10};
   static constexpr std::size_t kWorthEnding = 64 * 1024;
 
-  // Pairs that gave way, told of now and then.
-  struct Notice {
-    std::optional<std::chrono::steady_clock::time_point> told = {};
+  // Pairs that gave way since it was told last.
+  struct Ended {
+    RepeatNotice notice{kTellEvery};
     std::size_t count = 0;
-
-    // How many, if it is time to say it.
-    std::optional<std::size_t> due();
   };
 
   void wait();
@@ -62,8 +60,8 @@ class Backlog : public std::enable_shared_from_this<Backlog> {
   const std::size_t budget_bytes_;
   std::unordered_set<Pair*> pairs_;
   boost::asio::steady_timer next_look_;
-  Notice over_budget_;
-  Notice without_memory_;
+  Ended over_budget_;
+  Ended without_memory_;
 };
 
 }  // namespace zks::relay
