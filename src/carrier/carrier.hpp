@@ -54,6 +54,9 @@ class Carrier {
   // Bytes handed to the kernel that the peer's kernel has not acknowledged (SIOCOUTQ); 0 where unknown.
   virtual std::size_t unsent_bytes() const noexcept = 0;
 
+  // Bytes came within the last half second, if not a whole message; false where unknown.
+  virtual bool arriving() const noexcept { return false; }
+
   // How it was dialled; all empty for a connection that was accepted or is in memory.
   const Path& path() const { return path_; }
   void set_path(Path path) { path_ = std::move(path); }

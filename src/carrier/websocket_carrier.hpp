@@ -101,6 +101,10 @@ class WebSocketCarrier final : public Carrier {
     return net::unacknowledged_bytes(boost::beast::get_lowest_layer(ws_).socket());
   }
 
+  bool arriving() const noexcept override {
+    return is_receiving(boost::beast::get_lowest_layer(ws_).socket());
+  }
+
  private:
   // What one of a read and a write is woken by.
   struct Call {

@@ -51,4 +51,12 @@ std::size_t unacknowledged_bytes(boost::asio::ip::tcp::socket& socket) noexcept 
   return static_cast<std::size_t>(bytes);
 }
 
+bool is_receiving(boost::asio::ip::tcp::socket& socket) noexcept {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (!socket.is_open() || ::getsockopt(socket.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+    return false;
+  return size == sizeof info && info.tcpi_last_data_recv < 500;
+}
+
 }  // namespace zks::net

@@ -33,4 +33,7 @@ TcpStream move_to(const boost::asio::any_io_executor& executor, TcpStream stream
 // Bytes handed to the kernel that the peer's kernel has not acknowledged; 0 where unknown.
 std::size_t unacknowledged_bytes(boost::asio::ip::tcp::socket& socket) noexcept;
 
+// Bytes came within the last half second, read or not (TCP_INFO); false where unknown.
+bool is_receiving(boost::asio::ip::tcp::socket& socket) noexcept;
+
 }  // namespace zks::net

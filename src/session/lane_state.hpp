@@ -23,6 +23,8 @@ inline constexpr std::chrono::milliseconds kLaneAckPause{5};
 inline constexpr std::uint64_t kMaxLaneBytes = 12 * 1024 * 1024;
 inline constexpr std::uint64_t kUrgentBytes = 1024 * 1024;  // PING, PONG, LANE_ACK, CREDIT may exceed by this
 inline constexpr std::size_t kMaxPongsOwed = 16;
+// A client asks for a sign of life after this much silence, once for each pause: LaneState::ask_at.
+inline constexpr std::chrono::milliseconds kAskAfter{500};
 // A record of 64 KiB less the WebSocket header: four full TLS records, and large enough that the cost of a
 // record (one AEAD setup, one wake-up at the relay) does not count. The largest datagrams need a little more.
 inline constexpr std::size_t kUsualFrames = 64 * 1024 - 16 - 17;
@@ -76,17 +78,23 @@ struct LaneState {
   struct Ping {
     Token token{};
     bool sent = false;
+    bool early = false;  // nothing is owed yet: it says that the lane is silent, never that it is dead
     TimePoint requested{};
     TimePoint sent_at{};
     TimePoint deadline{};
     std::size_t undrained = 0;  // bytes in the kernel at the last tick
+    TimePoint silent_from{};    // the first in a row without an answer; later while bytes move
   };
   std::optional<Ping> ping;
+  // Client: PING then. Later whenever anything comes; never (max) once it was asked, until something else
+  // than PING, PONG and LANE_ACK is sent or comes.
+  TimePoint ask_at = TimePoint::max();
   TimePoint last_received{};
   TimePoint last_rtt_sample{};
   std::chrono::nanoseconds round_trip =
       std::chrono::milliseconds(100);  // smoothed; a guess until the first PONG
   bool round_trip_known = false;
+  std::chrono::nanoseconds least_round_trip{};  // of those measured
 
   // Streams that owe frames (each at most once a queue), and streams with bytes to send: young and small ones
   // first (`fresh`), the others in turn (`busy`).

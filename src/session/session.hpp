@@ -135,9 +135,11 @@ class Session {
   // Composes the frames of the lane's next record into `out`, at least 512 bytes long; 0 when nothing may be
   // sent now. More than kUsualFrames are used only for a datagram that needs them.
   std::size_t fill(LaneNumber number, MutableBytes out, TimePoint now);
-  // Liveness of a lane, and late credits. `undrained_bytes`: what the kernel still holds for the lane. False:
-  // the lane is dead.
-  bool tick(LaneNumber number, TimePoint now, std::size_t undrained_bytes);
+  // Liveness of a lane, and late credits. `undrained_bytes`: what the kernel still holds for the lane;
+  // `arriving`: a record is on its way in. False: the lane is dead.
+  bool tick(LaneNumber number, TimePoint now, std::size_t undrained_bytes, bool arriving = false);
+  // Nothing comes on it, nor the answer to a PING: long before it counts as dead.
+  bool silent(LaneNumber number, TimePoint now) const;
   // Record bytes of a lane, both ways.
   std::uint64_t lane_bytes(LaneNumber number) const;
   // Live lanes, and dead ones whose streams the exit may not have moved yet: at most kMaxLanes, or the exit
@@ -221,9 +223,8 @@ class Session {
 
   std::size_t streams() const { return streams_.size(); }  // tombstones included
   std::size_t open_streams() const;                        // not counting those that are over
-  std::uint64_t stream_limit() const {
-    return std::min(options_.max_streams, peer_max_streams_);
-  }  // for open()
+  // For open().
+  std::uint64_t stream_limit() const { return std::min(options_.max_streams, peer_max_streams_); }
   // Who has to go when there is no place for another stream: one whose opener has half-closed it and that is
   // silent since; the one that is it longest. Both for streams that are not over.
   std::optional<StreamId> longest_half_closed() const;
@@ -354,14 +355,14 @@ class Session {
 
   bool owed(const LaneState& lane) const;  // something the peer must still answer
   static void request_ping(LaneState& lane, TimePoint now);
+  bool is_ping_due(const LaneState& lane, TimePoint now) const;
 
   Options options_;
   std::map<LaneNumber, std::unique_ptr<LaneState>> lanes_;  // alive
   std::set<LaneNumber> dead_;  // client: not yet declared to the exit; exit: not yet by the client
   LaneNumber newest_lane_ = 0;
   std::uint64_t peer_max_lanes_ = 1;
-  std::map<StreamId, std::unique_ptr<StreamState>>
-      streams_;  // the peer chooses ids: a tree, not a hash table
+  std::map<StreamId, std::unique_ptr<StreamState>> streams_;  // a tree, not a hash table: ids are the peer's
   StreamId next_id_;
   std::uint64_t peer_max_streams_ = 2048;
   CreditPool pool_;

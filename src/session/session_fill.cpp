@@ -31,6 +31,7 @@ std::size_t Session::fill(LaneNumber number, MutableBytes buffer, TimePoint now)
 
   ByteWriter urgent(buffer.first(room_below(limit + kUrgentBytes)));
   fill_urgent(urgent, lane, now);
+  const std::size_t upkeep = urgent.written();
   if (!lane.streams_held()) fill_credits(urgent, lane, now);
   std::size_t written = urgent.written();
 
@@ -48,6 +49,8 @@ std::size_t Session::fill(LaneNumber number, MutableBytes buffer, TimePoint now)
     if (!lane.streams_held()) written = fill_turns(buffer.first(room), written, lane, now);
   }
   if (written == 0) return 0;
+  if (written > upkeep && options_.role == Role::kClient && lane.ask_at == TimePoint::max())
+    lane.ask_at = now + kAskAfter;
   lane.sent_bytes += written + lane.options.record_overhead;
   // Without bulk behind it, it may be acknowledged at leisure.
   if (!lane.busy.empty() && lane.unacknowledged() >= kLaneAckLeast)

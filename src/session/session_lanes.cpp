@@ -17,6 +17,39 @@ constexpr auto kOwedSilence = 10s;  // PING after this much silence while someth
 constexpr auto kIdleSilence = 60s;  // and after this while there are streams
 constexpr auto kPongDeadline = 5s;  // or longer while the kernel's queue drains
 constexpr auto kCheckEvery = 1s;    // how often these are looked at
+// A lane is silent when a PING is not answered within this, and no byte moved for kAskAfter; or so many round
+// trips each.
+constexpr std::chrono::nanoseconds kAnswerWithin = 1'500ms;
+constexpr int kAnswerRoundTrips = 3;
+
+TimePoint silent_at(const LaneState& lane) {
+  if (!lane.ping) return TimePoint::max();
+  const auto round_trips = lane.least_round_trip * kAnswerRoundTrips;
+  return std::max(lane.ping->silent_from + std::max(kAnswerWithin, round_trips),
+                  lane.last_received + std::max<std::chrono::nanoseconds>(kAskAfter, round_trips));
+}
+
+// The answer may be behind what moves now.
+void put_off_silence(LaneState::Ping& ping, TimePoint now) {
+  ping.silent_from = std::max(
+      ping.silent_from, std::chrono::time_point_cast<TimePoint::duration>(now + kAskAfter - kAnswerWithin));
+}
+
+// False: the PING is due, and late.
+bool look_at_ping(LaneState& lane, TimePoint now, std::size_t undrained_bytes) {
+  auto& ping = *lane.ping;
+  const bool drains = undrained_bytes < std::exchange(ping.undrained, undrained_bytes);
+  // Once all of it has left, only the answer is awaited.
+  if (drains && undrained_bytes > 0) put_off_silence(ping, now);
+  if (lane.last_received > ping.requested) {
+    // Alive: bytes came since. Without an answer to measure, forget it once it is late.
+    if (now >= ping.deadline && now < silent_at(lane)) lane.ping.reset();
+    return true;
+  }
+  // The PING may stand behind what the kernel holds. As long as that gets less, it has time.
+  if (drains) ping.deadline = now + kPongDeadline;
+  return ping.early || now < ping.deadline;
+}
 
 }  // namespace
 
@@ -172,7 +205,7 @@ LaneCounters Session::lane_counters(LaneNumber number) const {
 
 void Session::probe(TimePoint now) {
   for (auto& [number, lane] : lanes_) {
-    if (!lane->ping) request_ping(*lane, now);
+    if (!lane->ping || lane->ping->early) request_ping(*lane, now);
   }
 }
 
@@ -203,11 +236,12 @@ void Session::request_ping(LaneState& lane, TimePoint now) {
   LaneState::Ping ping;
   ping.requested = now;
   ping.deadline = now + kPongDeadline;
+  ping.silent_from = lane.ping ? lane.ping->silent_from : now;
   fill_random(ping.token);
   lane.ping = ping;
 }
 
-bool Session::tick(LaneNumber number, TimePoint now, std::size_t undrained_bytes) {
+bool Session::tick(LaneNumber number, TimePoint now, std::size_t undrained_bytes, bool arriving) {
   if (now >= lazy_deadline_) {
     for (const StreamId id : std::exchange(lazy_credits_, {})) {
       StreamState* stream = find(id);
@@ -219,26 +253,36 @@ bool Session::tick(LaneNumber number, TimePoint now, std::size_t undrained_bytes
   }
   LaneState* lane = lane_at(number);
   if (lane == nullptr) return true;
-  lane->checked_at = now;
+  const bool stood_still = now - std::exchange(lane->checked_at, now) > 2 * kCheckEvery;
   if (now >= lane->window.open_at()) lane->paced = false;
   if (now >= lane->ack_due) lane->owe_ack = true;
-  if (lane->ping) {
-    auto& ping = *lane->ping;
-    if (lane->last_received > ping.requested) {
-      // Alive: bytes came since. Without an answer to measure, forget it once it is late.
-      if (now >= ping.deadline) lane->ping.reset();
-    } else {
-      // The PING may stand behind what the kernel holds. As long as that gets less, it has time.
-      if (undrained_bytes < ping.undrained) ping.deadline = now + kPongDeadline;
-      ping.undrained = undrained_bytes;
-      if (now >= ping.deadline) return false;
-    }
-    return true;
+  if (lane->ping && !look_at_ping(*lane, now, undrained_bytes)) return false;
+  // What this process did not read itself, because it was stopped, is no silence.
+  if (lane->ping && stood_still) lane->ping->silent_from = now;
+  if (lane->ping && arriving) put_off_silence(*lane->ping, now);
+  const bool is_asked = lane->ping && !lane->ping->early && lane->last_received <= lane->ping->requested;
+  if (!is_asked && is_ping_due(*lane, now)) {
+    request_ping(*lane, now);
+    lane->ask_at = TimePoint::max();
+  } else if (!lane->ping && now >= lane->ask_at) {
+    request_ping(*lane, now);
+    lane->ping->early = true;
+    lane->ask_at = TimePoint::max();
   }
-  const auto silence = now - lane->last_received;
-  if (silence < kOwedSilence || (!serves(*lane) && !lane->exchanging())) return true;
-  if (silence >= kIdleSilence || owed(*lane)) request_ping(*lane, now);
   return true;
+}
+
+bool Session::is_ping_due(const LaneState& lane, TimePoint now) const {
+  const auto silence = now - lane.last_received;
+  if (silence >= kIdleSilence && lane.ping) return true;
+  if (silence < kOwedSilence || (!serves(lane) && !lane.exchanging())) return false;
+  return silence >= kIdleSilence || owed(lane);
+}
+
+// No reason to give the lane up: what is lost is sent again, and may come through. Another one may be faster.
+bool Session::silent(LaneNumber number, TimePoint now) const {
+  const LaneState* lane = lane_at(number);
+  return lane != nullptr && now >= silent_at(*lane);
 }
 
 TimePoint Session::next_deadline() const {
@@ -248,6 +292,9 @@ TimePoint Session::next_deadline() const {
     if (!lane->owe_ack) next = std::min(next, lane->ack_due);
     if (!streams_.empty() || !flows_.empty() || listeners() > 0 || lane->ping || lane->exchanging())
       next = std::min(next, lane->checked_at + kCheckEvery);
+    if (!lane->ping) next = std::min(next, lane->ask_at);
+    const TimePoint silent_from = silent_at(*lane);
+    if (silent_from > lane->checked_at) next = std::min(next, silent_from);
   }
   return next;
 }

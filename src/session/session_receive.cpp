@@ -17,6 +17,7 @@ Result<> Session::receive(LaneNumber number, ByteView frames, std::size_t record
   if (known == nullptr) return {};
   LaneState& lane = *known;
   lane.last_received = now;
+  if (lane.ask_at != TimePoint::max()) lane.ask_at = now + kAskAfter;
   lane.credit_said = false;
   lane.received_bytes += record_bytes;
   const std::uint64_t unacknowledged = lane.received_bytes - lane.acknowledged_to_peer;
@@ -35,6 +36,10 @@ Result<> Session::receive(LaneNumber number, ByteView frames, std::size_t record
 Result<> Session::on_frame(const Frame& frame, LaneState& lane, TimePoint now) {
   const bool hello = std::holds_alternative<HelloFrame>(frame);
   if (hello == lane.hello_received) return violation("HELLO or WELCOME must come first, and once");
+  const bool upkeep = hello || std::holds_alternative<PingFrame>(frame) ||
+                      std::holds_alternative<LaneAckFrame>(frame) ||
+                      std::holds_alternative<PaddingFrame>(frame);
+  if (!upkeep && options_.role == Role::kClient) lane.ask_at = now + kAskAfter;
   return std::visit([&](const auto& f) { return on(f, lane, now); }, frame);
 }
 
@@ -75,6 +80,7 @@ Result<> Session::on(const PingFrame& frame, LaneState& lane, TimePoint now) {
   if (!lane.ping || !lane.ping->sent || lane.ping->token != frame.token) return {};
   const std::chrono::nanoseconds sample = now - lane.ping->sent_at;
   lane.round_trip = lane.round_trip_known ? (lane.round_trip * 7 + sample) / 8 : sample;
+  lane.least_round_trip = lane.round_trip_known ? std::min(lane.least_round_trip, sample) : sample;
   lane.round_trip_known = true;
   lane.window.round_trip(sample, now);
   lane.last_rtt_sample = now;

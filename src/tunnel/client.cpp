@@ -26,7 +26,6 @@ constexpr auto kSoon = 700ms;
 // While a connection waits for a session the next attempt comes within this time, however many failed: well
 // within kWaitForSession.
 constexpr auto kAwaited = 4s;
-constexpr auto kRenewAgain = 60s;  // after a renewal that failed; the old lane serves on
 
 Error goaway_error(session::GoawayCode code, const std::string& text) {
   switch (code) {
@@ -148,11 +147,13 @@ void Client::attach(FreshLane fresh) {
   tunnel_->attach(std::move(fresh.carrier), std::move(fresh.keys), last_lane_, mode);
 }
 
-// While there is a lane: makes the others, and successors of old ones.
+// While there is a lane: makes the others, and successors.
 asio::awaitable<void> Client::serve_lanes() {
   while (up_) {
     const auto old = lane_to_renew();
-    if (!stopping_ && old) {
+    if (!stopping_ && may_race()) {
+      co_await race();
+    } else if (!stopping_ && old) {
       co_await renew(*old);
     } else if (!stopping_ && wants_lane() && std::chrono::steady_clock::now() >= join_at_) {
       if (tunnel_->lanes() >= tunnel_->max_lanes()) {  // dead ones that the exit has not moved yet
@@ -180,22 +181,6 @@ bool Client::wants_lane() const {
   return tunnel_ && lanes_.size() < std::min<std::uint64_t>(options_.lanes, tunnel_->max_lanes());
 }
 
-std::optional<session::LaneNumber> Client::lane_to_renew() const {
-  for (const auto& [lane, due] : lanes_) {
-    if (due <= std::chrono::steady_clock::now()) return lane;
-  }
-  return std::nullopt;
-}
-
-void Client::watch_clock() {
-  auto next = wants_lane() ? join_at_ : std::chrono::steady_clock::time_point::max();
-  for (const auto& [lane, due] : lanes_) next = std::min(next, due);
-  clock_.expires_at(next);
-  clock_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
-    if (const auto self = weak.lock(); self && !ec) self->changed_.notify();
-  });
-}
-
 // One more lane at the session's exit, through the relay that works or else another one. When all lanes died
 // meanwhile it resumes the session.
 carrier::Task<> Client::add_lane() {
@@ -207,22 +192,6 @@ carrier::Task<> Client::add_lane() {
   while (attaching_ == lane) co_await changed_.wait();
   if (lanes_.contains(lane)) co_return Result<>();
   co_return ended_because_;
-}
-
-// The successor is made while the old lane serves; then the streams move, for which nothing of them is sent
-// during a round trip, and what the old lane still had on its way is sent again.
-asio::awaitable<void> Client::renew(session::LaneNumber old) {
-  const auto added = co_await add_lane();
-  if (stopping_ || !lanes_.contains(old)) co_return;
-  if (!added) {
-    log::warn("the lane could not be renewed: {}", added.error().text);
-    lanes_[old] = std::chrono::steady_clock::now() + kRenewAgain;
-    co_return;
-  }
-  lanes_.erase(old);
-  tunnel_->retire(old);
-  history_.renewed();
-  log::info("the lane is renewed");
 }
 
 // A session lives at one exit process. While that may still come back to this relay no other one is asked:
@@ -245,6 +214,9 @@ Tunnel::Handlers Client::make_handlers() {
   };
   handlers.on_lane_lost = [weak = weak_from_this()](session::LaneNumber lane, const Error& why) {
     if (const auto self = weak.lock()) self->on_lane_lost(lane, why);
+  };
+  handlers.on_silence = [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->changed_.notify();
   };
   handlers.on_goaway = [weak = weak_from_this()](session::GoawayCode code, const std::string& text) {
     if (const auto self = weak.lock()) self->on_goaway(code, text);
@@ -464,7 +436,8 @@ void Client::network_changed() {
   if (tunnel_) tunnel_->network_changed();
   backoff_.reset();
   joining_.reset();
-  join_at_ = {};
+  racing_.reset();
+  join_at_ = race_at_ = {};
   pause_.end();
   changed_.notify();
 }

@@ -2,8 +2,9 @@
 //
 // The client's end of a tunnel: dials the link's relays, makes a session with the exit and as many lanes as
 // wanted, and, when the last lane is lost, another one that resumes the session; when the session itself is
-// lost, a new one. A lane that has served for long gets a successor, with new keys, before it ends. Front
-// doors open streams here. Below: tunnel.hpp for a session that is up.
+// lost, a new one. A lane that has served for long gets a successor, with new keys, before it ends; so does
+// one that is silent when it should not be. Front doors open streams here. Below: tunnel.hpp for a session
+// that is up.
 //
 // Executor: one, given at construction. Lifetime: shared; stop() ends its coroutine.
 #pragma once
@@ -86,8 +87,12 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   // Lanes beside the first one.
   asio::awaitable<void> serve_lanes();
   carrier::Task<> add_lane();
+  // client_successors.cpp
   asio::awaitable<void> renew(session::LaneNumber old);
   std::optional<session::LaneNumber> lane_to_renew() const;
+  asio::awaitable<void> race();
+  bool may_race() const;
+  std::vector<session::LaneNumber> silent_lanes() const;
   bool wants_lane() const;
   void watch_clock();
   void attach(FreshLane fresh);
@@ -129,6 +134,8 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   std::chrono::steady_clock::time_point lost_at_;                               // when the last lane was lost
   std::chrono::steady_clock::time_point join_at_;                               // not before this
   Backoff joining_;                                                             // of lanes beside the first
+  std::chrono::steady_clock::time_point race_at_;                               // not before this
+  Backoff racing_;                                                              // of lanes beside silent ones
   std::size_t relay_ = 0;                                                       // the last that worked
   Backoff backoff_;
   bool missing_exit_ = false;  // the last attempt found the relay, and no exit there

@@ -47,6 +47,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   void close(std::uint16_t code);    // after what compose() still gives
   void abort();
   std::size_t undrained_bytes() const { return carrier_->unsent_bytes(); }
+  bool arriving() const { return carrier_->arriving(); }
   // Its path, age and key epochs; what it carried is the session's to say.
   LaneStatus status() const;
 

@@ -539,13 +539,17 @@ void Tunnel::arm_timer() {
 void Tunnel::on_timer() {
   timer_at_ = session::TimePoint::max();
   if (ended_) return;
-  std::vector<session::LaneNumber> silent;
+  bool silence = false;
+  std::vector<session::LaneNumber> dead;
   for (const auto& [number, held] : lanes_) {
-    if (!session_.tick(number, now(), held.lane->undrained_bytes())) silent.push_back(number);
+    if (!session_.tick(number, now(), held.lane->undrained_bytes(), held.lane->arriving()))
+      dead.push_back(number);
+    silence = silence || is_silent(number);
   }
-  for (const session::LaneNumber number : silent) {
+  for (const session::LaneNumber number : dead) {
     lose_lane(number, make_error(ErrorKind::kTimeout, "the other end stopped answering"));
   }
+  if (silence && handlers_.on_silence) handlers_.on_silence();
   changed();
 }
 

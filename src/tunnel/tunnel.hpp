@@ -33,6 +33,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
     std::function<void(session::Event&)> on_request;                     // exit: kResolve and kEcho
     std::function<void(session::LaneNumber, session::HelloMode)> on_up;  // client: the exit welcomed the lane
     std::function<void(session::LaneNumber, const Error&)> on_lane_lost;  // if orphaned(): streams wait
+    std::function<void()> on_silence;  // some lane is_silent(), told again each second
     std::function<void(session::GoawayCode, const std::string&)> on_goaway;
     std::function<void()> on_freed;            // a stream is over, and its memory soon free
     std::function<void(const Error&)> on_end;  // once; the tunnel is dead
@@ -52,6 +53,8 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
               ByteView first_frames, std::size_t record_bytes);
   session::LaneNumber newest_lane() const { return session_.newest_lane(); }
   bool has_lane(session::LaneNumber number) const { return lanes_.contains(number); }
+  // Nothing comes on it, though something should; it may wake up yet.
+  bool is_silent(session::LaneNumber number) const { return session_.silent(number, now()); }
   // The lane's streams move to another one, of which there must be one.
   void retire(session::LaneNumber number);
   std::size_t lanes() const { return session_.lanes(); }

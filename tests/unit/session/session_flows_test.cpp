@@ -266,11 +266,13 @@ TEST(Flows, ADatagramIsNotOwedAnAnswer) {
   pair.run_for(2s);
   ASSERT_TRUE(pair.client.send_datagram(flow, kDns, payload(1), pair.now));
   pair.pump();
+  int pings = 0;
   for (int i = 0; i < 50; ++i) {  // 50 s in which the exit says nothing
     pair.now += 1s;
     EXPECT_TRUE(pair.client.tick(1, pair.now, 0));
-    EXPECT_FALSE(test::next_record(pair.client, pair.now).has<PingFrame>());
+    pings += test::next_record(pair.client, pair.now).has<PingFrame>() ? 1 : 0;
   }
+  EXPECT_EQ(pings, 1) << "the early one";
   pair.now += 12s;
   EXPECT_TRUE(pair.client.tick(1, pair.now, 0));
   EXPECT_TRUE(test::next_record(pair.client, pair.now).has<PingFrame>()) << "after 60 s, as with streams";

@@ -24,7 +24,9 @@ class Liveness : public ::testing::Test {
       EXPECT_TRUE(exit_.session.tick(1, exit_.now, 0));
       for (const auto& record : exit_.take_all()) {
         for (const auto& ping : record.all<PingFrame>()) {
-          if (!ping.pong) return static_cast<int>((exit_.now - start) / 1s);
+          if (ping.pong) continue;
+          asked_ = ping.token;
+          return static_cast<int>((exit_.now - start) / 1s);
         }
       }
     }
@@ -51,8 +53,18 @@ class Liveness : public ::testing::Test {
     return id;
   }
   static std::size_t nothing() { return 0; }
+  // What is left of `held` bytes, a thousand a second.
+  std::size_t drained(std::size_t held) const {
+    return held - std::min(held, static_cast<std::size_t>((exit_.now - test::kStart) / 1ms));
+  }
+  // The early PING of this pause, and its answer.
+  void pass_early_ping() {
+    ASSERT_EQ(seconds_until_ping(1s), 0);
+    ASSERT_TRUE(exit_.send({PingFrame{true, asked_}}));
+  }
 
   Peer exit_{Role::kExit};
+  Token asked_{};  // by the last PING
 };
 
 TEST_F(Liveness, WithoutStreamsThereIsNoPingAndNoTimer) {
@@ -62,6 +74,7 @@ TEST_F(Liveness, WithoutStreamsThereIsNoPingAndNoTimer) {
 
 TEST_F(Liveness, PingAfterTenSecondsWhileDataIsNotConsumed) {
   owe_bytes();
+  pass_early_ping();
   const int seconds = seconds_until_ping(100s);
   EXPECT_GE(seconds, 10);
   EXPECT_LE(seconds, 11);
@@ -70,6 +83,7 @@ TEST_F(Liveness, PingAfterTenSecondsWhileDataIsNotConsumed) {
 TEST_F(Liveness, PingAfterTenSecondsWhileOpenIsNotAnswered) {
   ASSERT_TRUE(exit_.session.open(test::to_name("example.org", 80), exit_.now));
   exit_.answer_pings();
+  pass_early_ping();
   const int seconds = seconds_until_ping(100s);
   EXPECT_GE(seconds, 10);
   EXPECT_LE(seconds, 11);
@@ -87,6 +101,7 @@ TEST_F(Liveness, PingAtOnceWhenItWasAlreadyThatSilent) {
 
 TEST_F(Liveness, PingAfterAMinuteWithIdleStreams) {
   exit_.open(100'000);
+  pass_early_ping();
   const int seconds = seconds_until_ping(200s);
   EXPECT_GE(seconds, 60);
   EXPECT_LE(seconds, 61);
@@ -97,10 +112,9 @@ TEST_F(Liveness, PingAfterAMinuteWithIdleStreams) {
 TEST_F(Liveness, PingOnceWhenNothingFollowsACredit) {
   const StreamId id = exit_.open(100'000);
   ASSERT_TRUE(exit_.send({DataFrame{id, 0, Bytes(1000, test::byte_at(0))}}));
+  pass_early_ping();
   exit_.session.consume(id, 1000, exit_.now);
-  const int seconds = seconds_until_ping(100s);
-  EXPECT_GE(seconds, 10);
-  EXPECT_LE(seconds, 11);
+  EXPECT_LE(seconds_until_ping(100s), 1);
   exit_.now += 1ms;
   ASSERT_TRUE(exit_.send({PaddingFrame{}}));  // a sign of life
   EXPECT_GE(seconds_until_ping(200s), 60);
@@ -110,7 +124,7 @@ TEST_F(Liveness, AnythingThatArrivesCountsAsLife) {
   owe_bytes();
   for (int i = 0; i < 100; ++i) {
     ASSERT_TRUE(exit_.send({PaddingFrame{}}));
-    exit_.now += 1s;
+    exit_.now += 400ms;
     EXPECT_TRUE(exit_.session.tick(1, exit_.now, 0));
     EXPECT_TRUE(exit_.take_all().empty());
   }
@@ -127,7 +141,7 @@ TEST_F(Liveness, PingGoesBeforeEverythingElse) {
   EXPECT_TRUE(record.has<DataFrame>());
 }
 
-TEST_F(Liveness, DeadFiveSecondsAfterAPingWithoutAnswer) {
+TEST_F(Liveness, DeadAfterFifteenSecondsWithoutASign) {
   owe_bytes();
   const int seconds = seconds_until_dead(100s, nothing);
   EXPECT_GE(seconds, 15);
@@ -153,8 +167,7 @@ TEST_F(Liveness, ABlackHoleUnderLoadIsNoticedAsSoon) {
 
 TEST_F(Liveness, AKernelQueueThatDrainsGetsLonger) {
   owe_bytes();
-  std::size_t held = 40'000;
-  const auto draining = [&held] { return held = held > 1000 ? held - 1000 : 0; };
+  const auto draining = [this] { return drained(40'000); };
   const int seconds = seconds_until_dead(200s, draining);
   EXPECT_GE(seconds, 40) << "a slow uplink, forty seconds of it";
   EXPECT_LE(seconds, 47) << "and five more for the answer";
@@ -162,11 +175,155 @@ TEST_F(Liveness, AKernelQueueThatDrainsGetsLonger) {
 
 TEST_F(Liveness, AKernelQueueThatStopsDrainingDoesNot) {
   owe_bytes();
-  std::size_t held = 40'000;
-  const auto stuck = [&held] { return held = held > 15'000 ? held - 1000 : held; };
+  const auto stuck = [this] { return std::max(drained(40'000), std::size_t{15'000}); };
   const int seconds = seconds_until_dead(200s, stuck);
   EXPECT_GE(seconds, 29);
   EXPECT_LE(seconds, 32);
+}
+
+// An early PING finds out sooner that nothing comes. It ends nothing that would have lived without it.
+TEST_F(Liveness, AnEarlyPingWithoutAnAnswerEndsNoIdleLane) {
+  exit_.open(100'000);
+  const int seconds = seconds_until_dead(100s, nothing);
+  EXPECT_GE(seconds, 65);
+  EXPECT_LE(seconds, 67);
+}
+
+TEST_F(Liveness, AChangeOfNetworkShortensThePatience) {
+  owe_bytes();
+  ASSERT_EQ(seconds_until_ping(100s), 0);
+  exit_.session.probe(exit_.now);
+  const int seconds = seconds_until_dead(100s, nothing);
+  EXPECT_GE(seconds, 4);
+  EXPECT_LE(seconds, 6);
+}
+
+// Or a radio would not sleep while a slow server thinks.
+TEST_F(Liveness, TheEarlyPingComesOnceForAPause) {
+  const StreamId id = owe_bytes();
+  pass_early_ping();
+  EXPECT_EQ(seconds_until_ping(9s), -1);
+  ASSERT_TRUE(exit_.send({CreditFrame{id, 10, 200'000}}));
+  EXPECT_EQ(seconds_until_ping(9s), 0) << "the peer did something";
+  ASSERT_TRUE(exit_.send({PingFrame{true, asked_}}));
+  write(exit_.session, id, 10, 1000);
+  EXPECT_FALSE(exit_.take_all().empty());
+  EXPECT_EQ(seconds_until_ping(9s), 0) << "and so did we";
+}
+
+TEST_F(Liveness, AfterALongPauseWhatIsSaidIsAskedFor) {
+  const StreamId id = exit_.open(100'000);
+  pass_early_ping();
+  for (int i = 0; i < 50; ++i) {
+    exit_.now += 1s;
+    EXPECT_TRUE(exit_.session.tick(1, exit_.now, 0));
+  }
+  write(exit_.session, id, 10, 0);
+  EXPECT_FALSE(exit_.take_all().empty());
+  EXPECT_EQ(seconds_until_ping(100s), 0);
+}
+
+// It can make no lane.
+TEST_F(Liveness, AnExitDoesNotAskEarly) {
+  Peer client(Role::kClient);
+  const StreamId id = client.open(100'000);
+  write(client.session, id, 1000, 0);
+  client.answer_pings();
+  const TimePoint start = client.now;
+  for (bool pinged = false; !pinged;) {
+    client.now = std::clamp(client.session.next_deadline(), client.now, client.now + 1s);
+    ASSERT_TRUE(client.session.tick(1, client.now, 0));
+    for (const auto& record : client.take_all()) pinged = pinged || record.has<PingFrame>();
+    ASSERT_LE(client.now, start + 11s);
+  }
+  EXPECT_GE(client.now, start + 10s);
+}
+
+// A lane is silent long before it is dead: another one may be faster than it is.
+class Silence : public Liveness {
+ protected:
+  // The milliseconds until the lane is silent, or -1 for never within `time`.
+  template <class Undrained>
+  int until_silent(std::chrono::seconds time, Undrained undrained, bool arriving = false) {
+    const TimePoint start = exit_.now;
+    while (exit_.now < start + time) {
+      step();
+      EXPECT_TRUE(exit_.session.tick(1, exit_.now, undrained(), arriving));
+      exit_.take_all();
+      if (exit_.session.silent(1, exit_.now)) return static_cast<int>((exit_.now - start) / 1ms);
+    }
+    return -1;
+  }
+};
+
+TEST_F(Silence, TakesTwoSecondsWithoutASign) {
+  owe_bytes();
+  EXPECT_EQ(until_silent(10s, nothing), 2000);
+  EXPECT_TRUE(exit_.session.silent(1, exit_.now + 9s)) << "as long as nothing comes";
+  EXPECT_FALSE(exit_.session.silent(7, exit_.now)) << "there is no such lane";
+  ASSERT_TRUE(exit_.send({PaddingFrame{}}));
+  EXPECT_FALSE(exit_.session.silent(1, exit_.now));
+  EXPECT_EQ(until_silent(10s, nothing), 500) << "what came was no answer";
+}
+
+TEST_F(Silence, LastsAfterThePingThatIsDue) {
+  owe_bytes();
+  EXPECT_EQ(until_silent(10s, nothing), 2000);
+  for (int i = 0; i < 12; ++i) {
+    exit_.now += 1s;
+    EXPECT_TRUE(exit_.session.tick(1, exit_.now, 0));
+    EXPECT_TRUE(exit_.session.silent(1, exit_.now)) << i;
+  }
+}
+
+TEST_F(Silence, IsNoneAfterAnAnswer) {
+  owe_bytes();
+  pass_early_ping();
+  EXPECT_EQ(until_silent(9s, nothing), -1);
+}
+
+TEST_F(Silence, IsNoneWhileBytesMove) {
+  owe_bytes();
+  std::size_t held = 40'000;
+  EXPECT_EQ(until_silent(9s, [&held] { return held -= 1000; }), -1) << "the kernel's queue drains";
+  EXPECT_EQ(until_silent(
+                3s, [&held] { return held; }, true),
+            -1)
+      << "a record is on its way";
+  EXPECT_NE(until_silent(3s, [&held] { return held; }), -1);
+}
+
+// On a path that is back one direction goes on sooner than the other.
+TEST_F(Silence, IsNotPutOffWhenAllHasLeft) {
+  owe_bytes();
+  std::size_t looks = 0;
+  EXPECT_EQ(until_silent(9s, [&looks] { return looks++ < 2 ? 300 : 0; }), 2000);
+}
+
+// A program that was stopped, or waited for the processor, has not looked at what came.
+TEST_F(Silence, DoesNotCountTheTimeInWhichThisEndStoodStill) {
+  owe_bytes();
+  ASSERT_EQ(seconds_until_ping(1s), 0);
+  exit_.now += 5s;
+  EXPECT_TRUE(exit_.session.tick(1, exit_.now, 0));
+  EXPECT_FALSE(exit_.session.silent(1, exit_.now));
+  EXPECT_EQ(until_silent(10s, nothing), 1500);
+}
+
+TEST_F(Silence, TakesThreeRoundTrips) {
+  Peer far(Role::kExit, test::options_of(Role::kClient));
+  const auto pings = far.take().all<PingFrame>();
+  ASSERT_EQ(pings.size(), 1U);
+  far.now += 2s;
+  ASSERT_TRUE(far.send({far.hello(), PingFrame{true, pings[0].token}}));
+  far.open(100'000);
+  const TimePoint start = far.now;
+  while (!far.session.silent(1, far.now)) {
+    far.now = std::clamp(far.session.next_deadline(), far.now, far.now + 1s);
+    ASSERT_TRUE(far.session.tick(1, far.now, 0));
+    far.take_all();
+  }
+  EXPECT_EQ(far.now - start, 6'500ms);
 }
 
 TEST_F(Liveness, AnExitThatNeverWelcomesIsGivenUp) {
