@@ -158,9 +158,12 @@ Task<> check_relay(const RelayUrl& relay, const CheckOptions& options, const cry
   const std::string target = "/v1/rooms/" + format_room(options.link.room) + "/client";
   auto dialled = co_await carrier::dial(executor, relay, target, dial);
   if (!dialled) co_return report.failed(relay.tls ? "TLS, relay" : "relay", dialled.error());
-  report.passed(relay.tls ? "TLS, relay" : "relay",
-                relay.tls ? "certificate accepted, WebSocket open" : "WebSocket open (plaintext)");
   carrier::CarrierPtr carrier = std::move(*dialled);
+  std::string detail = relay.tls ? "certificate accepted, WebSocket open" : "WebSocket open (plaintext)";
+  if (carrier->path().segment != 0)
+    detail +=
+        "; segments of " + std::to_string(carrier->path().segment) + " bytes, larger ones got no answer";
+  report.passed(relay.tls ? "TLS, relay" : "relay", detail);
   tunnel::Deadline deadline(*carrier, kStepTimeout);
   auto paired = co_await tunnel::read_paired(*carrier);
   if (!paired) co_return report.failed("exit", paired.error());

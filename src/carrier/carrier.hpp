@@ -57,6 +57,10 @@ class Carrier {
   // Bytes came within the last half second, if not a whole message; false where unknown.
   virtual bool arriving() const noexcept { return false; }
 
+  // Looks at what the path lets through (segment_limits.hpp), for a connection that was dialled. False: all
+  // is known.
+  virtual bool look_at_path(Silence /*silence*/) noexcept { return false; }
+
   // How it was dialled; all empty for a connection that was accepted or is in memory.
   const Path& path() const { return path_; }
   void set_path(Path path) { path_ = std::move(path); }

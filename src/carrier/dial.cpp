@@ -70,6 +70,7 @@ Path describe_path(RelayAttempt& way, const RelayUrl& url, const DialOptions& op
   Path path;
   path.relay = url.text();
   if (const UpstreamProxy* proxy = proxy_for(url, options)) path.proxy = proxy->text();
+  path.segment = way.segment();
   path.address = format_host_port(way.endpoint().address().to_string(), way.endpoint().port());
   if (!way.tls) return path;
   path.tls_version = SSL_get_version(way.tls->native_handle());
@@ -97,9 +98,11 @@ Task<CarrierPtr> upgrade(Stream stream, RelayUrl url, std::string target, DialOp
   if (ec)
     co_return make_error(ErrorKind::kNetwork,
                          "the relay " + authority + " is no WebSocket server: " + ec.message());
-  CarrierPtr carrier = std::make_unique<WebSocketCarrier<AnswerGate<Stream>>>(std::move(ws));
+  auto carrier = std::make_unique<WebSocketCarrier<AnswerGate<Stream>>>(std::move(ws));
+  HostPort place = dialled_place(url, options);
+  carrier->set_segments(SegmentWatch(options.segments, std::move(place.host), place.port, path.segment));
   carrier->set_path(std::move(path));
-  co_return std::move(carrier);
+  co_return CarrierPtr(std::move(carrier));
 }
 
 }  // namespace

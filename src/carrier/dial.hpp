@@ -14,6 +14,7 @@
 #include "base/names.hpp"
 #include "base/relay_url.hpp"
 #include "carrier/carrier.hpp"
+#include "carrier/segment_limits.hpp"
 #include "carrier/upstream_proxy.hpp"
 #include "net/known_addresses.hpp"
 #include "net/outside.hpp"
@@ -33,8 +34,9 @@ struct DialOptions {
   std::string interface;                                     // both as in outside.hpp
   std::shared_ptr<net::Outside> outside;
   std::shared_ptr<net::KnownAddresses> known =
-      std::make_shared<net::KnownAddresses>();  // of all dials with a copy of these
-  std::chrono::milliseconds timeout{10'000};    // for everything up to the upgrade's answer
+      std::make_shared<net::KnownAddresses>();  // this and the next of all dials with a copy of these
+  std::shared_ptr<SegmentLimits> segments = std::make_shared<SegmentLimits>();
+  std::chrono::milliseconds timeout{10'000};  // for everything up to the upgrade's answer
   std::size_t max_message_bytes = 1 << 20;
 };
 

@@ -5,9 +5,14 @@
 // is secret, and no destination is in it.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace zks::carrier {
+
+// Whether the other end owes an answer that did not come. kHeldUp: what we sent before may keep it from
+// reading what we asked.
+enum class Silence : std::uint8_t { kNone, kHeldUp, kOwed };
 
 struct Path {
   std::string relay;        // the URL that was dialled
@@ -16,6 +21,7 @@ struct Path {
   std::string tls_version;  // "TLSv1.3"; empty: plaintext
   std::string tls_cipher;
   bool pinned = false;  // the certificate's key is a pinned one
+  int segment = 0;      // TCP segments have at most so many bytes (segment_limits.hpp); 0: as usual
 };
 
 }  // namespace zks::carrier

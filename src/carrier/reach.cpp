@@ -20,6 +20,7 @@ namespace {
 using TimePoint = std::chrono::steady_clock::time_point;
 
 constexpr std::size_t kReadBytes = 1024;
+constexpr std::chrono::seconds kHangsFor{1};         // at least, or its answer may only be late
 constexpr char kProxyCalled[] = "the HTTP proxy: ";  // where its address is what can't be had
 
 Error proxy_error(const UpstreamProxy& proxy, const boost::system::error_code& ec) {
@@ -67,16 +68,17 @@ HostPort dialled_place(const RelayUrl& url, const DialOptions& options) {
   return place;
 }
 
-RelayAttempt::RelayAttempt(const asio::any_io_executor& executor, std::shared_ptr<const Plan> plan,
-                           asio::ip::tcp::endpoint endpoint)
-    : tcp(executor), plan_(std::move(plan)), endpoint_(std::move(endpoint)) {}
+RelayAttempt::RelayAttempt(const asio::any_io_executor& executor, std::shared_ptr<Plan> plan,
+                           asio::ip::tcp::endpoint endpoint, int segment)
+    : tcp(executor), plan_(std::move(plan)), endpoint_(std::move(endpoint)), segment_(segment) {}
 
 Task<> RelayAttempt::run(std::function<void()> on_connected) {
   const auto& options = plan_->options;
   const HostPort place = dialled_place(plan_->url, options);
-  const auto connected =
-      co_await net::connect_by(&tcp->socket(), endpoint_, net::Way(options.interface, options.outside),
-                               format_host_port(place.host, place.port));
+  net::Way way(options.interface, options.outside);
+  way.segment = segment_;
+  const auto connected = co_await net::connect_by(&tcp->socket(), endpoint_, std::move(way),
+                                                  format_host_port(place.host, place.port));
   const UpstreamProxy* proxy = proxy_for(plan_->url, options);
   if (!connected) {
     const Error& error = connected.error();
@@ -106,20 +108,42 @@ Task<> RelayAttempt::shake_hands() {
   const std::string& name = plan_->options.sni.empty() ? plan_->url.host : plan_->options.sni;
   const Result<> prepared = plan_->trust->prepare(tls->native_handle(), name);
   if (!prepared) co_return prepared;
-  tls->next_layer().expires_at(plan_->deadline);
+  // The race ends at the deadline, and has to find the socket open.
+  tls->next_layer().expires_at(plan_->deadline + kHangsFor);
+  began_at_ = std::chrono::steady_clock::now();
+  const auto hangs = plan_->hanging.insert(endpoint_);
   const ErrorCode ec = co_await tls->handshake();
+  plan_->hanging.erase(hangs);
   if (ec == boost::beast::error::timeout)
     co_return make_error(ErrorKind::kTimeout, "TLS with " + name + " took too long");
   if (ec) co_return plan_->trust->explain(tls->native_handle(), name, ec);
+  if (segment_ != plan_->segment) plan_->through_small = endpoint_;
   co_return Result<>();
 }
 
+// The race is over without this one. Where the attempt with small segments hangs, too, it is not their size.
 void RelayAttempt::abort() {
+  try {
+    if (tls && segment_ == plan_->segment && plan_->hanging.count(endpoint_) == 1) note_hanging();
+  } catch (...) {  // without memory nothing is learned, and the socket is closed all the same
+  }
   if (tls) {
     tls->next_layer().close();
   } else {
     tcp->close();
   }
+}
+
+void RelayAttempt::note_hanging() {
+  const auto now = std::chrono::steady_clock::now();
+  const auto state = net::tcp_state(tls->next_layer().socket());
+  if (!state || now - began_at_ < kHangsFor) return;
+  const Passages passages = passages_of(*state, segment_, Silence::kOwed);
+  if (!passages.stuck()) return;
+  const HostPort place = dialled_place(plan_->url, plan_->options);
+  SegmentLimits& limits = *plan_->options.segments;
+  if (plan_->through_small == endpoint_) return limits.found(place.host, place.port, now);
+  limits.note(place.host, place.port, segment_, passages, began_at_, now);
 }
 
 Task<std::shared_ptr<RelayAttempt>> reach(asio::any_io_executor executor, RelayUrl url, DialOptions options,
@@ -136,12 +160,24 @@ Task<std::shared_ptr<RelayAttempt>> reach(asio::any_io_executor executor, RelayU
   const HostPort place = dialled_place(url, options);
   net::Goal goal(place.host, place.port, net::Way(options.interface, options.outside), options.known);
   if (proxy_for(url, options) != nullptr) goal.called = kProxyCalled;
-  const auto plan =
-      std::make_shared<RelayAttempt::Plan>(std::move(url), std::move(options), std::move(trust), deadline);
-  net::MakeAttempt make = [executor, plan](asio::ip::tcp::endpoint endpoint) {
-    return std::make_shared<RelayAttempt>(executor, plan, std::move(endpoint));
+  const int segment = options.segments->next(place.host, place.port, std::chrono::steady_clock::now());
+  goal.twice = segment == 0 && trust;
+  const auto plan = std::make_shared<RelayAttempt::Plan>();
+  plan->url = std::move(url);
+  plan->options = std::move(options);
+  plan->trust = std::move(trust);
+  plan->deadline = deadline;
+  plan->segment = segment;
+  net::MakeAttempt make = [executor,
+                           plan](asio::ip::tcp::endpoint endpoint) -> std::shared_ptr<net::Attempt> {
+    const bool again = !plan->begun.insert(endpoint).second;
+    if (again && !plan->hanging.contains(endpoint)) return nullptr;
+    return std::make_shared<RelayAttempt>(executor, plan, std::move(endpoint),
+                                          again ? SegmentLimits::kSmall : plan->segment);
   };
   auto won = co_await net::connect_any(executor, std::move(goal), std::move(make), deadline);
+  if (!won && won.error().kind == ErrorKind::kTimeout && !plan->hanging.empty())
+    co_return make_error(ErrorKind::kTimeout, "TLS with " + plan->url.host + " took too long");
   if (!won) co_return won.error();
   co_return std::static_pointer_cast<RelayAttempt>(*won);
 }

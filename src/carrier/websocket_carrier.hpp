@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
@@ -15,6 +16,7 @@
 #include <boost/beast/websocket.hpp>
 
 #include "carrier/carrier.hpp"
+#include "carrier/segment_limits.hpp"
 #include "carrier/tls_stream.hpp"
 #include "carrier/upgrade_answer.hpp"
 
@@ -95,6 +97,14 @@ class WebSocketCarrier final : public Carrier {
     }
   }
 
+  bool look_at_path(Silence silence) noexcept override {
+    if (!segments_) return false;
+    const auto state = net::tcp_state(boost::beast::get_lowest_layer(ws_).socket());
+    return state && segments_->look(*state, silence);
+  }
+
+  void set_segments(SegmentWatch segments) { segments_.emplace(std::move(segments)); }
+
   void set_max_message(std::size_t bytes) { ws_.read_message_max(bytes); }
 
   std::size_t unsent_bytes() const noexcept override {
@@ -102,7 +112,7 @@ class WebSocketCarrier final : public Carrier {
   }
 
   bool arriving() const noexcept override {
-    return is_receiving(boost::beast::get_lowest_layer(ws_).socket());
+    return net::is_receiving(boost::beast::get_lowest_layer(ws_).socket());
   }
 
  private:
@@ -160,6 +170,7 @@ class WebSocketCarrier final : public Carrier {
   mutable WebSocket<Stream> ws_;
   std::shared_ptr<Calls> calls_ = std::make_shared<Calls>();
   bool abandoned_ = false;
+  std::optional<SegmentWatch> segments_;
 };
 
 // Instantiated once, in websocket_carrier.cpp: each costs a minute of compile time with sanitizers.

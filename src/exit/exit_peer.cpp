@@ -463,6 +463,7 @@ void ExitPeer::stop() {
 }
 
 void ExitPeer::network_changed() {
+  options_.dial.segments->network_changed();
   for (const auto& control : controls_) control->network_changed();
   const std::list<VisitPtr> visits = visits_;
   for (const auto& visit : visits) visit->tunnel->network_changed();

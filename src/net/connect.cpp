@@ -28,6 +28,7 @@ constexpr std::chrono::seconds kLookupPatience{1};
 // A name with many addresses has all of them tried within the usual deadline of a dial. RFC 8305, section 8:
 // at least 100 ms apart.
 constexpr std::size_t kMaxAddresses = 64;
+constexpr std::size_t kMaxSecondAttempts = 4;
 constexpr milliseconds kAllStartedWithin{5'000};
 constexpr milliseconds kShortestDelay{100};
 
@@ -92,19 +93,25 @@ void add_to(std::vector<tcp::endpoint>& addresses, const std::vector<tcp::endpoi
 
 RaceOptions options_for(std::size_t addresses) {
   RaceOptions out;
-  out.max_attempts = out.max_under_way = kMaxAddresses;
+  out.first_round = addresses;
+  out.max_attempts = out.max_under_way = kMaxAddresses + kMaxSecondAttempts;
   out.attempt_delay = std::clamp(kAllStartedWithin / static_cast<int>(std::max<std::size_t>(addresses, 1)),
                                  kShortestDelay, out.attempt_delay);
   return out;
 }
 
 asio::awaitable<AttemptsOutcome> try_all(asio::any_io_executor executor, std::vector<tcp::endpoint> addresses,
-                                         MakeAttempt make, TimePoint deadline) {
+                                         MakeAttempt make, bool twice, TimePoint deadline) {
+  if (addresses.size() > kMaxAddresses) addresses.resize(kMaxAddresses);
   const RaceOptions options = options_for(addresses.size());
-  NextAttempt next = [each = each_of(std::move(addresses)),
+  std::vector<tcp::endpoint> in_turn = addresses;
+  if (twice) in_turn.insert(in_turn.end(), addresses.begin(), addresses.end());
+  NextAttempt next = [each = each_of(std::move(in_turn)),
                       make = std::move(make)]() -> std::shared_ptr<Attempt> {
-    const auto endpoint = each();
-    return endpoint ? make(*endpoint) : nullptr;
+    while (const auto endpoint = each()) {
+      if (auto attempt = make(*endpoint)) return attempt;
+    }
+    return nullptr;
   };
   co_return co_await race_attempts(executor, std::move(next), deadline, options);
 }
@@ -149,10 +156,13 @@ Task<> connect_by(tcp::socket* socket, tcp::endpoint endpoint, Way way, std::str
     if (!opened) co_return opened.error();
     *socket = std::move(*opened);
   }
-  if (!way.interface.empty()) {
+  if (!socket->is_open()) {
     boost::system::error_code ec;
-    if (!socket->is_open()) socket->open(endpoint.protocol(), ec);
+    socket->open(endpoint.protocol(), ec);
     if (ec) co_return make_error(ErrorKind::kNetwork, ec.message(), ec.value());
+  }
+  if (way.segment != 0) limit_segments(*socket, way.segment);
+  if (!way.interface.empty()) {
     const auto bound = bind_to_interface(*socket, way.interface);
     if (!bound) co_return bound.error();
   }
@@ -177,7 +187,7 @@ Task<std::shared_ptr<Attempt>> connect_any(asio::any_io_executor executor, Goal 
   AttemptsOutcome outcome;
   if (!tried.empty()) {
     if (before_lookup) log::info("{} can't be looked up now; trying the address that worked last", goal.host);
-    outcome = co_await try_all(executor, tried, make, deadline);
+    outcome = co_await try_all(executor, tried, make, goal.twice, deadline);
     if (outcome.winner) co_return outcome.winner;
     if (!before_lookup) co_return why(outcome, goal);
   }
@@ -188,7 +198,7 @@ Task<std::shared_ptr<Attempt>> connect_any(asio::any_io_executor executor, Goal 
     co_return make_error(lookup->failed->kind, goal.called + lookup->failed->text, lookup->failed->detail);
   std::vector<tcp::endpoint> others = lookup->found;
   std::erase_if(others, [&](const auto& one) { return std::ranges::find(tried, one) != tried.end(); });
-  if (!others.empty()) outcome = co_await try_all(executor, std::move(others), make, deadline);
+  if (!others.empty()) outcome = co_await try_all(executor, std::move(others), make, goal.twice, deadline);
   if (outcome.winner) co_return outcome.winner;
   co_return why(outcome, goal);
 }

@@ -28,9 +28,12 @@ struct Goal {
   std::uint16_t port;
   Way way;
   std::shared_ptr<KnownAddresses> known;  // may be null
+  bool twice = false;
   std::string called;  // in front of what is said of a lookup or of time: "the HTTP proxy: "
 };
 
+// Called for each address, and with Goal::twice once more when no attempt is through. Null: none is to be
+// made.
 using MakeAttempt = std::function<std::shared_ptr<Attempt>(asio::ip::tcp::endpoint)>;
 
 // The attempt that won, of those that `make` made of the host's addresses. Those that worked before are tried

@@ -35,6 +35,7 @@ struct Way {
   Way(std::string by, std::shared_ptr<Outside> from) : interface(std::move(by)), outside(std::move(from)) {}
 
   std::string interface;             // by this interface (socket_options.hpp); empty: as routed
+  int segment = 0;                   // in segments of at most so many bytes; 0: as the kernel has it
   std::shared_ptr<Outside> outside;  // null: by sockets and lookups as every program's
 };
 

@@ -133,7 +133,8 @@ asio::awaitable<AttemptsOutcome> race_attempts(asio::any_io_executor executor, N
       if (!race->more) continue;
       ++race->started;
       race->under_way.push_back(attempt);
-      race->next_start = steady_clock::now() + options.attempt_delay;
+      const bool round_over = race->started == options.first_round;
+      race->next_start = steady_clock::now() + (round_over ? options.connected_delay : options.attempt_delay);
       asio::co_spawn(executor, run_attempt(race, std::move(attempt)), RethrowFailure{});
       continue;
     }

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -25,6 +26,8 @@ struct RaceOptions {
   // Before the next one, once an attempt has a TCP connection and goes on to more, such as TLS: long enough
   // for several round trips of a slow link, so that a relay is not asked twice for nothing.
   std::chrono::milliseconds connected_delay{1'500};
+  // After so many attempts, all addresses were tried once: the next one waits for connected_delay.
+  std::size_t first_round = std::numeric_limits<std::size_t>::max();
   std::size_t max_under_way = 8;
   std::size_t max_attempts = 32;  // a name with more addresses exists; the first ones decide
 };

@@ -2,6 +2,7 @@
 #include "net/socket_options.hpp"
 
 #include <cerrno>
+#include <cstdint>
 #include <system_error>
 
 #include <linux/sockios.h>
@@ -12,6 +13,19 @@
 #include <unistd.h>
 
 namespace zks::net {
+namespace {
+
+// As linux/tcp.h has it, which can't stand beside glibc's header; that knows the first part alone.
+struct TcpInfo {
+  tcp_info first;
+  std::uint64_t pacing_rate;
+  std::uint64_t max_pacing_rate;
+  std::uint64_t bytes_acked;
+  std::uint64_t bytes_received;
+};
+static_assert(sizeof(tcp_info) == 104);
+
+}  // namespace
 
 void tune_socket(boost::asio::ip::tcp::socket& socket) {
   using NotSentLowat = boost::asio::detail::socket_option::integer<IPPROTO_TCP, TCP_NOTSENT_LOWAT>;
@@ -31,6 +45,28 @@ Result<> bind_to_interface(boost::asio::ip::tcp::socket& socket, const std::stri
   if (code == EPERM)
     text = "binding to an interface needs Linux 5.7, or the capability CAP_NET_RAW on older kernels";
   return make_error(ErrorKind::kNetwork, std::move(text), code);
+}
+
+void limit_segments(boost::asio::ip::tcp::socket& socket, int bytes) {
+  using MaxSegment = boost::asio::detail::socket_option::integer<IPPROTO_TCP, TCP_MAXSEG>;
+  boost::system::error_code ignored;
+  socket.set_option(MaxSegment(bytes), ignored);
+}
+
+std::optional<TcpState> tcp_state(boost::asio::ip::tcp::socket& socket) noexcept {
+  TcpInfo info{};
+  socklen_t size = sizeof info;
+  if (!socket.is_open() || ::getsockopt(socket.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+      size < sizeof info)
+    return std::nullopt;
+  TcpState out;
+  out.unacknowledged_bytes = unacknowledged_bytes(socket);
+  out.retransmits = info.first.tcpi_retransmits;
+  out.send_segment = info.first.tcpi_snd_mss;
+  out.receive_segment = info.first.tcpi_rcv_mss;
+  out.acknowledged_bytes = info.bytes_acked;
+  out.received_bytes = info.bytes_received;
+  return out;
 }
 
 TcpStream move_to(const boost::asio::any_io_executor& executor, TcpStream stream) {

@@ -82,6 +82,8 @@ std::string path_text(const json& path) {
   std::string out = text(path, "relay_url") + " at " + text(path, "address");
   if (const json& proxy = member(path, "proxy"); proxy.is_string())
     out += ", through the proxy " + text(proxy);
+  if (const json& segment = member(path, "segment_bytes"); segment.is_number())
+    out += ", segments of " + count(path, "segment_bytes") + " bytes";
   const json& tls = member(path, "tls");
   if (!tls.is_object()) return out + ", plaintext";
   out += ", " + text(tls, "version") + " " + text(tls, "cipher");

@@ -23,6 +23,7 @@ constexpr std::size_t kNearlyFull = session::kUsualFrames - 1024;
 constexpr std::size_t kMaxTexts = 128;  // a window of 16 MiB has 64 marks in it
 constexpr auto kRelayPingEvery = 25s;
 constexpr auto kCloseWithin = 5s;
+constexpr auto kTrialLooks = 10s;  // at a lane with small segments, for what it carries (segment_limits.hpp)
 
 }  // namespace
 
@@ -32,7 +33,8 @@ Lane::Lane(session::LaneNumber number, carrier::CarrierPtr carrier, LaneKeys key
       keys_(std::move(keys)),
       owner_(&owner),
       wakeup_(carrier_->executor()),
-      relay_ping_(carrier_->executor()) {}
+      relay_ping_(carrier_->executor()),
+      path_clock_(carrier_->executor()) {}
 
 void Lane::start() {
   running_ = 2;
@@ -44,6 +46,7 @@ void Lane::start() {
   boost::asio::co_spawn(carrier_->executor(), read_loop(shared_from_this()), std::move(reading_done));
   boost::asio::co_spawn(carrier_->executor(), write_loop(shared_from_this()), std::move(writing_done));
   schedule_relay_ping();
+  if (carrier_->path().segment != 0) watch_path();
 }
 
 LaneStatus Lane::status() const {
@@ -71,9 +74,11 @@ void Lane::abort() {
 }
 
 void Lane::fail(Error error) {
+  if (!error_) (void)carrier_->look_at_path(path_watch_.silence());
   if (!error_ || (error_->detail == 0 && error.detail != 0))
     error_ = std::move(error);  // a close code says more
   relay_ping_.cancel();
+  path_clock_.cancel();
   carrier_->abort();
   wake();
 }
@@ -109,11 +114,13 @@ asio::awaitable<Error> Lane::read_until_error() {
     const auto data = buffer.data();
     const MutableBytes message(static_cast<std::uint8_t*>(data.data()), data.size());
     if (*type == MessageType::kText) {
+      path_watch_.heard_relay();
       const auto handled = on_text(as_text(message));
       sodium_memzero(message.data(), message.size());  // it may have held a key
       if (!handled) co_return handled.error();
       continue;
     }
+    if (path_watch_.heard()) watch_path();
     const std::size_t record_bytes = message.size();
     const auto frames = keys_.opener.open(message);
     if (!frames) co_return frames.error();
@@ -139,6 +146,7 @@ asio::awaitable<Error> Lane::write_until_error() {
       const MutableBytes record = MutableBytes(buffer).first(size + crypto::kRecordOverhead);
       const auto sealed = keys_.sealer.seal(record);
       if (!sealed) co_return sealed.error();
+      if (path_watch_.wrote(record.size())) watch_path();
       const auto sent = co_await carrier_->write(MessageType::kBinary, record);
       if (!sent) co_return sent.error();
       // There was no more to send. Sockets that are ready are read first, or records would be small.
@@ -183,13 +191,32 @@ Result<> Lane::answer(std::string text) {
   return {};
 }
 
+void Lane::watch_path() {
+  path_clock_.expires_after(PathWatch::kStep);
+  path_clock_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
+    if (const auto self = weak.lock(); self && !ec && !self->error_) self->look_at_path();
+  });
+}
+
+void Lane::look_at_path() {
+  const PathWatch::Next next = path_watch_.step();
+  const bool trial = carrier_->path().segment != 0 && std::chrono::steady_clock::now() - began_ < kTrialLooks;
+  if (next == PathWatch::Next::kAsk && carrier_->look_at_path(path_watch_.silence())) ask_relay();
+  if (next == PathWatch::Next::kLook || trial) (void)carrier_->look_at_path(path_watch_.silence());
+  if (next != PathWatch::Next::kRest || trial) watch_path();
+}
+
+void Lane::ask_relay() {
+  if (texts_.size() < kMaxTexts) texts_.push_back(carrier::encode_control(carrier::Ping{}));
+  wake();
+}
+
 void Lane::schedule_relay_ping() {
   relay_ping_.expires_after(kRelayPingEvery);
   relay_ping_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
     const auto self = weak.lock();
     if (ec || !self || self->error_) return;
-    if (self->texts_.size() < kMaxTexts) self->texts_.push_back(carrier::encode_control(carrier::Ping{}));
-    self->wake();
+    self->ask_relay();
     self->schedule_relay_ping();
   });
 }

@@ -20,6 +20,7 @@
 #include "net/wakeup.hpp"
 #include "session/frames.hpp"
 #include "tunnel/handshake.hpp"
+#include "tunnel/path_watch.hpp"
 #include "tunnel/status.hpp"
 
 namespace zks::tunnel {
@@ -62,6 +63,9 @@ class Lane : public std::enable_shared_from_this<Lane> {
   void finished(std::exception_ptr failure);
   void fail(Error error);
   void schedule_relay_ping();
+  void ask_relay();
+  void watch_path();
+  void look_at_path();
 
   session::LaneNumber number_;
   carrier::CarrierPtr carrier_;
@@ -69,6 +73,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
   LaneOwner* owner_;
   net::Wakeup wakeup_;
   asio::steady_timer relay_ping_;
+  PathWatch path_watch_;
+  asio::steady_timer path_clock_;  // runs while path_watch_ waits for something
   std::deque<std::string> texts_;  // to the relay, ahead of records; at most kMaxTexts
   std::optional<std::uint16_t> closing_;
   std::optional<Error> error_;

@@ -9,7 +9,8 @@ Json to_json(const carrier::Path& path) {
   Json out{{"relay_url", path.relay},
            {"address", path.address},
            {"proxy", path.proxy.empty() ? Json() : Json(path.proxy)},
-           {"tls", nullptr}};
+           {"tls", nullptr},
+           {"segment_bytes", path.segment == 0 ? Json() : Json(path.segment)}};
   if (!path.tls_version.empty()) {
     out["tls"] = {{"version", path.tls_version}, {"cipher", path.tls_cipher}, {"pinned", path.pinned}};
   }

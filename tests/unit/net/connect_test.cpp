@@ -72,7 +72,9 @@ class ConnectTest : public testing::Test {
  protected:
   Result<std::shared_ptr<Attempt>> connect_to(const MakeAttempt& make, steady_clock::duration time = 30s) {
     std::optional<Result<std::shared_ptr<Attempt>>> out;
-    test::run(io, run_connect(Goal("relay.example", kPort, Way("", names), known), make, time, &out));
+    Goal goal("relay.example", kPort, Way("", names), known);
+    goal.twice = twice;
+    test::run(io, run_connect(std::move(goal), make, time, &out));
     return std::move(*out);
   }
   // Addresses other than `good` take connections, and say nothing.
@@ -92,6 +94,7 @@ class ConnectTest : public testing::Test {
   std::shared_ptr<Names> names = std::make_shared<Names>();
   std::shared_ptr<KnownAddresses> known = std::make_shared<KnownAddresses>();
   Endpoints tried;
+  bool twice = false;
 };
 
 TEST_F(ConnectTest, AnAddressThatConnectsAndSaysNothingHoldsNobodyBack) {
@@ -102,6 +105,23 @@ TEST_F(ConnectTest, AnAddressThatConnectsAndSaysNothingHoldsNobodyBack) {
   EXPECT_EQ(static_cast<const Speaker&>(**made).endpoint(), place(2));
   EXPECT_GE(steady_clock::now() - began, RaceOptions().connected_delay)
       << "a slow relay is not asked twice at once";
+}
+
+// As reach() does where an address is silent in TLS: once more, with small segments.
+TEST_F(ConnectTest, ASecondAttemptFollowsWhereOneIsWanted) {
+  names->answer = {place(1)};
+  const auto make = [this](const tcp::endpoint& endpoint) -> std::shared_ptr<Attempt> {
+    tried.push_back(endpoint);
+    return std::make_shared<Speaker>(endpoint, tried.size() == 2, io.get_executor());
+  };
+  EXPECT_FALSE(connect_to(make, 2s)) << "nobody asked for it";
+  EXPECT_EQ(tried.size(), 1U);
+  tried.clear();
+  twice = true;
+  const auto began = steady_clock::now();
+  EXPECT_TRUE(connect_to(make));
+  EXPECT_EQ(tried, (Endpoints{place(1), place(1)}));
+  EXPECT_GE(steady_clock::now() - began, RaceOptions().connected_delay);
 }
 
 TEST_F(ConnectTest, AllAddressesAreTried) {

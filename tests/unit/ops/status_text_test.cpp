@@ -50,6 +50,7 @@ json client_status() {
       "session":{"open_streams":3,"lanes":[{"number":7,"age_seconds":65,"rtt_milliseconds":12.34,
         "sending_epoch":1,"receiving_epoch":2,"sent_bytes":1048576,"received_bytes":1,
         "path":{"relay_url":"wss://relay.example:8443","address":"203.0.113.5:8443","proxy":null,
+                "segment_bytes":1200,
                 "tls":{"version":"TLSv1.3","cipher":"TLS_AES_128_GCM_SHA256","pinned":true}}}]}}})");
 }
 
@@ -61,7 +62,7 @@ proxy        127.0.0.1:1080, 3 connections
 metrics      http://127.0.0.1:9464/metrics
 state        up for 1 min 5 s, since 2026-11-24T20:11:05Z
 last error   1 min 10 s ago: the lane is gone
-relay        wss://relay.example:8443 at 203.0.113.5:8443, TLSv1.3 TLS_AES_128_GCM_SHA256, key pinned
+relay        wss://relay.example:8443 at 203.0.113.5:8443, segments of 1200 bytes, TLSv1.3 TLS_AES_128_GCM_SHA256, key pinned
 exit         instance Isp4mq7Hmx8
 streams      3 open, 120 since the start; 1.2 MiB sent, 2.0 KiB received
 datagrams    5 sent, 4 received; dropped: 3 late, 2 for lack of room, 1 without a flow
