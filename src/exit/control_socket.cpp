@@ -79,7 +79,7 @@ void ControlSocket::on_end(const ControlLine* line, const Error& error) {
       refresh_later();
       return;
     }
-    backoff_.failed();
+    backoff_.failed(std::chrono::steady_clock::now());
     set_registered(false);
     if (!was_registered_ && tunnel::is_final(error)) {
       handlers_.on_refused(error);
@@ -102,7 +102,7 @@ void ControlSocket::on_end(const ControlLine* line, const Error& error) {
 }
 
 void ControlSocket::dial_later() {
-  pause_.expires_after(backoff_.pause(options_.reconnect_max));
+  pause_.expires_after(backoff_.pause(std::chrono::steady_clock::now(), options_.reconnect_max));
   // Cancelled means: now.
   pause_.async_wait([weak = weak_from_this()](const boost::system::error_code&) {
     const auto self = weak.lock();

@@ -4,7 +4,9 @@
 // that lost the same relay do not come back at the same moment.
 //
 // Backoff counts the failures. A success that ends at once is no success: what began and broke within a
-// second, again and again, is tried as seldom as what never began. Executor: its owner's.
+// second, again and again, is tried as seldom as what never began. And no pause is longer than the trouble
+// has lasted: by chance many short pauses follow each other, and a relay that was away for 2 s would be
+// answered with 12 s more. Executor: its owner's.
 #pragma once
 
 #include <algorithm>
@@ -30,14 +32,15 @@ class Backoff {
   using TimePoint = std::chrono::steady_clock::time_point;
   static constexpr std::chrono::seconds kLived{1};
 
-  void failed() {
+  void failed(TimePoint now) {
     began_.reset();
+    if (failures_ == 0) since_ = now;
     failures_ = std::min(failures_ + 1, kMost);
   }
   void began(TimePoint now) { began_ = now; }
   // What had begun is over.
   void ended(TimePoint now) {
-    if (!began_ || now - *began_ < kLived) return failed();
+    if (!began_ || now - *began_ < kLived) return failed(now);
     reset();
   }
   // Something changed, so that what failed may work now.
@@ -47,13 +50,18 @@ class Backoff {
   }
 
   int failures() const { return failures_; }
-  std::chrono::milliseconds pause(std::chrono::milliseconds longest) const {
-    return jittered_pause(failures_, longest);
+  std::chrono::milliseconds pause(TimePoint now, std::chrono::milliseconds longest) const {
+    if (failures_ == 0) return jittered_pause(0, longest);
+    const auto lasted = std::chrono::duration_cast<std::chrono::milliseconds>(now - since_);
+    return jittered_pause(failures_, std::min(longest, std::max(lasted, kFirst)));
   }
 
  private:
   static constexpr int kMost = 16;
+  static constexpr std::chrono::milliseconds kFirst{400};
+
   int failures_ = 0;
+  TimePoint since_;  // the first of the failures
   std::optional<TimePoint> began_;
 };
 

@@ -165,10 +165,10 @@ asio::awaitable<void> Client::serve_lanes() {
       if (added) {
         joining_.began(now);
       } else {
-        joining_.failed();
+        joining_.failed(now);
       }
-      join_at_ =
-          now + (added ? jittered_pause(0, options_.reconnect_max) : joining_.pause(options_.reconnect_max));
+      join_at_ = now + (added ? jittered_pause(0, options_.reconnect_max)
+                              : joining_.pause(now, options_.reconnect_max));
       if (!added && !stopping_) log::warn("{}; trying again to have another lane", added.error().text);
     } else {
       watch_clock();
@@ -280,7 +280,7 @@ void Client::on_lane_lost(session::LaneNumber lane, const Error& why) {
     log::warn("a lane is lost: {}; its streams go on with another one", why.text);
     const auto now = std::chrono::steady_clock::now();
     joining_.ended(now);
-    join_at_ = now + joining_.pause(options_.reconnect_max);
+    join_at_ = now + joining_.pause(now, options_.reconnect_max);
   } else if (served) {
     lost_at_ = std::chrono::steady_clock::now();
     backoff_.ended(lost_at_);
@@ -311,7 +311,7 @@ void Client::report_failure(const Error& error) {
     final_ = error;
     return;
   }
-  backoff_.failed();
+  backoff_.failed(std::chrono::steady_clock::now());
   missing_exit_ = error.detail == carrier::close_code::kNoExit;
   log::warn("{}; trying again", error.text);
 }
@@ -320,7 +320,7 @@ asio::awaitable<void> Client::back_off() {
   const bool may_return = missing_exit_ && std::chrono::steady_clock::now() - lost_at_ < kExitMayReturn;
   std::chrono::milliseconds longest = may_return ? kSoon : options_.reconnect_max;
   if (!waiters_.empty()) longest = std::min<std::chrono::milliseconds>(longest, kAwaited);
-  co_await pause_.wait(backoff_.pause(longest));
+  co_await pause_.wait(backoff_.pause(std::chrono::steady_clock::now(), longest));
 }
 
 // Whoever asked may be gone before a session is up; its coroutine is then destroyed or cancelled at any wait.
@@ -329,7 +329,7 @@ class Client::Waiting {
   Waiting(Client& client, asio::steady_timer& timer) : client_(client), timer_(timer) {
     client_.waiters_.push_back(&timer_);
     // At random, since many may lose one relay together.
-    client_.pause_.shorten_to(jittered_pause(client_.backoff_.failures(), kAwaited));
+    client_.pause_.shorten_to(client_.backoff_.pause(std::chrono::steady_clock::now(), kAwaited));
   }
   ~Waiting() { std::erase(client_.waiters_, &timer_); }
   Waiting(const Waiting&) = delete;

@@ -26,9 +26,10 @@ void Client::begin_again() {
   log::error("out of memory; trying again");
   if (attaching_ != 0 && tunnel_) tunnel_->end(make_error(ErrorKind::kLimit, "no memory left"));
   attaching_ = 0;
-  backoff_.failed();
+  const auto now = std::chrono::steady_clock::now();
+  backoff_.failed(now);
   begin_again_.expires_after(
-      std::max<std::chrono::milliseconds>(kBeginAgainAfter, backoff_.pause(options_.reconnect_max)));
+      std::max<std::chrono::milliseconds>(kBeginAgainAfter, backoff_.pause(now, options_.reconnect_max)));
   begin_again_.async_wait([weak = weak_from_this()](const boost::system::error_code&) {
     if (const auto self = weak.lock()) self->begin();
   });

@@ -83,9 +83,9 @@ asio::awaitable<void> Client::race() {
   if (won) {
     racing_.reset();
   } else {
-    racing_.failed();
+    racing_.failed(steady_clock::now());
   }
-  race_at_ = steady_clock::now() + racing_.pause(options_.reconnect_max);
+  race_at_ = steady_clock::now() + racing_.pause(steady_clock::now(), options_.reconnect_max);
   if (!won) {
     if (!silent.empty()) {
       log::warn("another lane could not be made: {}", added.error().text);

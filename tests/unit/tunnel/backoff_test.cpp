@@ -28,14 +28,14 @@ TEST(Backoff, ASuccessThatEndsAtOnceIsNone) {
     backoff.ended(now);
     EXPECT_EQ(backoff.failures(), i);
   }
-  backoff.failed();
+  backoff.failed(now);
   EXPECT_EQ(backoff.failures(), 11);
   backoff.began(now);
   now += Backoff::kLived;
   EXPECT_EQ(backoff.failures(), 11) << "it has to live first";
   backoff.ended(now);
   EXPECT_EQ(backoff.failures(), 0);
-  for (int i = 0; i < 100; ++i) EXPECT_LE(backoff.pause(15'000ms), 400ms);
+  for (int i = 0; i < 100; ++i) EXPECT_LE(backoff.pause(now, 15'000ms), 400ms);
 }
 
 TEST(Backoff, WhatEndsWithoutHavingBegunAndWhatFailedSinceCount) {
@@ -44,13 +44,33 @@ TEST(Backoff, WhatEndsWithoutHavingBegunAndWhatFailedSinceCount) {
   backoff.ended(now);
   EXPECT_EQ(backoff.failures(), 1);
   backoff.began(now);
-  backoff.failed();
+  backoff.failed(now);
   backoff.ended(now + 1h);
   EXPECT_EQ(backoff.failures(), 3);
-  for (int i = 0; i < 100; ++i) backoff.failed();
-  EXPECT_LE(backoff.pause(15'000ms), 15'000ms);
+  for (int i = 0; i < 100; ++i) backoff.failed(now + 1h);
+  EXPECT_LE(backoff.pause(now + 2h, 15'000ms), 15'000ms);
   backoff.reset();
   EXPECT_EQ(backoff.failures(), 0);
+}
+
+// Many short pauses may follow each other by chance: a trouble of 2 s is not answered with 13 s more.
+TEST(Backoff, IsNoLongerThanTheTroubleHasLasted) {
+  Backoff backoff;
+  const auto began = std::chrono::steady_clock::time_point() + 1h;
+  for (int i = 0; i < 10; ++i) backoff.failed(began + i * 200ms);
+  auto most = 0ms;
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_LE(backoff.pause(began, 15'000ms), 400ms);
+    EXPECT_LE(backoff.pause(began + 2s, 15'000ms), 2s);
+    most = std::max(most, backoff.pause(began + 1min, 15'000ms));
+  }
+  EXPECT_GT(most, 12'000ms) << "misses with a chance of 10^-97";
+  backoff.began(began + 1min);
+  backoff.ended(began + 1min + Backoff::kLived);
+  backoff.failed(began + 2min);
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_LE(backoff.pause(began + 2min, 15'000ms), 400ms) << "what was before is over";
+  }
 }
 
 TEST(Backoff, IsSpreadOut) {
