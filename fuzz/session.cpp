@@ -84,7 +84,7 @@ class Exit {
     handle_events();
     if (session_.streams() != 0 || session_.buffered_to_send() != 0 || session_.memory_bytes() != 0)
       std::abort();
-    if (session_.flows() != 0 || session_.queued_request_bytes() != 0) std::abort();
+    if (session_.flows() != 0 || session_.requests().queued_bytes() != 0) std::abort();
   }
 
  private:
@@ -131,7 +131,7 @@ class Exit {
       std::abort();
     if (session_.flows() > kMaxFlows + kMaxListeners) std::abort();
     if (session_.lanes() > 2 * kMaxLanes) std::abort();
-    if (session_.queued_request_bytes() > kMaxQueuedRequestBytes) std::abort();
+    if (session_.requests().queued_bytes() > kMaxQueuedRequestBytes) std::abort();
     if (session_.spare_credit() > kReceiveMemory - kMaxStreams * kMinWindow) std::abort();
   }
 
@@ -151,9 +151,10 @@ class Exit {
         if (event.address.port % 16 == 3) session_.close_flow(event.flow);
       } else if (event.kind == Event::Kind::kResolve) {  // some answers are longer than their queries
         event.bytes.resize(event.bytes.size() * (event.request % 8), 'a');
-        session_.resolved(event.request, event.bytes, now_);
+        session_.requests().resolved(event.request, event.bytes, now_);
       } else if (event.kind == Event::Kind::kEcho) {
-        session_.echo_reply({event.request, event.address, {0, 0}, event.hop_limit, event.bytes}, now_);
+        session_.requests().echo_reply({event.request, event.address, {0, 0}, event.hop_limit, event.bytes},
+                                       now_);
       } else if (event.kind == Event::Kind::kListen) {
         listen(event);
       } else if (event.kind == Event::Kind::kOpened) {

@@ -4,10 +4,11 @@
 #include "session/session.hpp"
 
 namespace zks::session {
-Session::Session(Options options)
-    : options_(std::move(options)),
-      next_id_(options_.role == Role::kClient ? 0 : 1),
-      pool_(options_.receive_memory_bytes, options_.max_streams) {}
+Session::Session(Options of_session)
+    : context_(std::make_unique<SessionContext>(std::move(of_session))),
+      requests_(*context_),
+      next_id_(context_->client() ? 0 : 1),
+      pool_(options().receive_memory_bytes, options().max_streams) {}
 
 void Session::queue_again(StreamState& stream) {
   if (stream.owe_open || stream.owe_opened || stream.owe_reset || stream.owe_done) owe(stream);
@@ -29,7 +30,7 @@ StreamState& Session::make_stream(StreamId id, LaneNumber lane, TimePoint now) {
   auto stream = std::make_unique<StreamState>();
   ++counters_.opened;
   stream->id = id;
-  stream->lane = lane;
+  context_->lanes.bind(stream->lane, lane);
   stream->receive.reserve(pool_.grant_first(), now);
   stream->moved_at = now;
   return *streams_.emplace(id, std::move(stream)).first->second;
@@ -67,7 +68,12 @@ void Session::settle(StreamState& stream) {
     stream.owe_done = true;
     owe(stream);
   }
-  if (stream.done_sent && stream.done_received) streams_.erase(stream.id);
+  if (stream.done_sent && stream.done_received) erase(stream);
+}
+
+void Session::erase(StreamState& stream) {
+  context_->lanes.bind(stream.lane, 0);
+  streams_.erase(stream.id);
 }
 
 void Session::give_back_window(StreamState& stream) {
@@ -85,7 +91,7 @@ void Session::drop_buffers(StreamState& stream) {
 // as soon as that came free.
 void Session::offer_room(StreamState& stream) {
   if (!stream.wants_room || stream.send.room() == 0) return;
-  if (send_buffered_ >= options_.send_memory_bytes) {
+  if (send_buffered_ >= options().send_memory_bytes) {
     send_memory_full_ = true;
     return;
   }
@@ -94,7 +100,7 @@ void Session::offer_room(StreamState& stream) {
 }
 
 void Session::note_sent_freed() {
-  if (!send_memory_full_ || send_buffered_ >= options_.send_memory_bytes) return;
+  if (!send_memory_full_ || send_buffered_ >= options().send_memory_bytes) return;
   send_memory_full_ = false;
   for (auto& [id, stream] : streams_) offer_room(*stream);
 }
@@ -103,16 +109,16 @@ void Session::go_away(GoawayCode code, std::string text) {
   if (goaway_) return;
   text.resize(std::min(text.size(), kMaxGoawayText));
   goaway_ = GoawayFrame{GoawayScope::kSession, code, std::move(text)};
-  leaving_ = true;
+  context_->leaving = true;
 }
 
 void Session::end() {
-  leaving_ = true;
-  lanes_.clear();
+  context_->leaving = true;
+  context_->lanes.clear();
   dead_.clear();
   reset_all();
   end_flows();
-  while (!requests_.empty()) drop_request();
+  requests_.clear();
 }
 
 void Session::reset_all() {
@@ -123,12 +129,18 @@ void Session::reset_all() {
     drop_buffers(*stream);
     push({.kind = Event::Kind::kReset, .stream = id, .code = ResetCode::kSessionLost});
   }
+  for (auto& [id, stream] : streams_) context_->lanes.bind(stream->lane, 0);
   streams_.clear();
-  pool_ = CreditPool(options_.receive_memory_bytes, options_.max_streams);
+  pool_ = CreditPool(options().receive_memory_bytes, options().max_streams);
   lazy_credits_.clear();
   lazy_deadline_ = TimePoint::max();
   for (const auto& [id, listener] : listeners_) end_flow_of(id);
   listeners_.clear();
+}
+
+std::optional<ExitCapabilities> Session::exit_capabilities() const {
+  if (!context_->welcome) return std::nullopt;
+  return context_->welcome->capabilities;
 }
 
 std::size_t Session::open_streams() const {

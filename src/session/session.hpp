@@ -13,7 +13,10 @@
 //   session_streams.cpp  the application's side
 //   session_flows.cpp    flows of datagrams, which are dropped rather than queued for long
 //   session_listen.cpp   listeners at the exit, whose connections the exit opens as streams
-//   session_requests.cpp names to look up and hosts to ping: questions and answers without a state
+//
+// Parts with a state of their own, which take and write their own frames and share a SessionContext:
+//   requests.hpp         names to look up and hosts to ping: questions and answers without a state
+//   lane_table.hpp       the lanes that are alive, and how much is bound to each
 //
 // Memory for a peer: receive_memory_bytes of stream data it may send us, send_memory_bytes of data that waits
 // for it, 2 x max_streams table entries (3 x where the exit has max_listeners), max_flows flows and one for
@@ -21,15 +24,15 @@
 // Not thread safe: one strand.
 #pragma once
 
-#include <deque>
 #include <map>
 #include <memory>
 #include <set>
 #include <vector>
 
+#include "session/context.hpp"
 #include "session/credit_pool.hpp"
 #include "session/flow_state.hpp"
-#include "session/lane_state.hpp"
+#include "session/requests.hpp"
 #include "session/stream_state.hpp"
 
 namespace zks::session {
@@ -39,67 +42,6 @@ inline constexpr std::uint64_t kMaxOrphanSeconds = 24 * 3600;
 
 // Exit: listeners that were refused or are over; the oldest whose UNLISTEN went out makes room.
 inline constexpr std::size_t kMaxListenersEnding = 64;
-
-// Requests and answers that wait for a lane, each counted with kRequestCost; what waits longer than this is
-// dropped, as what does not fit: whoever asks for a name or pings asks again.
-inline constexpr std::size_t kMaxQueuedRequestBytes = 512 * 1024;
-inline constexpr std::size_t kRequestCost = 64;
-inline constexpr auto kRequestPatience = std::chrono::seconds(2);
-
-enum class Role : std::uint8_t { kClient, kExit };
-
-struct Options {
-  Role role = Role::kClient;
-  SessionId id{};
-  InstanceId instance{};  // exit: its own
-  std::uint64_t max_streams = 2048;
-  std::uint64_t max_flows = 1024;      // exit: 0 for no UDP; client: beside what the exit says
-  std::uint64_t orphan_seconds = 120;  // exit: how long the session outlives its lane
-  std::uint64_t max_listeners = 0;     // exit: how many the client may have
-  ExitCapabilities capabilities;       // exit: what WELCOME says
-  std::uint64_t receive_memory_bytes = 64 * 1024 * 1024;
-  std::uint64_t send_memory_bytes = 64 * 1024 * 1024;
-};
-
-struct Event {
-  enum class Kind : std::uint8_t {
-    kWelcome,     // client: the exit answered HELLO on `lane`, with `mode`; the session is up
-    kOpen,        // exit: the client asks for `address`; client: somebody at `address` connected to
-                  // `listener`; answer with accept() or reset()
-    kOpened,      // client: connected; `address` is the exit's local one
-    kReadable,    // bytes or the end can be read
-    kRoom,        // bytes can be written again
-    kReset,       // the stream is over, `code` says why
-    kGoaway,      // the peer ends the session: `goaway`, `text`
-    kFlowOpen,    // exit: the client has a new flow; close_flow() refuses it
-    kDatagram,    // `bytes` of `flow`: exit: to `address`, client: from there
-    kFlowError,   // client: `icmp` about datagrams of `flow` to `address`
-    kFlowClosed,  // the peer, or the end of the session, closed `flow`
-    kListen,      // exit: the client wants `listener` at `address`; answer with listening() or unlisten()
-    kListening,   // client: `listener` is there; `address` is what it is bound to
-    kUnlisten,    // exit: the client gave `listener` up; client: it is refused, or over, `code` says why
-    kResolve,     // exit: the client's DNS query `bytes`; answer `request` with resolved()
-    kResolved,    // client: the DNS answer to `request`
-    kEcho,        // exit: the client pings `address` with `bytes`; answer `request` with echo_reply()
-    kEchoReply,   // client: `address` said `icmp` about `request`
-    kLaneDown,    // the peer gave `lane` up, and nothing of it is looked at any more: drop it
-  };
-  Kind kind{};
-  StreamId stream = 0;
-  FlowId flow = 0;
-  RequestId request = 0;
-  std::uint8_t hop_limit = 0;
-  Destination address{};
-  Bytes bytes{};
-  IcmpError icmp{};
-  ResetCode code{};
-  GoawayCode goaway{};
-  std::string text{};
-  LaneNumber lane = 0;
-  ListenerId listener = 0;
-  ListenKind listen_kind{};
-  HelloMode mode{};  // kWelcome: after kNew all streams that there were are reset
-};
 
 // What a live lane has carried, in record bytes, and its smoothed round trip time, once that is known.
 struct LaneCounters {
@@ -117,9 +59,9 @@ struct StreamCounters {
 
 class Session {
  public:
-  explicit Session(Options options);
+  explicit Session(Options of_session);
 
-  const SessionId& id() const { return options_.id; }
+  const SessionId& id() const { return options().id; }
 
   // --- lanes, by their numbers, which go up
   // A new lane, beside those that there are (kJoin, once one of them was welcomed) or instead of them: then
@@ -146,12 +88,12 @@ class Session {
   // refuses what declares them.
   std::size_t lanes() const;
   // From WELCOME: how many lanes the exit takes.
-  std::uint64_t max_lanes() const { return peer_max_lanes_; }
+  std::uint64_t max_lanes() const { return context_->welcome ? context_->welcome->max_lanes : 1; }
   // The path may have changed: asks the peer for a sign of life now.
   void probe(TimePoint now);
   TimePoint next_deadline() const;  // when tick() is due; TimePoint::max() for never
   // What happened since the last call.
-  std::vector<Event> take_events() { return std::exchange(events_, {}); }
+  std::vector<Event> take_events() { return std::exchange(context_->events, {}); }
   std::chrono::nanoseconds round_trip(LaneNumber number) const;
   LaneCounters lane_counters(LaneNumber number) const;
 
@@ -160,11 +102,13 @@ class Session {
   // The session is over: every stream is reset with kSessionLost.
   void end();
   bool goaway_sent() const { return goaway_sent_; }
-  bool leaving() const { return leaving_; }  // GOAWAY was sent, received or is due
+  bool leaving() const { return context_->leaving; }  // GOAWAY was sent, received or is due
+  // From WELCOME; null before the first.
+  std::optional<ExitCapabilities> exit_capabilities() const;
   // From WELCOME: the exit process that the session lives at, and how long it keeps it without a lane.
   const InstanceId& exit_instance() const { return exit_instance_; }
   std::chrono::seconds orphan_time() const {
-    return std::chrono::seconds(std::min<std::uint64_t>(options_.orphan_seconds, kMaxOrphanSeconds));
+    return std::chrono::seconds(std::min<std::uint64_t>(options().orphan_seconds, kMaxOrphanSeconds));
   }
 
   // --- the application's streams; ids that are not known (any more) are ignored or answered with nothing
@@ -198,17 +142,9 @@ class Session {
   std::uint64_t peer_max_flows() const { return peer_max_flows_.value_or(0); }  // from WELCOME
   const FlowCounters& flow_counters() const { return flow_counters_; }
 
-  // --- requests, which may be lost (session_requests.cpp)
-  // Client: kRefused: the exit does not do this; kClosed: no session, no lane, or it is leaving; kLimit: too
-  // much waits for a lane already; kUsage: the message is too long, or the address a name.
-  Result<RequestId> resolve(ByteView query, TimePoint now);
-  Result<RequestId> echo(const Destination& address, std::uint8_t hop_limit, ByteView bytes, TimePoint now);
-  // Exit: the answer. False when it is dropped: too long, or too much waits.
-  bool resolved(RequestId request, ByteView answer, TimePoint now);
-  bool echo_reply(const EchoReplyFrame& reply, TimePoint now);
-  // From WELCOME; null before the first.
-  const std::optional<ExitCapabilities>& exit_capabilities() const { return exit_capabilities_; }
-  std::size_t queued_request_bytes() const { return queued_request_bytes_; }
+  // --- requests, which may be lost
+  Requests& requests() { return requests_; }
+  const Requests& requests() const { return requests_; }
 
   // --- listeners at the exit; they end with the session, also when the exit forgot it (kWelcome, kNew). One
   // of datagrams has the flow flow_of() from kListening, or listening(), on, until kFlowClosed.
@@ -224,7 +160,7 @@ class Session {
   std::size_t streams() const { return streams_.size(); }  // tombstones included
   std::size_t open_streams() const;                        // not counting those that are over
   // For open().
-  std::uint64_t stream_limit() const { return std::min(options_.max_streams, peer_max_streams_); }
+  std::uint64_t stream_limit() const { return std::min(options().max_streams, peer_max_streams_); }
   // Who has to go when there is no place for another stream: one whose opener has half-closed it and that is
   // silent since; the one that is it longest. Both for streams that are not over.
   std::optional<StreamId> longest_half_closed() const;
@@ -236,6 +172,7 @@ class Session {
   const StreamCounters& stream_counters() const { return counters_; }
 
  private:
+  const Options& options() const { return context_->options; }
   StreamState* find(StreamId id);
   const StreamState* find(StreamId id) const;
   StreamState& make_stream(StreamId id, LaneNumber lane, TimePoint now);
@@ -243,19 +180,19 @@ class Session {
   void owe_credit(StreamState& stream);  // puts it on the credit queue
   void schedule(StreamState& stream);    // it has bytes or a FIN to send
   void settle(StreamState& stream);      // DONE when both directions are over; forgets it after both DONEs
+  void erase(StreamState& stream);
   void drop_buffers(StreamState& stream);
   void give_back_window(StreamState& stream);
-  void push(Event event) { events_.push_back(std::move(event)); }
+  void push(Event event) { context_->push(std::move(event)); }
   void offer_room(StreamState& stream);
   void note_sent_freed();
   void queue_again(StreamState& stream);  // on a new lane, whatever it has to say
   void reset_all();
 
   // session_lanes.cpp
-  LaneState* lane_at(LaneNumber number);
-  const LaneState* lane_at(LaneNumber number) const;
+  LaneState* lane_at(LaneNumber number) { return context_->lanes.find(number); }
+  const LaneState* lane_at(LaneNumber number) const { return std::as_const(context_->lanes).find(number); }
   LaneState* lane_of(const StreamState& stream);  // where its frames go now; null: it waits
-  LaneState* least_loaded_lane(bool for_exchange);
   void unqueue(StreamState& stream);
   void lose_lanes();
   void agree_on_deaths();
@@ -284,10 +221,10 @@ class Session {
   Result<> on(const ListenFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const ListeningFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const UnlistenFrame& frame, LaneState& lane, TimePoint now);
-  Result<> on(const ResolveFrame& frame, LaneState& lane, TimePoint now);
-  Result<> on(const ResolvedFrame& frame, LaneState& lane, TimePoint now);
-  Result<> on(const EchoFrame& frame, LaneState& lane, TimePoint now);
-  Result<> on(const EchoReplyFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const ResolveFrame& frame, LaneState&, TimePoint) { return requests_.on(frame); }
+  Result<> on(const ResolvedFrame& frame, LaneState&, TimePoint) { return requests_.on(frame); }
+  Result<> on(const EchoFrame& frame, LaneState&, TimePoint) { return requests_.on(frame); }
+  Result<> on(const EchoReplyFrame& frame, LaneState&, TimePoint) { return requests_.on(frame); }
   Result<> check_known_parity(StreamId id) const;
   bool make_place();
 
@@ -347,21 +284,14 @@ class Session {
   bool fill_flow(ByteWriter& out, std::size_t usual, FlowState& flow, LaneState& lane, TimePoint now);
   bool may_lead(const LaneState& lane) const;
 
-  // session_requests.cpp
-  Result<> may_ask(bool offered) const;
-  bool queue_request(const Frame& frame, std::size_t payload_bytes, TimePoint now);
-  void drop_request();
-  void fill_requests(ByteWriter& out, std::size_t usual, LaneState& lane, TimePoint now);
-
   bool owed(const LaneState& lane) const;  // something the peer must still answer
   static void request_ping(LaneState& lane, TimePoint now);
   bool is_ping_due(const LaneState& lane, TimePoint now) const;
 
-  Options options_;
-  std::map<LaneNumber, std::unique_ptr<LaneState>> lanes_;  // alive
+  std::unique_ptr<SessionContext> context_;  // stays where it is when the session moves
+  Requests requests_;
   std::set<LaneNumber> dead_;  // client: not yet declared to the exit; exit: not yet by the client
   LaneNumber newest_lane_ = 0;
-  std::uint64_t peer_max_lanes_ = 1;
   std::map<StreamId, std::unique_ptr<StreamState>> streams_;  // a tree, not a hash table: ids are the peer's
   StreamId next_id_;
   std::uint64_t peer_max_streams_ = 2048;
@@ -376,18 +306,8 @@ class Session {
   std::optional<std::uint64_t> peer_max_flows_;  // client: once there was a WELCOME
   std::size_t queued_datagram_bytes_ = 0;
   FlowCounters flow_counters_;
-  struct Request {
-    Bytes frame;  // encoded
-    TimePoint queued_at{};
-  };
-  std::deque<Request> requests_;  // of any lane that can take one
-  std::size_t queued_request_bytes_ = 0;
-  RequestId next_request_ = 0;
-  std::optional<ExitCapabilities> exit_capabilities_;  // client: once there was a WELCOME
-  std::vector<Event> events_;
   std::optional<GoawayFrame> goaway_;
   bool goaway_sent_ = false;
-  bool leaving_ = false;
   InstanceId exit_instance_{};
   StreamCounters counters_;
   // Exit: at most max_listeners, and kMaxListenersEnding that are over.

@@ -49,7 +49,7 @@ std::size_t Session::fill(LaneNumber number, MutableBytes buffer, TimePoint now)
     if (!lane.streams_held()) written = fill_turns(buffer.first(room), written, lane, now);
   }
   if (written == 0) return 0;
-  if (written > upkeep && options_.role == Role::kClient && lane.ask_at == TimePoint::max())
+  if (written > upkeep && options().role == Role::kClient && lane.ask_at == TimePoint::max())
     lane.ask_at = now + kAskAfter;
   lane.sent_bytes += written + lane.options.record_overhead;
   // Without bulk behind it, it may be acknowledged at leisure.
@@ -63,7 +63,13 @@ std::size_t Session::fill_turns(MutableBytes buffer, std::size_t written, LaneSt
   const std::size_t usual = std::min(buffer.size(), kUsualFrames);
   ByteWriter datagrams(buffer);
   datagrams.advance(written);
-  fill_requests(datagrams, usual, lane, now);
+  DatagramTurn turn{usual, !lane.fresh.empty() || !lane.busy.empty(), lane.datagram_lead};
+  // No state waits for the answer to a request, so nothing else would find out that this lane is dead. The
+  // exit may refuse one that is not usable yet.
+  if (lane.usable() && requests_.fill(datagrams, turn, now) && context_->client() && !lane.ping) {
+    request_ping(lane, now);
+  }
+  lane.datagram_lead = turn.lead;
   fill_flows(datagrams, usual, lane, now);
   if (datagrams.written() >= usual) return datagrams.written();
   const std::size_t bulk =
@@ -85,24 +91,24 @@ std::size_t Session::fill_turns(MutableBytes buffer, std::size_t written, LaneSt
 
 bool Session::fill_hello(ByteWriter& out, LaneState& lane) {
   HelloFrame hello;
-  hello.welcome = options_.role == Role::kExit;
-  hello.session = options_.id;
+  hello.welcome = options().role == Role::kExit;
+  hello.session = options().id;
   hello.lane = lane.options.number;
   hello.mode = lane.options.mode;
-  hello.instance = hello.welcome ? options_.instance : exit_instance_;
-  hello.parameters.max_streams = options_.max_streams;
-  hello.parameters.orphan_seconds = options_.orphan_seconds;
+  hello.instance = hello.welcome ? options().instance : exit_instance_;
+  hello.parameters.max_streams = options().max_streams;
+  hello.parameters.orphan_seconds = options().orphan_seconds;
   hello.parameters.max_lanes = kMaxLanes;
-  hello.parameters.max_flows = options_.max_flows;
-  hello.parameters.max_listeners = options_.max_listeners;
-  hello.parameters.capabilities = options_.capabilities;
+  hello.parameters.max_flows = options().max_flows;
+  hello.parameters.max_listeners = options().max_listeners;
+  hello.parameters.capabilities = options().capabilities;
   return lane.hello_sent = encode_frame(out, hello);
 }
 
 void Session::fill_urgent(ByteWriter& out, LaneState& lane, TimePoint now) {
   if (!lane.hello_sent && !fill_hello(out, lane)) return;
   if (lane.owe_lane_down) {
-    const bool client = options_.role == Role::kClient;
+    const bool client = options().role == Role::kClient;
     const LaneDownFrame down{client ? lane.declared : std::vector<LaneNumber>(dead_.begin(), dead_.end())};
     lane.owe_lane_down = !down.lanes.empty() && !encode_frame(out, down);
   }

@@ -12,8 +12,7 @@
 namespace zks::session {
 namespace {
 
-constexpr std::size_t kTurnBytes = 16 * 1024;         // of one flow, before it is the next one's turn
-constexpr std::int64_t kMaxDatagramLead = 32 * 1024;  // ahead of streams that have something to send
+constexpr std::size_t kTurnBytes = 16 * 1024;  // of one flow, before it is the next one's turn
 
 // A FLOW_CLOSE that finds no place is made up for by the exit's idle timeout, or the client's next FLOW_OPEN.
 void owe_close(LaneState& lane, FlowId id, std::uint64_t max_flows) {
@@ -28,9 +27,10 @@ FlowState* Session::find_flow(FlowId id) {
 }
 
 Result<FlowId> Session::open_flow() {
-  if (leaving_ || !peer_max_flows_) return make_error(ErrorKind::kClosed, "there is no session for a flow");
+  if (context_->leaving || !peer_max_flows_)
+    return make_error(ErrorKind::kClosed, "there is no session for a flow");
   if (*peer_max_flows_ == 0) return make_error(ErrorKind::kRefused, "this exit carries no UDP");
-  if (flows_.size() - listener_flows_ >= std::min(options_.max_flows, *peer_max_flows_)) {
+  if (flows_.size() - listener_flows_ >= std::min(options().max_flows, *peer_max_flows_)) {
     return make_error(ErrorKind::kLimit, "too many flows in this session");
   }
   FlowState& flow = flows_[next_flow_];
@@ -44,9 +44,9 @@ Result<FlowId> Session::open_flow() {
 void Session::close_flow(FlowId id) {
   const auto at = flows_.find(id);
   if (at == flows_.end() || is_of_listener(id)) return;
+  LaneState* lane = lane_at(at->second.lane);
   const FlowState flow = take_flow(at);
-  LaneState* lane = lane_at(flow.lane);
-  if (lane != nullptr && !flow.owe_open) owe_close(*lane, id, options_.max_flows);
+  if (lane != nullptr && !flow.owe_open) owe_close(*lane, id, options().max_flows);
 }
 
 // Out of the table, with all that it has queued.
@@ -54,6 +54,7 @@ FlowState Session::take_flow(std::map<FlowId, FlowState>::iterator at) {
   FlowState flow = std::move(at->second);
   flows_.erase(at);
   if (LaneState* lane = lane_at(flow.lane); lane != nullptr) std::erase(lane->flows, flow.id);
+  context_->lanes.bind(flow.lane, 0);
   queued_datagram_bytes_ -= flow.queued_bytes;
   if (is_of_listener(flow.id)) --listener_flows_;
   return flow;
@@ -112,9 +113,9 @@ void Session::drop_late(FlowState& flow, TimePoint now) {
 void Session::schedule(FlowState& flow) {
   if (flow.in_turn || (!flow.owe_open && flow.queue.empty())) return;
   LaneState* lane = lane_at(flow.lane);
-  if (lane == nullptr) lane = least_loaded_lane(/*for_exchange=*/false);
+  if (lane == nullptr) lane = context_->lanes.least_loaded();
   if (lane == nullptr) return;
-  flow.lane = lane->options.number;
+  context_->lanes.bind(flow.lane, lane->options.number);
   flow.in_turn = true;
   lane->flows.push_back(flow.id);
 }
@@ -123,9 +124,9 @@ void Session::schedule(FlowState& flow) {
 void Session::unbind_flows(LaneNumber dead) {
   for (auto& [id, flow] : flows_) {
     if (flow.lane != dead) continue;
-    flow.lane = 0;
+    context_->lanes.bind(flow.lane, 0);
     flow.in_turn = false;
-    flow.owe_open = options_.role == Role::kClient && !is_of_listener(id);
+    flow.owe_open = options().role == Role::kClient && !is_of_listener(id);
   }
 }
 
@@ -134,7 +135,10 @@ void Session::place_flows() {
 }
 
 void Session::end_flows() {
-  for (const auto& [id, flow] : flows_) push({.kind = Event::Kind::kFlowClosed, .flow = id});
+  for (auto& [id, flow] : flows_) {
+    context_->lanes.bind(flow.lane, 0);
+    push({.kind = Event::Kind::kFlowClosed, .flow = id});
+  }
   flows_.clear();
   listener_flows_ = 0;
   queued_datagram_bytes_ = 0;
@@ -185,30 +189,30 @@ bool Session::fill_flow(ByteWriter& out, std::size_t usual, FlowState& flow, Lan
 }
 
 Result<> Session::on(const FlowOpenFrame& frame, LaneState& lane, TimePoint) {
-  if (options_.role == Role::kClient) return violation("FLOW_OPEN from an exit");
+  if (options().role == Role::kClient) return violation("FLOW_OPEN from an exit");
   if (is_of_listener(frame.flow)) return violation("FLOW_OPEN of a listener's flow");
   const LaneNumber number = lane.options.number;
   if (FlowState* flow = find_flow(frame.flow); flow != nullptr) {  // said again: it moves
     if (flow->lane == number) return {};
     if (LaneState* old = lane_at(flow->lane); old != nullptr) std::erase(old->flows, flow->id);
-    flow->lane = number;
+    context_->lanes.bind(flow->lane, number);
     flow->in_turn = false;
     schedule(*flow);
     return {};
   }
-  if (leaving_ || flows_.size() - listener_flows_ >= options_.max_flows) {
-    owe_close(lane, frame.flow, std::max<std::uint64_t>(options_.max_flows, 1));
+  if (context_->leaving || flows_.size() - listener_flows_ >= options().max_flows) {
+    owe_close(lane, frame.flow, std::max<std::uint64_t>(options().max_flows, 1));
     return {};
   }
   FlowState& flow = flows_[frame.flow];
   flow.id = frame.flow;
-  flow.lane = number;
+  context_->lanes.bind(flow.lane, number);
   push({.kind = Event::Kind::kFlowOpen, .flow = frame.flow});
   return {};
 }
 
 Result<> Session::on(const DatagramFrame& frame, LaneState&, TimePoint) {
-  const bool no_name = options_.role == Role::kClient || is_of_listener(frame.flow);
+  const bool no_name = options().role == Role::kClient || is_of_listener(frame.flow);
   if (no_name && frame.address.kind == Destination::Kind::kName) {
     return violation("DATAGRAM from a name, or a listener's to one");
   }
@@ -225,7 +229,7 @@ Result<> Session::on(const DatagramFrame& frame, LaneState&, TimePoint) {
 }
 
 Result<> Session::on(const FlowErrorFrame& frame, LaneState&, TimePoint) {
-  if (options_.role == Role::kExit) return violation("FLOW_ERROR from a client");
+  if (options().role == Role::kExit) return violation("FLOW_ERROR from a client");
   if (find_flow(frame.flow) == nullptr) return {};
   push({.kind = Event::Kind::kFlowError, .flow = frame.flow, .address = frame.address, .icmp = frame.error});
   return {};

@@ -53,41 +53,15 @@ bool look_at_ping(LaneState& lane, TimePoint now, std::size_t undrained_bytes) {
 
 }  // namespace
 
-LaneState* Session::lane_at(LaneNumber number) {
-  const auto at = lanes_.find(number);
-  return at == lanes_.end() ? nullptr : at->second.get();
-}
-
-const LaneState* Session::lane_at(LaneNumber number) const {
-  const auto at = lanes_.find(number);
-  return at == lanes_.end() ? nullptr : at->second.get();
-}
-
 LaneState* Session::lane_of(const StreamState& stream) {
   return stream.moving ? nullptr : lane_at(stream.lane);
-}
-
-// The usable lane with the fewest streams and flows; of those with as few, the newest.
-LaneState* Session::least_loaded_lane(bool for_exchange) {
-  std::map<LaneNumber, std::size_t> loads;
-  if (lanes_.size() > 1) {
-    for (const auto& [id, stream] : streams_) ++loads[stream->lane];
-    for (const auto& [id, flow] : flows_) ++loads[flow.lane];
-  }
-  LaneState* best = nullptr;
-  for (const auto& [number, lane] : lanes_) {
-    if (!lane->usable() || (for_exchange && lane->exchanging())) continue;
-    if (best == nullptr || loads[number] <= loads[best->options.number]) best = lane.get();
-  }
-  return best;
 }
 
 void Session::attach_lane(LaneOptions options, TimePoint now) {
   const bool joins = options.mode == HelloMode::kJoin;
   if (!joins) lose_lanes();
   newest_lane_ = options.number;
-  auto& lane = *lanes_.emplace(options.number, std::make_unique<LaneState>()).first->second;
-  lane.options = options;
+  LaneState& lane = context_->lanes.add(options);
   lane.checked_at = lane.last_received = now;
   request_ping(lane, now);  // the first round trip time
   if (joins) return;
@@ -99,7 +73,7 @@ void Session::attach_lane(LaneOptions options, TimePoint now) {
     return place_flows();
   }
   for (auto& [id, stream] : streams_) {
-    stream->lane = options.number;
+    context_->lanes.bind(stream->lane, options.number);
     // What was said behind an earlier HELLO, which was never answered, was lost with that lane.
     stream->owe_open = stream->ours && stream->phase == StreamState::Phase::kOpening;
     queue_again(*stream);
@@ -109,26 +83,25 @@ void Session::attach_lane(LaneOptions options, TimePoint now) {
 
 void Session::lose_lanes() {
   for (auto& [id, stream] : streams_) unqueue(*stream);
-  for (const auto& [number, lane] : lanes_) {
+  for (const auto& [number, lane] : context_->lanes) {
     dead_.insert(number);
     unbind_flows(number);
   }
-  lanes_.clear();
+  context_->lanes.clear();
   goaway_sent_ = false;  // it may have been lost
   repeat_listeners();
 }
 
 void Session::lose_lane(LaneNumber number) {
-  const auto at = lanes_.find(number);
-  if (at == lanes_.end()) return;
+  const LaneState* lane = lane_at(number);
+  if (lane == nullptr) return;
   for (auto& [id, stream] : streams_) {
     if (stream->lane == number) unqueue(*stream);
   }
-  const LaneState& lane = *at->second;
-  if (lane.told_goaway) goaway_sent_ = false;
-  dead_.insert(lane.declared.begin(), lane.declared.end());  // the exit may not have heard of it
+  if (lane->told_goaway) goaway_sent_ = false;
+  dead_.insert(lane->declared.begin(), lane->declared.end());  // the exit may not have heard of it
   dead_.insert(number);
-  lanes_.erase(at);
+  context_->lanes.erase(number);
   unbind_flows(number);
   place_flows();
   repeat_listeners();
@@ -144,8 +117,9 @@ void Session::unqueue(StreamState& stream) {
 // With no lane to do it on, or every one in the middle of an exchange, it is done later: when a lane joins,
 // or the exchange ends. A lane that resumes makes it unnecessary.
 void Session::agree_on_deaths() {
-  const bool client = options_.role == Role::kClient;
-  LaneState* lane = dead_.empty() ? nullptr : least_loaded_lane(/*for_exchange=*/client);
+  const bool client = options().role == Role::kClient;
+  if (dead_.empty()) return;
+  LaneState* lane = client ? context_->lanes.least_loaded_for_exchange() : context_->lanes.least_loaded();
   if (lane == nullptr) return;
   lane->owe_lane_down = true;
   if (!client) return;
@@ -158,7 +132,7 @@ void Session::agree_on_deaths() {
 }
 
 Result<> Session::on(const LaneDownFrame& frame, LaneState& lane, TimePoint) {
-  const bool client = options_.role == Role::kClient;
+  const bool client = options().role == Role::kClient;
   if (!client && (lane.exchanging() || lane.ignore_tables))
     return violation("LANE_DOWN within an exchange of tables");
   for (const LaneNumber number : frame.lanes) {
@@ -180,8 +154,8 @@ Result<> Session::on(const LaneDownFrame& frame, LaneState& lane, TimePoint) {
 }
 
 std::size_t Session::lanes() const {
-  std::size_t count = lanes_.size() + dead_.size();
-  for (const auto& [number, lane] : lanes_) count += lane->declared.size();
+  std::size_t count = context_->lanes.size() + dead_.size();
+  for (const auto& [number, lane] : context_->lanes) count += lane->declared.size();
   return count;
 }
 
@@ -204,7 +178,7 @@ LaneCounters Session::lane_counters(LaneNumber number) const {
 }
 
 void Session::probe(TimePoint now) {
-  for (auto& [number, lane] : lanes_) {
+  for (auto& [number, lane] : context_->lanes) {
     if (!lane->ping || lane->ping->early) request_ping(*lane, now);
   }
 }
@@ -215,7 +189,7 @@ bool Session::owed(const LaneState& lane) const {
     if (stream->phase == StreamState::Phase::kOpening && stream->ours) return true;
     if (stream->phase == StreamState::Phase::kOpen && stream->send.owed()) return true;
   }
-  const bool asked = options_.role == Role::kClient &&
+  const bool asked = options().role == Role::kClient &&
                      std::any_of(listeners_.begin(), listeners_.end(), [](const auto& entry) {
                        return entry.second.phase != ListenerState::Phase::kListening;
                      });
@@ -224,7 +198,7 @@ bool Session::owed(const LaneState& lane) const {
 
 bool Session::serves(const LaneState& lane) const {
   if (listeners() > 0) return true;  // whoever connects there should find this end
-  if (lanes_.size() == 1) return !streams_.empty() || !flows_.empty();
+  if (context_->lanes.size() == 1) return !streams_.empty() || !flows_.empty();
   const LaneNumber number = lane.options.number;
   return std::any_of(streams_.begin(), streams_.end(),
                      [&](const auto& entry) { return entry.second->lane == number; }) ||
@@ -287,7 +261,7 @@ bool Session::silent(LaneNumber number, TimePoint now) const {
 
 TimePoint Session::next_deadline() const {
   TimePoint next = lazy_deadline_;
-  for (const auto& [number, lane] : lanes_) {
+  for (const auto& [number, lane] : context_->lanes) {
     if (lane->paced) next = std::min(next, lane->window.open_at());
     if (!lane->owe_ack) next = std::min(next, lane->ack_due);
     if (!streams_.empty() || !flows_.empty() || listeners() > 0 || lane->ping || lane->exchanging())

@@ -9,14 +9,14 @@
 namespace zks::session {
 
 std::uint64_t Session::max_listeners() const {
-  return options_.role == Role::kClient ? peer_max_listeners_ : options_.max_listeners;
+  return options().role == Role::kClient ? peer_max_listeners_ : options().max_listeners;
 }
 
 // Each end opens streams while its table has fewer than max-streams. Where only one of them does, what the
 // other one has more than that are tombstones whose DONE is on its way on another lane; where both do, each
 // may open as many before it hears of the other's.
 std::uint64_t Session::most_streams() const {
-  return (max_listeners() > 0 ? 3 : 2) * options_.max_streams;
+  return (max_listeners() > 0 ? 3 : 2) * options().max_streams;
 }
 
 std::size_t Session::listeners() const {
@@ -26,7 +26,8 @@ std::size_t Session::listeners() const {
 }
 
 Result<ListenerId> Session::listen(ListenKind kind, Destination bind) {
-  if (leaving_ || lanes_.empty()) return make_error(ErrorKind::kClosed, "there is no session");
+  if (context_->leaving || context_->lanes.empty())
+    return make_error(ErrorKind::kClosed, "there is no session");
   if (listeners() >= max_listeners()) {
     return make_error(ErrorKind::kLimit, "the exit allows no more listeners");
   }
@@ -72,7 +73,7 @@ Result<StreamId> Session::open(ListenerId listener, Destination from, TimePoint 
 // Whether the application is to hear of an OPEN. An exit's has to name a listener that this client asked for;
 // what the client does for it, it knows by itself.
 Result<bool> Session::accepts_from(const OpenFrame& frame) const {
-  if (options_.role == Role::kExit) return true;
+  if (options().role == Role::kExit) return true;
   if (frame.listener >= next_listener_) return violation("OPEN for a listener that was never asked for");
   if (frame.destination.kind == Destination::Kind::kName) return violation("OPEN from a name");
   const auto at = listeners_.find(frame.listener);
@@ -85,7 +86,7 @@ Result<bool> Session::accepts_from(const OpenFrame& frame) const {
 // the client say that again.
 void Session::repeat_listeners() {
   for (auto& [id, listener] : listeners_) {
-    const bool said = options_.role == Role::kClient || listener.phase != ListenerState::Phase::kAsked;
+    const bool said = options().role == Role::kClient || listener.phase != ListenerState::Phase::kAsked;
     if (said) listener.owed = listeners_owed_ = true;
   }
 }
@@ -93,7 +94,7 @@ void Session::repeat_listeners() {
 // An exit keeps those that are over, because its UNLISTEN may be lost with a lane that the client gave up
 // before, and because a LISTEN may come after the UNLISTEN on another lane. The oldest are forgotten first.
 bool Session::has_place_for_listener() {
-  if (listeners_.size() < options_.max_listeners + kMaxListenersEnding) return true;
+  if (listeners_.size() < options().max_listeners + kMaxListenersEnding) return true;
   const auto oldest = std::find_if(listeners_.begin(), listeners_.end(), [](const auto& entry) {
     return entry.second.phase == ListenerState::Phase::kEnded && !entry.second.owed;
   });
@@ -104,7 +105,7 @@ bool Session::has_place_for_listener() {
 
 void Session::fill_listeners(ByteWriter& out, const LaneState& lane) {
   if (!listeners_owed_ || !lane.hello_received) return;
-  const bool client = options_.role == Role::kClient;
+  const bool client = options().role == Role::kClient;
   for (auto& [id, listener] : listeners_) {
     if (!listener.owed) continue;
     const bool ended = listener.phase == ListenerState::Phase::kEnded;
@@ -118,8 +119,8 @@ void Session::fill_listeners(ByteWriter& out, const LaneState& lane) {
 }
 
 Result<> Session::on(const ListenFrame& frame, LaneState&, TimePoint) {
-  if (options_.role == Role::kClient) return violation("LISTEN from an exit");
-  if (options_.max_listeners == 0) return violation("LISTEN without max-listeners");
+  if (options().role == Role::kClient) return violation("LISTEN from an exit");
+  if (options().max_listeners == 0) return violation("LISTEN without max-listeners");
   if (frame.kind == ListenKind::kUdp && frame.listener > kMaxDatagramListener) {
     return violation("LISTEN for datagrams with an id that leaves none for its flow");
   }
@@ -128,8 +129,8 @@ Result<> Session::on(const ListenFrame& frame, LaneState&, TimePoint) {
     return {};
   }
   if (!has_place_for_listener()) return violation("more listeners than can be answered");
-  if (leaving_ || listeners() >= options_.max_listeners) {
-    end_listener(frame.listener, leaving_ ? ResetCode::kSessionLost : ResetCode::kLimit);
+  if (context_->leaving || listeners() >= options().max_listeners) {
+    end_listener(frame.listener, context_->leaving ? ResetCode::kSessionLost : ResetCode::kLimit);
     return {};
   }
   ListenerState& listener = listeners_[frame.listener];
@@ -143,7 +144,7 @@ Result<> Session::on(const ListenFrame& frame, LaneState&, TimePoint) {
 }
 
 Result<> Session::on(const ListeningFrame& frame, LaneState&, TimePoint) {
-  if (options_.role == Role::kExit) return violation("LISTENING from a client");
+  if (options().role == Role::kExit) return violation("LISTENING from a client");
   if (frame.listener >= next_listener_) return violation("LISTENING that was never asked for");
   const auto at = listeners_.find(frame.listener);
   if (at == listeners_.end() || at->second.phase == ListenerState::Phase::kEnded) {
@@ -161,7 +162,7 @@ Result<> Session::on(const ListeningFrame& frame, LaneState&, TimePoint) {
 
 Result<> Session::on(const UnlistenFrame& frame, LaneState&, TimePoint) {
   const auto at = listeners_.find(frame.listener);
-  if (options_.role == Role::kClient) {
+  if (options().role == Role::kClient) {
     if (frame.listener >= next_listener_) return violation("UNLISTEN for what was never asked for");
     if (at == listeners_.end()) return {};
     const bool news = at->second.phase != ListenerState::Phase::kEnded;
@@ -171,7 +172,7 @@ Result<> Session::on(const UnlistenFrame& frame, LaneState&, TimePoint) {
     if (news) push({.kind = Event::Kind::kUnlisten, .code = frame.code, .listener = frame.listener});
     return {};
   }
-  if (options_.max_listeners == 0) return violation("UNLISTEN without max-listeners");
+  if (options().max_listeners == 0) return violation("UNLISTEN without max-listeners");
   if (at == listeners_.end() && !has_place_for_listener()) {
     return violation("more listeners than can be answered");
   }

@@ -39,14 +39,14 @@ Result<> Session::on_frame(const Frame& frame, LaneState& lane, TimePoint now) {
   const bool upkeep = hello || std::holds_alternative<PingFrame>(frame) ||
                       std::holds_alternative<LaneAckFrame>(frame) ||
                       std::holds_alternative<PaddingFrame>(frame);
-  if (!upkeep && options_.role == Role::kClient) lane.ask_at = now + kAskAfter;
+  if (!upkeep && options().role == Role::kClient) lane.ask_at = now + kAskAfter;
   return std::visit([&](const auto& f) { return on(f, lane, now); }, frame);
 }
 
 Result<> Session::on(const HelloFrame& frame, LaneState& lane, TimePoint) {
-  const bool from_exit = options_.role == Role::kClient;
+  const bool from_exit = options().role == Role::kClient;
   if (frame.welcome != from_exit) return violation("HELLO from the wrong side");
-  if (frame.session != options_.id || frame.lane != lane.options.number) {
+  if (frame.session != options().id || frame.lane != lane.options.number) {
     return violation("HELLO for another session or lane");
   }
   lane.hello_received = true;
@@ -89,7 +89,7 @@ Result<> Session::on(const PingFrame& frame, LaneState& lane, TimePoint now) {
 }
 
 Result<> Session::on(const OpenFrame& frame, LaneState& lane, TimePoint now) {
-  const bool from_client = options_.role == Role::kExit;
+  const bool from_client = options().role == Role::kExit;
   if ((frame.stream % 2 == 0) != from_client) return violation("OPEN with an id of the other side");
   if (StreamState* known = find(frame.stream)) {
     if (known->phase == Phase::kOpen) known->owe_opened = true;
@@ -101,12 +101,12 @@ Result<> Session::on(const OpenFrame& frame, LaneState& lane, TimePoint now) {
   if (!wanted) return wanted.error();
   if (streams_.size() >= most_streams()) return violation("more streams than max-streams allows");
   // A stream that the client has forgotten may still be here: its DONE came on another lane, later.
-  const bool full = streams_.size() >= options_.max_streams && open_streams() >= options_.max_streams;
-  const bool refuse = leaving_ || (full && !make_place());
+  const bool full = streams_.size() >= options().max_streams && open_streams() >= options().max_streams;
+  const bool refuse = context_->leaving || (full && !make_place());
   StreamState& stream = make_stream(frame.stream, lane.options.number, now);
   if (auto credited = stream.send.credit(0, frame.limit); !credited) return credited;
   if (refuse) {
-    reset(stream.id, leaving_ ? ResetCode::kSessionLost : ResetCode::kLimit);
+    reset(stream.id, context_->leaving ? ResetCode::kSessionLost : ResetCode::kLimit);
     return {};
   }
   if (!*wanted) {
@@ -132,7 +132,7 @@ bool Session::make_place() {
 // A frame for a stream that we would have opened, but never did, is a lie; for one that was forgotten it is
 // late.
 Result<> Session::check_known_parity(StreamId id) const {
-  const bool ours = (id % 2 == 0) == (options_.role == Role::kClient);
+  const bool ours = (id % 2 == 0) == (options().role == Role::kClient);
   if (ours && id >= next_id_) return violation("frame for a stream that was never opened");
   return {};
 }
@@ -214,7 +214,7 @@ Result<> Session::on(const DoneFrame& frame, LaneState&, TimePoint) {
 }
 
 Result<> Session::on(const GoawayFrame& frame, LaneState&, TimePoint) {
-  leaving_ = true;
+  context_->leaving = true;
   push({.kind = Event::Kind::kGoaway, .goaway = frame.code, .text = frame.text});
   return {};
 }

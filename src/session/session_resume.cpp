@@ -27,7 +27,7 @@ TableEntry entry_of(const StreamState& stream) {
 }  // namespace
 
 void Session::move(StreamState& stream, LaneState& lane) {
-  stream.lane = lane.options.number;
+  context_->lanes.bind(stream.lane, lane.options.number);
   stream.moving = true;
   stream.in_peer_table = false;
   lane.table.push_back(stream.id);
@@ -70,10 +70,9 @@ Result<> Session::on_welcome(const HelloFrame& frame, LaneState& lane) {
   const bool forgotten = asked == HelloMode::kResume && frame.mode == HelloMode::kNew;
   if (frame.mode != asked && !forgotten) return violation("WELCOME to what was not asked for");
   exit_instance_ = frame.instance;
-  options_.orphan_seconds = frame.parameters.orphan_seconds;
-  peer_max_lanes_ = frame.parameters.max_lanes;
+  context_->options.orphan_seconds = frame.parameters.orphan_seconds;
+  context_->welcome = frame.parameters;
   peer_max_flows_ = frame.parameters.max_flows;
-  exit_capabilities_ = frame.parameters.capabilities;
   if (forgotten) {
     reset_all();
     lane.table.clear();  // its end is still told, so that the exit knows what it ignores
@@ -88,7 +87,7 @@ Result<> Session::on_welcome(const HelloFrame& frame, LaneState& lane) {
 void Session::serve_waiting(LaneState& lane) {
   for (auto& [id, stream] : streams_) {
     if (stream->lane != 0) continue;
-    stream->lane = lane.options.number;
+    context_->lanes.bind(stream->lane, lane.options.number);
     queue_again(*stream);
   }
   place_flows();
@@ -116,7 +115,7 @@ Result<> Session::on_entry(const TableEntry& entry, const LaneState& lane) {
   StreamState* stream = find(entry.stream);
   if (stream == nullptr) {
     // An exit that forgot the session may have opened it in the one before, if its WELCOME did not arrive.
-    return options_.role == Role::kExit ? Result<>() : check_known_parity(entry.stream);
+    return options().role == Role::kExit ? Result<>() : check_known_parity(entry.stream);
   }
   if (!stream->moving || stream->lane != lane.options.number)
     return violation("TABLE names a stream of a live lane");
@@ -170,7 +169,7 @@ void Session::end_of_peer_table(const LaneState& lane) {
 void Session::forget(StreamState& stream) {
   drop_buffers(stream);
   give_back_window(stream);
-  streams_.erase(stream.id);
+  erase(stream);
 }
 
 }  // namespace zks::session

@@ -20,13 +20,13 @@ Result<StreamId> Session::open(Destination destination, TimePoint now) {
 }
 
 Result<StreamId> Session::open_stream(Destination address, ListenerId listener, TimePoint now) {
-  if (leaving_) return make_error(ErrorKind::kClosed, "the session is ending");
+  if (context_->leaving) return make_error(ErrorKind::kClosed, "the session is ending");
   if (streams_.size() >= stream_limit()) {
     return make_error(ErrorKind::kLimit, "too many streams in this session");
   }
   const StreamId id = next_id_;
   next_id_ += 2;
-  const LaneState* lane = least_loaded_lane(/*for_exchange=*/false);
+  const LaneState* lane = context_->lanes.least_loaded();
   StreamState& stream = make_stream(id, lane == nullptr ? 0 : lane->options.number, now);
   stream.ours = true;
   stream.address = std::move(address);
@@ -67,7 +67,7 @@ std::size_t Session::prepare(StreamId id, std::uint64_t max_bytes, std::array<Mu
     stream->wants_room = true;
     return 0;
   }
-  if (send_buffered_ >= options_.send_memory_bytes) {
+  if (send_buffered_ >= options().send_memory_bytes) {
     stream->wants_room = true;
     send_memory_full_ = true;
     return 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What a front door asks of an exit beside streams and flows: DNS queries and pings (PROTOCOL.md,
-// "Requests"). Below is session/session_requests.cpp, where a request or its answer may be lost; here stands
+// "Requests"). Below is session/requests.hpp, where a request or its answer may be lost; here stands
 // who waits for it. StreamOpener (stream.hpp) offers them, tunnel.hpp sends them.
 //
 // Bounds: kMaxQuestions queries, one more fails; kMaxPings pings, the oldest makes room.

@@ -209,14 +209,14 @@ SessionFlowPtr Tunnel::flow_of(session::ListenerId id) {
 asio::awaitable<Result<Bytes>> Tunnel::resolve(Bytes query) {
   const auto self = shared_from_this();
   if (requests_.full()) co_return make_error(ErrorKind::kLimit, "too many DNS queries wait for answers");
-  const auto id = session_.resolve(query, now());
+  const auto id = session_.requests().resolve(query, now());
   if (!id) co_return id.error();
   changed();
   co_return co_await requests_.await_answer(*id);
 }
 
 Result<> Tunnel::echo(const EchoRequest& request, EchoHandler handler) {
-  const auto id = session_.echo(request.address, request.hop_limit, request.data, now());
+  const auto id = session_.requests().echo(request.address, request.hop_limit, request.data, now());
   if (!id) return id.error();
   requests_.await_echo(*id, std::move(handler));
   changed();
@@ -224,12 +224,12 @@ Result<> Tunnel::echo(const EchoRequest& request, EchoHandler handler) {
 }
 
 void Tunnel::resolved(session::RequestId request, ByteView answer) {
-  session_.resolved(request, answer, now());
+  session_.requests().resolved(request, answer, now());
   changed();
 }
 
 void Tunnel::echo_reply(const session::EchoReplyFrame& reply) {
-  session_.echo_reply(reply, now());
+  session_.requests().echo_reply(reply, now());
   changed();
 }
 

@@ -82,12 +82,11 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   // That of a listener of datagrams, once it is there; it is over when the listener is.
   SessionFlowPtr flow_of(session::ListenerId id);
 
-  // Client: requests (requests.hpp); the errors are Session::resolve()'s and echo()'s, and kTimeout.
+  // Client: requests (requests.hpp); the errors are session::Requests::resolve()'s and echo()'s, and
+  // kTimeout.
   asio::awaitable<Result<Bytes>> resolve(Bytes query);
   Result<> echo(const EchoRequest& request, EchoHandler handler);
-  const std::optional<session::ExitCapabilities>& exit_capabilities() const {
-    return session_.exit_capabilities();
-  }
+  std::optional<session::ExitCapabilities> exit_capabilities() const { return session_.exit_capabilities(); }
   // Exit: the answers to on_request.
   void resolved(session::RequestId request, ByteView answer);
   void echo_reply(const session::EchoReplyFrame& reply);

@@ -404,8 +404,8 @@ class World {
     Bytes bytes(8 + pick(3'000));
     fill_pattern(bytes, ++datagram_number_);
     const bool ping = pick(2) == 0;
-    const auto id =
-        ping ? client_.session.echo(some_address(), 64, bytes, now_) : client_.session.resolve(bytes, now_);
+    const auto id = ping ? client_.session.requests().echo(some_address(), 64, bytes, now_)
+                         : client_.session.requests().resolve(bytes, now_);
     if (!id) return false;
     EXPECT_TRUE(asked_.emplace(*id, std::move(bytes)).second) << "an id that was used before";
     return true;
@@ -417,9 +417,9 @@ class World {
     ASSERT_TRUE(asked != asked_.end() && seen_.insert(event.request).second) << "a request that came twice";
     ASSERT_EQ(asked->second, event.bytes);
     if (event.kind == Event::Kind::kResolve) {
-      (void)side.session.resolved(event.request, event.bytes, now_);
+      (void)side.session.requests().resolved(event.request, event.bytes, now_);
     } else {
-      (void)side.session.echo_reply({event.request, event.address, {0, 0}, 60, event.bytes}, now_);
+      (void)side.session.requests().echo_reply({event.request, event.address, {0, 0}, 60, event.bytes}, now_);
     }
   }
 

@@ -37,14 +37,14 @@ struct Requests : testing::Test {
 };
 
 TEST_F(Requests, AnAnswerFindsItsQuery) {
-  const RequestId first = pair.client.resolve(message(30), pair.now).value();
-  const RequestId second = pair.client.resolve(message(40), pair.now).value();
+  const RequestId first = pair.client.requests().resolve(message(30), pair.now).value();
+  const RequestId second = pair.client.requests().resolve(message(40), pair.now).value();
   EXPECT_NE(first, second);
   pair.pump();
   ASSERT_EQ(count_of(pair.exit_events, Event::Kind::kResolve), 2U);
   EXPECT_EQ(pair.exit_events[1].request, second);
   EXPECT_EQ(pair.exit_events[1].bytes, message(40));
-  EXPECT_TRUE(pair.exit.resolved(second, message(500, 'a'), pair.now));
+  EXPECT_TRUE(pair.exit.requests().resolved(second, message(500, 'a'), pair.now));
   pair.pump();
   const Event* answer = find_event(pair.client_events, Event::Kind::kResolved);
   ASSERT_NE(answer, nullptr);
@@ -55,14 +55,14 @@ TEST_F(Requests, AnAnswerFindsItsQuery) {
 TEST_F(Requests, PingsOfBothFamilies) {
   for (const Destination& host : {kHost, kHost6}) {
     pair.take_events();
-    const RequestId ping = pair.client.echo(host, 3, message(56), pair.now).value();
+    const RequestId ping = pair.client.requests().echo(host, 3, message(56), pair.now).value();
     pair.pump();
     const Event* asked = find_event(pair.exit_events, Event::Kind::kEcho);
     ASSERT_NE(asked, nullptr);
     EXPECT_EQ(asked->address, host);
     EXPECT_EQ(asked->hop_limit, 3);
     EXPECT_EQ(asked->bytes, message(56));
-    EXPECT_TRUE(pair.exit.echo_reply({ping, host, {11, 0}, 250, {}}, pair.now));
+    EXPECT_TRUE(pair.exit.requests().echo_reply({ping, host, {11, 0}, 250, {}}, pair.now));
     pair.pump();
     const Event* reply = find_event(pair.client_events, Event::Kind::kEchoReply);
     ASSERT_NE(reply, nullptr);
@@ -74,11 +74,11 @@ TEST_F(Requests, PingsOfBothFamilies) {
 }
 
 TEST_F(Requests, TheLongestAnswerGetsALargerRecord) {
-  const RequestId id = pair.client.resolve(message(kMaxDnsQuery), pair.now).value();
+  const RequestId id = pair.client.requests().resolve(message(kMaxDnsQuery), pair.now).value();
   pair.pump();
   const Bytes longest = message(kMaxDnsAnswer, 'a');
-  EXPECT_FALSE(pair.exit.resolved(id, message(kMaxDnsAnswer + 1), pair.now));
-  ASSERT_TRUE(pair.exit.resolved(id, longest, pair.now));
+  EXPECT_FALSE(pair.exit.requests().resolved(id, message(kMaxDnsAnswer + 1), pair.now));
+  ASSERT_TRUE(pair.exit.requests().resolved(id, longest, pair.now));
   const auto usual = test::next_record(pair.exit, pair.now, kUsualFrames);
   EXPECT_TRUE(usual.all<ResolvedFrame>().empty());
   const auto large = test::next_record(pair.exit, pair.now, kMostFrames);
@@ -88,12 +88,14 @@ TEST_F(Requests, TheLongestAnswerGetsALargerRecord) {
 
 TEST_F(Requests, WhatCannotBeAskedIsRefusedAtOnce) {
   const auto kind = [](const auto& result) { return result.error().kind; };
-  EXPECT_EQ(kind(pair.client.resolve(message(kMaxDnsQuery + 1), pair.now)), ErrorKind::kUsage);
-  EXPECT_EQ(kind(pair.client.echo(to_name("host.example", 0), 64, {}, pair.now)), ErrorKind::kUsage);
-  EXPECT_EQ(kind(pair.client.echo(kHost, 64, message(kMaxEchoData + 1), pair.now)), ErrorKind::kUsage);
+  EXPECT_EQ(kind(pair.client.requests().resolve(message(kMaxDnsQuery + 1), pair.now)), ErrorKind::kUsage);
+  EXPECT_EQ(kind(pair.client.requests().echo(to_name("host.example", 0), 64, {}, pair.now)),
+            ErrorKind::kUsage);
+  EXPECT_EQ(kind(pair.client.requests().echo(kHost, 64, message(kMaxEchoData + 1), pair.now)),
+            ErrorKind::kUsage);
   pair.client.lose_lane(1);
-  EXPECT_EQ(kind(pair.client.resolve(message(30), pair.now)), ErrorKind::kClosed);
-  EXPECT_EQ(kind(pair.client.echo(kHost, 64, {}, pair.now)), ErrorKind::kClosed);
+  EXPECT_EQ(kind(pair.client.requests().resolve(message(30), pair.now)), ErrorKind::kClosed);
+  EXPECT_EQ(kind(pair.client.requests().echo(kHost, 64, {}, pair.now)), ErrorKind::kClosed);
   EXPECT_TRUE(pair.client.exit_capabilities()) << "what is known stays known";
 }
 
@@ -101,15 +103,15 @@ TEST(RequestsOfAnExit, OnlyWhatItSaysItCan) {
   SessionPair neither{options_of(Role::kClient), options_of(Role::kExit)};
   ASSERT_TRUE(neither.client.exit_capabilities());
   EXPECT_EQ(*neither.client.exit_capabilities(), ExitCapabilities{});
-  EXPECT_EQ(neither.client.resolve(message(30), neither.now).error().kind, ErrorKind::kRefused);
-  EXPECT_EQ(neither.client.echo(kHost, 64, {}, neither.now).error().kind, ErrorKind::kRefused);
+  EXPECT_EQ(neither.client.requests().resolve(message(30), neither.now).error().kind, ErrorKind::kRefused);
+  EXPECT_EQ(neither.client.requests().echo(kHost, 64, {}, neither.now).error().kind, ErrorKind::kRefused);
 
   const ExitCapabilities some{true, false, true, false, false};
   SessionPair pair{options_of(Role::kClient), able(some)};
   EXPECT_EQ(pair.client.exit_capabilities(), some);
-  EXPECT_TRUE(pair.client.echo(kHost, 64, {}, pair.now));
-  EXPECT_EQ(pair.client.echo(kHost6, 64, {}, pair.now).error().kind, ErrorKind::kRefused);
-  EXPECT_EQ(pair.client.resolve(message(30), pair.now).error().kind, ErrorKind::kRefused);
+  EXPECT_TRUE(pair.client.requests().echo(kHost, 64, {}, pair.now));
+  EXPECT_EQ(pair.client.requests().echo(kHost6, 64, {}, pair.now).error().kind, ErrorKind::kRefused);
+  EXPECT_EQ(pair.client.requests().resolve(message(30), pair.now).error().kind, ErrorKind::kRefused);
 
   const Session early(options_of(Role::kClient));
   EXPECT_FALSE(early.exit_capabilities());
@@ -117,30 +119,31 @@ TEST(RequestsOfAnExit, OnlyWhatItSaysItCan) {
 
 TEST_F(Requests, WhatWaitsIsBounded) {
   std::size_t taken = 0;
-  while (pair.client.resolve(message(kMaxDnsQuery), pair.now)) ++taken;
+  while (pair.client.requests().resolve(message(kMaxDnsQuery), pair.now)) ++taken;
   EXPECT_GT(taken, 100U);
-  EXPECT_LE(pair.client.queued_request_bytes(), kMaxQueuedRequestBytes);
-  EXPECT_EQ(pair.client.resolve(message(kMaxDnsQuery), pair.now).error().kind, ErrorKind::kLimit);
+  EXPECT_LE(pair.client.requests().queued_bytes(), kMaxQueuedRequestBytes);
+  EXPECT_EQ(pair.client.requests().resolve(message(kMaxDnsQuery), pair.now).error().kind, ErrorKind::kLimit);
   pair.pump();
   EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kResolve), taken);
-  EXPECT_EQ(pair.client.queued_request_bytes(), 0U);
-  for (std::size_t i = 0; i < 20; ++i) (void)pair.exit.resolved(0, message(kMaxDnsAnswer), pair.now);
-  EXPECT_LE(pair.exit.queued_request_bytes(), kMaxQueuedRequestBytes);
+  EXPECT_EQ(pair.client.requests().queued_bytes(), 0U);
+  for (std::size_t i = 0; i < 20; ++i)
+    (void)pair.exit.requests().resolved(0, message(kMaxDnsAnswer), pair.now);
+  EXPECT_LE(pair.exit.requests().queued_bytes(), kMaxQueuedRequestBytes);
   pair.exit.end();
-  EXPECT_EQ(pair.exit.queued_request_bytes(), 0U);
+  EXPECT_EQ(pair.exit.requests().queued_bytes(), 0U);
 }
 
 TEST_F(Requests, WhatWaitsTooLongIsDropped) {
-  ASSERT_TRUE(pair.client.resolve(message(30), pair.now));
+  ASSERT_TRUE(pair.client.requests().resolve(message(30), pair.now));
   pair.now += kRequestPatience + 1ms;
-  ASSERT_TRUE(pair.client.resolve(message(31), pair.now));
+  ASSERT_TRUE(pair.client.requests().resolve(message(31), pair.now));
   pair.pump();
   ASSERT_EQ(count_of(pair.exit_events, Event::Kind::kResolve), 1U);
   EXPECT_EQ(find_event(pair.exit_events, Event::Kind::kResolve)->bytes, message(31));
 }
 
 TEST_F(Requests, GoOnOnTheNextLane) {
-  ASSERT_TRUE(pair.client.resolve(message(30), pair.now));
+  ASSERT_TRUE(pair.client.requests().resolve(message(30), pair.now));
   pair.client.lose_lane(1);
   pair.exit.lose_lane(1);
   LaneOptions lane;
@@ -157,7 +160,7 @@ TEST_F(Requests, NotOnALaneThatTheExitMayRefuse) {
   joining.number = 2;
   joining.mode = HelloMode::kJoin;
   pair.client.attach_lane(joining, pair.now);
-  ASSERT_TRUE(pair.client.resolve(message(30), pair.now));
+  ASSERT_TRUE(pair.client.requests().resolve(message(30), pair.now));
   const auto hello = test::next_record(pair.client, pair.now);
   EXPECT_TRUE(hello.has<HelloFrame>());
   EXPECT_FALSE(hello.has<ResolveFrame>());
@@ -169,7 +172,7 @@ TEST_F(Requests, NotOnALaneThatTheExitMayRefuse) {
 TEST_F(Requests, ADeadLaneIsFoundOut) {
   const auto round_trip = pair.client.lane_counters(1).round_trip;
   ASSERT_TRUE(round_trip);  // no PING is under way
-  ASSERT_TRUE(pair.client.resolve(message(30), pair.now));
+  ASSERT_TRUE(pair.client.requests().resolve(message(30), pair.now));
   EXPECT_FALSE(test::next_record(pair.client, pair.now).all<ResolveFrame>().empty());  // and it is lost
   EXPECT_FALSE(test::next_record(pair.client, pair.now).all<PingFrame>().empty());
   bool alive = true;
@@ -182,7 +185,7 @@ TEST_F(Requests, ADeadLaneIsFoundOut) {
 
 TEST_F(Requests, DoNotHoldStreamsUp) {
   const StreamId stream = pair.connect();
-  while (pair.client.resolve(message(kMaxDnsQuery), pair.now)) {
+  while (pair.client.requests().resolve(message(kMaxDnsQuery), pair.now)) {
   }
   ASSERT_GT(test::write(pair.client, stream, 100'000, 0), 64'000U);
   std::size_t requests = 0;
