@@ -84,7 +84,7 @@ class Exit {
     handle_events();
     if (session_.streams() != 0 || session_.buffered_to_send() != 0 || session_.memory_bytes() != 0)
       std::abort();
-    if (session_.flows() != 0 || session_.requests().queued_bytes() != 0) std::abort();
+    if (session_.flows().size() != 0 || session_.requests().queued_bytes() != 0) std::abort();
   }
 
  private:
@@ -129,7 +129,7 @@ class Exit {
     if (session_.streams() > 3 * kMaxStreams || session_.listeners() > kMaxListeners ||
         session_.open_streams() > kMaxStreams)
       std::abort();
-    if (session_.flows() > kMaxFlows + kMaxListeners) std::abort();
+    if (session_.flows().size() > kMaxFlows + kMaxListeners) std::abort();
     if (session_.lanes() > 2 * kMaxLanes) std::abort();
     if (session_.requests().queued_bytes() > kMaxQueuedRequestBytes) std::abort();
     if (session_.spare_credit() > kReceiveMemory - kMaxStreams * kMinWindow) std::abort();
@@ -146,9 +146,9 @@ class Exit {
         }
       } else if (event.kind == Event::Kind::kDatagram) {  // an echo server, and one that can't be reached
         if (event.address.port % 2 == 0) event.address.kind = Destination::Kind::kIpv4;
-        session_.send_datagram(event.flow, event.address, event.bytes, now_);
-        if (event.address.port % 4 == 1) session_.send_flow_error(event.flow, event.address, {3, 3}, now_);
-        if (event.address.port % 16 == 3) session_.close_flow(event.flow);
+        session_.flows().send(event.flow, event.address, event.bytes, now_);
+        if (event.address.port % 4 == 1) session_.flows().send_error(event.flow, event.address, {3, 3}, now_);
+        if (event.address.port % 16 == 3) session_.flows().close(event.flow);
       } else if (event.kind == Event::Kind::kResolve) {  // some answers are longer than their queries
         event.bytes.resize(event.bytes.size() * (event.request % 8), 'a');
         session_.requests().resolved(event.request, event.bytes, now_);
@@ -173,7 +173,7 @@ class Exit {
     if (event.address.port % 3 == 2) return session_.unlisten(event.listener, ResetCode::kAddressInUse);
     session_.listening(event.listener, event.address);
     const std::array<std::uint8_t, 3> bytes{'u', 'd', 'p'};
-    const bool sent = session_.send_datagram(flow_of(event.listener), local_, bytes, now_);
+    const bool sent = session_.flows().send(flow_of(event.listener), local_, bytes, now_);
     const bool opened = session_.open(event.listener, local_, now_).has_value();
     if (event.listen_kind == ListenKind::kUdp ? opened : sent) std::abort();
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// One flow in the session's table (session_flows.cpp), from FLOW_OPEN until either end closes it: a UDP
+// One flow in the session's table (flows.hpp), from FLOW_OPEN until either end closes it: a UDP
 // socket at the exit, and here the datagrams that wait for a lane. Nothing waits for long: a datagram that is
 // late is worse than one that is lost.
 #pragma once
@@ -35,7 +35,7 @@ struct FlowState {
   FlowId id = 0;
   LaneNumber lane = 0;    // that its frames go out on; 0 until there is one
   bool owe_open = false;  // client
-  bool in_turn = false;   // stands in LaneState::flows
+  bool in_turn = false;   // stands in the queue of its lane
   std::deque<FlowItem> queue;
   std::size_t queued_bytes = 0;
 };

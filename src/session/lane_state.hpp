@@ -103,10 +103,7 @@ struct LaneState {
   std::deque<StreamId> fresh;
   std::deque<StreamId> busy;
 
-  // Flows with something to say, each once, in turn; flows that are closed and whose FLOW_CLOSE is owed.
-  std::deque<FlowId> flows;
-  std::deque<FlowId> flow_closes;
-  // Bytes of datagrams that went out ahead of streams that had something to send, too.
+  // Bytes of datagrams that went out ahead of streams that had something to send, too (DatagramTurn).
   std::int64_t datagram_lead = 0;
 
   std::uint64_t limit() const { return std::min(options.relay_window_bytes / 4 * 3, kMaxLaneBytes); }

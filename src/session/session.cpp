@@ -7,6 +7,7 @@ namespace zks::session {
 Session::Session(Options of_session)
     : context_(std::make_unique<SessionContext>(std::move(of_session))),
       requests_(*context_),
+      flows_(*context_),
       next_id_(context_->client() ? 0 : 1),
       pool_(options().receive_memory_bytes, options().max_streams) {}
 
@@ -117,7 +118,7 @@ void Session::end() {
   context_->lanes.clear();
   dead_.clear();
   reset_all();
-  end_flows();
+  flows_.end_all();
   requests_.clear();
 }
 
@@ -134,7 +135,7 @@ void Session::reset_all() {
   pool_ = CreditPool(options().receive_memory_bytes, options().max_streams);
   lazy_credits_.clear();
   lazy_deadline_ = TimePoint::max();
-  for (const auto& [id, listener] : listeners_) end_flow_of(id);
+  flows_.end_those_of_listeners();
   listeners_.clear();
 }
 

@@ -11,11 +11,11 @@
 //   session_receive.cpp  frames from the peer
 //   session_fill.cpp     frames to the peer: urgent ones, control, then data in fair turns
 //   session_streams.cpp  the application's side
-//   session_flows.cpp    flows of datagrams, which are dropped rather than queued for long
 //   session_listen.cpp   listeners at the exit, whose connections the exit opens as streams
 //
 // Parts with a state of their own, which take and write their own frames and share a SessionContext:
 //   requests.hpp         names to look up and hosts to ping: questions and answers without a state
+//   flows.hpp            flows of datagrams, which are dropped rather than queued for long
 //   lane_table.hpp       the lanes that are alive, and how much is bound to each
 //
 // Memory for a peer: receive_memory_bytes of stream data it may send us, send_memory_bytes of data that waits
@@ -31,7 +31,7 @@
 
 #include "session/context.hpp"
 #include "session/credit_pool.hpp"
-#include "session/flow_state.hpp"
+#include "session/flows.hpp"
 #include "session/requests.hpp"
 #include "session/stream_state.hpp"
 
@@ -129,18 +129,9 @@ class Session {
   bool at_end(StreamId id) const;
   void consume_end(StreamId id);
 
-  // --- the application's flows: datagrams that may be lost, never late
-  // kRefused: the exit takes no UDP; kLimit: too many flows; kClosed: the session is leaving, or not up yet.
-  Result<FlowId> open_flow();
-  // FLOW_CLOSE, also as the exit's answer to a flow that it doesn't take; ids that are not known are ignored.
-  void close_flow(FlowId id);
-  // Queues a datagram for at most kDatagramPatience. False when it is dropped at once: no such flow, too
-  // long, a name that can't be sent, or too much is queued.
-  bool send_datagram(FlowId id, const Destination& address, ByteView bytes, TimePoint now);
-  bool send_flow_error(FlowId id, const Destination& address, IcmpError error, TimePoint now);  // exit
-  std::size_t flows() const { return flows_.size(); }                           // those of listeners included
-  std::uint64_t peer_max_flows() const { return peer_max_flows_.value_or(0); }  // from WELCOME
-  const FlowCounters& flow_counters() const { return flow_counters_; }
+  // --- flows: datagrams that may be lost, never late
+  Flows& flows() { return flows_; }
+  const Flows& flows() const { return flows_; }
 
   // --- requests, which may be lost
   Requests& requests() { return requests_; }
@@ -213,10 +204,12 @@ class Session {
   Result<> on(const CreditFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const ResetFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const DoneFrame& frame, LaneState& lane, TimePoint now);
-  Result<> on(const FlowOpenFrame& frame, LaneState& lane, TimePoint now);
-  Result<> on(const DatagramFrame& frame, LaneState& lane, TimePoint now);
-  Result<> on(const FlowErrorFrame& frame, LaneState& lane, TimePoint now);
-  Result<> on(const FlowCloseFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const FlowOpenFrame& frame, LaneState& lane, TimePoint) {
+    return flows_.on(frame, lane.options.number);
+  }
+  Result<> on(const DatagramFrame& frame, LaneState&, TimePoint) { return flows_.on(frame); }
+  Result<> on(const FlowErrorFrame& frame, LaneState&, TimePoint) { return flows_.on(frame); }
+  Result<> on(const FlowCloseFrame& frame, LaneState&, TimePoint) { return flows_.on(frame); }
   Result<> on(const GoawayFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const ListenFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const ListeningFrame& frame, LaneState& lane, TimePoint now);
@@ -269,27 +262,13 @@ class Session {
   bool fill_data_of(ByteWriter& out, StreamState& stream);
   bool write_data(ByteWriter& out, StreamState& stream);
 
-  // session_flows.cpp
-  FlowState* find_flow(FlowId id);
-  bool queue_item(FlowId id, FlowItem item);
-  void drop_late(FlowState& flow, TimePoint now);
-  void schedule(FlowState& flow);
-  void unbind_flows(LaneNumber dead);
-  void place_flows();
-  void end_flows();
-  void begin_flow_of(ListenerId id);
-  void end_flow_of(ListenerId id);
-  FlowState take_flow(std::map<FlowId, FlowState>::iterator at);
-  void fill_flows(ByteWriter& out, std::size_t usual, LaneState& lane, TimePoint now);
-  bool fill_flow(ByteWriter& out, std::size_t usual, FlowState& flow, LaneState& lane, TimePoint now);
-  bool may_lead(const LaneState& lane) const;
-
   bool owed(const LaneState& lane) const;  // something the peer must still answer
   static void request_ping(LaneState& lane, TimePoint now);
   bool is_ping_due(const LaneState& lane, TimePoint now) const;
 
   std::unique_ptr<SessionContext> context_;  // stays where it is when the session moves
   Requests requests_;
+  Flows flows_;
   std::set<LaneNumber> dead_;  // client: not yet declared to the exit; exit: not yet by the client
   LaneNumber newest_lane_ = 0;
   std::map<StreamId, std::unique_ptr<StreamState>> streams_;  // a tree, not a hash table: ids are the peer's
@@ -300,12 +279,6 @@ class Session {
   bool send_memory_full_ = false;  // some stream waits for send memory
   std::vector<StreamId> lazy_credits_;
   TimePoint lazy_deadline_ = TimePoint::max();
-  std::map<FlowId, FlowState> flows_;
-  FlowId next_flow_ = 0;
-  std::size_t listener_flows_ = 0;               // of flows_
-  std::optional<std::uint64_t> peer_max_flows_;  // client: once there was a WELCOME
-  std::size_t queued_datagram_bytes_ = 0;
-  FlowCounters flow_counters_;
   std::optional<GoawayFrame> goaway_;
   bool goaway_sent_ = false;
   InstanceId exit_instance_{};

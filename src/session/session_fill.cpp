@@ -69,8 +69,8 @@ std::size_t Session::fill_turns(MutableBytes buffer, std::size_t written, LaneSt
   if (lane.usable() && requests_.fill(datagrams, turn, now) && context_->client() && !lane.ping) {
     request_ping(lane, now);
   }
+  flows_.fill(datagrams, lane.options.number, turn, now);
   lane.datagram_lead = turn.lead;
-  fill_flows(datagrams, usual, lane, now);
   if (datagrams.written() >= usual) return datagrams.written();
   const std::size_t bulk =
       std::max(lane.window.bytes() / LaneWindow::kRecordsInWindow, LaneWindow::kLeastQuantum);
@@ -82,10 +82,11 @@ std::size_t Session::fill_turns(MutableBytes buffer, std::size_t written, LaneSt
   lane.datagram_lead -= static_cast<std::int64_t>(data_bytes);
   lane.datagram_lead = std::max<std::int64_t>(lane.datagram_lead, 0);
   if (!lane.fresh.empty() || !lane.busy.empty()) return data.written();
-  lane.datagram_lead = 0;
   ByteWriter rest(buffer);
   rest.advance(data.written());
-  fill_flows(rest, usual, lane, now);
+  DatagramTurn rest_turn{usual};
+  flows_.fill(rest, lane.options.number, rest_turn, now);
+  lane.datagram_lead = rest_turn.lead;
   return rest.written();
 }
 

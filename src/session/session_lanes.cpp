@@ -70,7 +70,7 @@ void Session::attach_lane(LaneOptions options, TimePoint now) {
     lane.resuming = true;
     for (auto& [id, stream] : streams_) move(*stream, lane);
     begin_exchange(lane);
-    return place_flows();
+    return flows_.place();
   }
   for (auto& [id, stream] : streams_) {
     context_->lanes.bind(stream->lane, options.number);
@@ -78,14 +78,14 @@ void Session::attach_lane(LaneOptions options, TimePoint now) {
     stream->owe_open = stream->ours && stream->phase == StreamState::Phase::kOpening;
     queue_again(*stream);
   }
-  place_flows();
+  flows_.place();
 }
 
 void Session::lose_lanes() {
   for (auto& [id, stream] : streams_) unqueue(*stream);
   for (const auto& [number, lane] : context_->lanes) {
     dead_.insert(number);
-    unbind_flows(number);
+    flows_.leave_lane(number);
   }
   context_->lanes.clear();
   goaway_sent_ = false;  // it may have been lost
@@ -102,8 +102,8 @@ void Session::lose_lane(LaneNumber number) {
   dead_.insert(lane->declared.begin(), lane->declared.end());  // the exit may not have heard of it
   dead_.insert(number);
   context_->lanes.erase(number);
-  unbind_flows(number);
-  place_flows();
+  flows_.leave_lane(number);
+  flows_.place();
   repeat_listeners();
   agree_on_deaths();
 }
@@ -198,12 +198,8 @@ bool Session::owed(const LaneState& lane) const {
 
 bool Session::serves(const LaneState& lane) const {
   if (listeners() > 0) return true;  // whoever connects there should find this end
-  if (context_->lanes.size() == 1) return !streams_.empty() || !flows_.empty();
-  const LaneNumber number = lane.options.number;
-  return std::any_of(streams_.begin(), streams_.end(),
-                     [&](const auto& entry) { return entry.second->lane == number; }) ||
-         std::any_of(flows_.begin(), flows_.end(),
-                     [&](const auto& entry) { return entry.second.lane == number; });
+  if (context_->lanes.size() == 1) return !streams_.empty() || flows_.size() > 0;
+  return context_->lanes.load(lane.options.number) > 0;
 }
 
 void Session::request_ping(LaneState& lane, TimePoint now) {
@@ -264,7 +260,7 @@ TimePoint Session::next_deadline() const {
   for (const auto& [number, lane] : context_->lanes) {
     if (lane->paced) next = std::min(next, lane->window.open_at());
     if (!lane->owe_ack) next = std::min(next, lane->ack_due);
-    if (!streams_.empty() || !flows_.empty() || listeners() > 0 || lane->ping || lane->exchanging())
+    if (!streams_.empty() || flows_.size() > 0 || listeners() > 0 || lane->ping || lane->exchanging())
       next = std::min(next, lane->checked_at + kCheckEvery);
     if (!lane->ping) next = std::min(next, lane->ask_at);
     const TimePoint silent_from = silent_at(*lane);

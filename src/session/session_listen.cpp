@@ -46,7 +46,7 @@ void Session::listening(ListenerId id, Destination bound) {
   at->second.phase = ListenerState::Phase::kListening;
   at->second.address = std::move(bound);
   at->second.owed = listeners_owed_ = true;
-  if (at->second.kind == ListenKind::kUdp) begin_flow_of(id);
+  if (at->second.kind == ListenKind::kUdp) flows_.begin_of(id);
 }
 
 void Session::unlisten(ListenerId id, ResetCode code) {
@@ -58,7 +58,7 @@ void Session::end_listener(ListenerId id, ResetCode code) {
   listener.phase = ListenerState::Phase::kEnded;
   listener.code = code;
   listener.owed = listeners_owed_ = true;
-  end_flow_of(id);
+  flows_.end_of(id);
 }
 
 Result<StreamId> Session::open(ListenerId listener, Destination from, TimePoint now) {
@@ -155,7 +155,7 @@ Result<> Session::on(const ListeningFrame& frame, LaneState&, TimePoint) {
   at->second.phase = ListenerState::Phase::kListening;
   at->second.bound = frame.bound;
   if (!news) return {};
-  if (at->second.kind == ListenKind::kUdp) begin_flow_of(frame.listener);
+  if (at->second.kind == ListenKind::kUdp) flows_.begin_of(frame.listener);
   push({.kind = Event::Kind::kListening, .address = frame.bound, .listener = frame.listener});
   return {};
 }
@@ -168,7 +168,7 @@ Result<> Session::on(const UnlistenFrame& frame, LaneState&, TimePoint) {
     const bool news = at->second.phase != ListenerState::Phase::kEnded;
     if (!news && at->second.owed) return {};  // what it answers may be older than a LISTENING that came since
     listeners_.erase(at);
-    end_flow_of(frame.listener);
+    flows_.end_of(frame.listener);
     if (news) push({.kind = Event::Kind::kUnlisten, .code = frame.code, .listener = frame.listener});
     return {};
   }

@@ -53,7 +53,7 @@ Result<> Session::on(const HelloFrame& frame, LaneState& lane, TimePoint) {
   peer_max_streams_ = frame.parameters.max_streams;
   peer_max_listeners_ = frame.parameters.max_listeners;
   if (from_exit) return on_welcome(frame, lane);
-  place_flows();
+  flows_.place();
   const bool resumes = lane.options.mode == HelloMode::kResume;
   if (resumes && frame.mode != HelloMode::kResume) return violation("HELLO does not resume");
   const bool joins = lane.options.mode == HelloMode::kJoin;

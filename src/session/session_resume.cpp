@@ -72,7 +72,6 @@ Result<> Session::on_welcome(const HelloFrame& frame, LaneState& lane) {
   exit_instance_ = frame.instance;
   context_->options.orphan_seconds = frame.parameters.orphan_seconds;
   context_->welcome = frame.parameters;
-  peer_max_flows_ = frame.parameters.max_flows;
   if (forgotten) {
     reset_all();
     lane.table.clear();  // its end is still told, so that the exit knows what it ignores
@@ -90,7 +89,7 @@ void Session::serve_waiting(LaneState& lane) {
     context_->lanes.bind(stream->lane, lane.options.number);
     queue_again(*stream);
   }
-  place_flows();
+  flows_.place();
   agree_on_deaths();  // and may be the one to tell of them
 }
 

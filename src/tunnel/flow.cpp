@@ -16,21 +16,21 @@ SessionFlow::~SessionFlow() {
 }
 
 bool SessionFlow::send(const session::Destination& address, ByteView bytes) {
-  if (closed_ || !tunnel_->session().send_datagram(id_, address, bytes, Tunnel::now())) return false;
+  if (closed_ || !tunnel_->session().flows().send(id_, address, bytes, Tunnel::now())) return false;
   tunnel_->changed();
   return true;
 }
 
 void SessionFlow::send_error(const session::Destination& address, session::IcmpError error) {
   if (closed_) return;
-  tunnel_->session().send_flow_error(id_, address, error, Tunnel::now());
+  tunnel_->session().flows().send_error(id_, address, error, Tunnel::now());
   tunnel_->changed();
 }
 
 void SessionFlow::close() {
   if (closed_) return;
   const auto tunnel = tunnel_;  // on_closed may be the end of this object
-  tunnel->session().close_flow(id_);
+  tunnel->session().flows().close(id_);
   note_closed();
   tunnel->changed();
 }

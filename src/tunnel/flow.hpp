@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What front doors, forwards and the exit see of UDP: a flow, beside stream.hpp. Below is
-// session/session_flows.cpp, which drops datagrams rather than to queue them for long.
+// session/flows.hpp, which drops datagrams rather than to queue them for long.
 //
 // SessionFlow is a flow of one session, at either end; it is over when its session or the peer ends it, or
 // its listener, if it is that of one.

@@ -195,7 +195,7 @@ std::size_t Tunnel::reset_heaviest_streams(session::ResetCode code) {
 
 Result<SessionFlowPtr> Tunnel::open_flow() {
   if (ended_) return make_error(ErrorKind::kClosed, "the session is over");
-  const auto id = session_.open_flow();
+  const auto id = session_.flows().open();
   if (!id) return id.error();
   auto flow = std::make_shared<SessionFlow>(shared_from_this(), *id);
   changed();
@@ -367,7 +367,7 @@ Traffic Tunnel::traffic() const {
   out.streams = streams.opened;
   out.stream_sent_bytes = streams.written_bytes;
   out.stream_received_bytes = streams.read_bytes;
-  out.datagrams = session_.flow_counters();
+  out.datagrams = session_.flows().counters();
   return out;
 }
 
@@ -376,7 +376,7 @@ TunnelStatus Tunnel::status() const {
   out.age = now() - began_;
   out.orphaned = orphaned();
   out.open_streams = session_.open_streams();
-  out.open_flows = session_.flows();
+  out.open_flows = session_.flows().size();
   out.memory_bytes = session_.memory_bytes();
   out.traffic = traffic();
   for (const auto& [number, held] : lanes_) {

@@ -77,7 +77,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   void unlisten(session::ListenerId id, session::ResetCode code);
   std::uint64_t max_listeners() const { return session_.max_listeners(); }
 
-  // Client: kClosed while there is no session; else as Session::open_flow().
+  // Client: kClosed while there is no session; else as session::Flows::open().
   Result<SessionFlowPtr> open_flow();
   // That of a listener of datagrams, once it is there; it is over when the listener is.
   SessionFlowPtr flow_of(session::ListenerId id);

@@ -364,13 +364,13 @@ class World {
 
   void change_flows(Side& side) {
     if (side.client && pick(2) == 0) {
-      const auto id = side.session.open_flow();
+      const auto id = side.session.flows().open();
       if (id) side.flows.insert(*id);
       return;
     }
     if (side.flows.empty() || pick(3) != 0) return;
     const FlowId id = any_flow(side);
-    side.session.close_flow(id);
+    side.session.flows().close(id);
     if (!is_of_listener(id)) side.flows.erase(id);
   }
 
@@ -380,7 +380,7 @@ class World {
     Destination address;
     address.kind = Destination::Kind::kIpv4;
     address.port = 53;
-    if (!side.session.send_datagram(flow, address, bytes, now_)) return false;
+    if (!side.session.flows().send(flow, address, bytes, now_)) return false;
     side.datagrams.emplace(datagram_number_, std::pair(flow, std::move(bytes)));
     return true;
   }

@@ -31,15 +31,15 @@ std::vector<Bytes> datagrams(const std::vector<Event>& events) {
 
 TEST(Flows, CarryDatagramsBothWays) {
   SessionPair pair;
-  const FlowId flow = pair.client.open_flow().value();
-  ASSERT_TRUE(pair.client.send_datagram(flow, to_name("ns.example", 53), payload(3), pair.now));
+  const FlowId flow = pair.client.flows().open().value();
+  ASSERT_TRUE(pair.client.flows().send(flow, to_name("ns.example", 53), payload(3), pair.now));
   pair.pump();
   ASSERT_EQ(pair.exit_events.size(), 2U);
   EXPECT_EQ(pair.exit_events[0].kind, Event::Kind::kFlowOpen);
   EXPECT_EQ(pair.exit_events[1].address, to_name("ns.example", 53));
   EXPECT_EQ(pair.exit_events[1].bytes, payload(3));
-  ASSERT_TRUE(pair.exit.send_datagram(flow, kDns, {}, pair.now));
-  ASSERT_TRUE(pair.exit.send_flow_error(flow, kDns, {3, 3}, pair.now));
+  ASSERT_TRUE(pair.exit.flows().send(flow, kDns, {}, pair.now));
+  ASSERT_TRUE(pair.exit.flows().send_error(flow, kDns, {3, 3}, pair.now));
   pair.pump();
   ASSERT_EQ(pair.client_events.size(), 2U);
   EXPECT_EQ(pair.client_events[0].kind, Event::Kind::kDatagram);
@@ -50,18 +50,18 @@ TEST(Flows, CarryDatagramsBothWays) {
 
 TEST(Flows, SeveralDatagramsShareARecord) {
   SessionPair pair;
-  const FlowId flow = pair.client.open_flow().value();
-  for (int i = 0; i < 20; ++i) ASSERT_TRUE(pair.client.send_datagram(flow, kDns, payload(1'000), pair.now));
+  const FlowId flow = pair.client.flows().open().value();
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(pair.client.flows().send(flow, kDns, payload(1'000), pair.now));
   EXPECT_EQ(pair.pass(pair.client).all<DatagramFrame>().size(), 20U);
 }
 
 TEST(Flows, TheLargestDatagramGetsALargerRecord) {
   SessionPair pair;
-  const FlowId flow = pair.client.open_flow().value();
+  const FlowId flow = pair.client.flows().open().value();
   const std::string longest(kMaxNameBytes, 'n');
-  EXPECT_FALSE(pair.client.send_datagram(flow, kDns, payload(kMaxDatagram + 1), pair.now));
-  ASSERT_TRUE(pair.client.send_datagram(flow, to_name(longest, 53), payload(kMaxDatagram), pair.now));
-  ASSERT_TRUE(pair.client.send_datagram(flow, kDns, payload(100), pair.now));
+  EXPECT_FALSE(pair.client.flows().send(flow, kDns, payload(kMaxDatagram + 1), pair.now));
+  ASSERT_TRUE(pair.client.flows().send(flow, to_name(longest, 53), payload(kMaxDatagram), pair.now));
+  ASSERT_TRUE(pair.client.flows().send(flow, kDns, payload(100), pair.now));
   const test::Record first = test::next_record(pair.client, pair.now, kMostFrames);
   EXPECT_GT(first.bytes.size(), kMaxDatagram);
   EXPECT_EQ(first.all<DatagramFrame>().size(), 1U) << "the small one waits for a record of the usual size";
@@ -72,24 +72,24 @@ TEST(Flows, TheLargestDatagramGetsALargerRecord) {
 
 TEST(Flows, ADatagramWaits100MillisecondsForALaneAndNotLonger) {
   SessionPair pair;
-  const FlowId flow = pair.client.open_flow().value();
+  const FlowId flow = pair.client.flows().open().value();
   pair.pump();
   pair.take_events();
-  ASSERT_TRUE(pair.client.send_datagram(flow, kDns, payload(1, 'a'), pair.now));
+  ASSERT_TRUE(pair.client.flows().send(flow, kDns, payload(1, 'a'), pair.now));
   pair.now += 60ms;
-  ASSERT_TRUE(pair.client.send_datagram(flow, kDns, payload(1, 'b'), pair.now));
+  ASSERT_TRUE(pair.client.flows().send(flow, kDns, payload(1, 'b'), pair.now));
   pair.now += 41ms;
   pair.pump();
   EXPECT_EQ(datagrams(pair.exit_events), std::vector<Bytes>{payload(1, 'b')});
-  EXPECT_EQ(pair.client.flow_counters().dropped_late, 1U);
+  EXPECT_EQ(pair.client.flows().counters().dropped_late, 1U);
 }
 
 TEST(Flows, ALaneThatIsFullMakesDatagramsLate) {
   LaneOptions small;
   small.relay_window_bytes = 64 * 1024;  // 48 KiB may be under way
   SessionPair pair({test::options_of(Role::kClient)}, {test::options_of(Role::kExit)}, small);
-  const FlowId flow = pair.client.open_flow().value();
-  for (int i = 0; i < 100; ++i) ASSERT_TRUE(pair.client.send_datagram(flow, kDns, payload(1'000), pair.now));
+  const FlowId flow = pair.client.flows().open().value();
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(pair.client.flows().send(flow, kDns, payload(1'000), pair.now));
   std::size_t sent = 0;
   while (true) {
     const test::Record record = test::next_record(pair.client, pair.now);  // none is acknowledged
@@ -99,20 +99,20 @@ TEST(Flows, ALaneThatIsFullMakesDatagramsLate) {
   EXPECT_GT(sent, 40U);
   EXPECT_LT(sent, 49U);
   pair.now += 101ms;
-  EXPECT_TRUE(pair.client.send_datagram(flow, kDns, payload(1'000), pair.now));
-  EXPECT_EQ(pair.client.flow_counters().dropped_late, 100 - sent);
+  EXPECT_TRUE(pair.client.flows().send(flow, kDns, payload(1'000), pair.now));
+  EXPECT_EQ(pair.client.flows().counters().dropped_late, 100 - sent);
 }
 
 TEST(Flows, WhatMayWaitIsBoundedAndOneFlowLeavesRoomForOthers) {
   SessionPair pair;
-  const FlowId flood = pair.client.open_flow().value();
+  const FlowId flood = pair.client.flows().open().value();
   std::size_t bytes = 0;
-  while (pair.client.send_datagram(flood, kDns, payload(1'000), pair.now)) bytes += 1'000;
+  while (pair.client.flows().send(flood, kDns, payload(1'000), pair.now)) bytes += 1'000;
   EXPECT_LE(bytes, kMaxQueuedDatagramBytes / 2);
   EXPECT_GT(bytes, kMaxQueuedDatagramBytes / 4);
-  EXPECT_EQ(pair.client.flow_counters().dropped_full, 1U);
-  const FlowId modest = pair.client.open_flow().value();
-  EXPECT_TRUE(pair.client.send_datagram(modest, kDns, payload(60'000), pair.now));
+  EXPECT_EQ(pair.client.flows().counters().dropped_full, 1U);
+  const FlowId modest = pair.client.flows().open().value();
+  EXPECT_TRUE(pair.client.flows().send(modest, kDns, payload(60'000), pair.now));
   // And it does not wait behind the flood.
   const auto first = pair.pass(pair.client).all<DatagramFrame>();
   const auto second = pair.pass(pair.client).all<DatagramFrame>();
@@ -125,20 +125,20 @@ TEST(Flows, AreBoundedByBothEnds) {
   Options exit = test::options_of(Role::kExit);
   exit.max_flows = 3;
   SessionPair pair(test::options_of(Role::kClient), exit);
-  EXPECT_EQ(pair.client.peer_max_flows(), 3U);
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(pair.client.open_flow());
-  const auto one_more = pair.client.open_flow();
+  EXPECT_EQ(pair.client.flows().peer_max(), 3U);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(pair.client.flows().open());
+  const auto one_more = pair.client.flows().open();
   ASSERT_FALSE(one_more);
   EXPECT_EQ(one_more.error().kind, ErrorKind::kLimit);
-  pair.client.close_flow(2);
-  EXPECT_EQ(pair.client.open_flow().value(), 6U) << "ids are not used twice";
+  pair.client.flows().close(2);
+  EXPECT_EQ(pair.client.flows().open().value(), 6U) << "ids are not used twice";
 }
 
 TEST(Flows, AnExitWithoutUdpSaysSo) {
   Options exit = test::options_of(Role::kExit);
   exit.max_flows = 0;
   SessionPair pair(test::options_of(Role::kClient), exit);
-  const auto refused = pair.client.open_flow();
+  const auto refused = pair.client.flows().open();
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::kRefused);
 }
@@ -148,7 +148,7 @@ TEST(Flows, TheExitRefusesMoreThanItKeepsAndAnswersABoundedNumber) {
   std::vector<Frame> opens;
   for (FlowId id = 0; id < 20'000; id += 2) opens.push_back(FlowOpenFrame{id});
   ASSERT_TRUE(peer.send(opens));
-  EXPECT_EQ(peer.session.flows(), 1'024U);
+  EXPECT_EQ(peer.session.flows().size(), 1'024U);
   std::size_t refused = 0;
   for (const auto& record : peer.take_all()) refused += record.all<FlowCloseFrame>().size();
   EXPECT_EQ(refused, 2'048U);
@@ -159,7 +159,7 @@ TEST(Flows, DatagramsOfUnknownFlowsAreDropped) {
   EXPECT_TRUE(client.send({DatagramFrame{78, kDns, {}}}));
   EXPECT_TRUE(client.send({FlowCloseFrame{78}}));
   EXPECT_TRUE(client.session.take_events().empty());
-  EXPECT_EQ(client.session.flow_counters().dropped_unknown, 1U);
+  EXPECT_EQ(client.session.flows().counters().dropped_unknown, 1U);
   Peer exit(Role::kExit);
   EXPECT_TRUE(exit.send({DatagramFrame{78, kDns, {}}, FlowErrorFrame{78, kDns, {3, 3}}, FlowCloseFrame{78}}));
   EXPECT_TRUE(exit.session.take_events().empty());
@@ -173,23 +173,23 @@ TEST(Flows, WhatTheWrongSideSaysEndsTheSession) {
 
 TEST(Flows, CloseIsTold) {
   SessionPair pair;
-  const FlowId first = pair.client.open_flow().value();
-  const FlowId second = pair.client.open_flow().value();
+  const FlowId first = pair.client.flows().open().value();
+  const FlowId second = pair.client.flows().open().value();
   pair.pump();
   pair.take_events();
-  pair.client.close_flow(first);
-  pair.exit.close_flow(second);
+  pair.client.flows().close(first);
+  pair.exit.flows().close(second);
   pair.pump();
   EXPECT_EQ(test::count_of(pair.exit_events, Event::Kind::kFlowClosed), 1U);
   EXPECT_EQ(test::count_of(pair.client_events, Event::Kind::kFlowClosed), 1U);
-  EXPECT_EQ(pair.client.flows(), 0U);
-  EXPECT_EQ(pair.exit.flows(), 0U);
-  EXPECT_FALSE(pair.client.send_datagram(first, kDns, payload(1), pair.now));
+  EXPECT_EQ(pair.client.flows().size(), 0U);
+  EXPECT_EQ(pair.exit.flows().size(), 0U);
+  EXPECT_FALSE(pair.client.flows().send(first, kDns, payload(1), pair.now));
 }
 
 TEST(Flows, GoOnAfterAResume) {
   SessionPair pair;
-  const FlowId flow = pair.client.open_flow().value();
+  const FlowId flow = pair.client.flows().open().value();
   pair.pump();
   pair.take_events();
   LaneOptions next;
@@ -197,8 +197,8 @@ TEST(Flows, GoOnAfterAResume) {
   next.mode = HelloMode::kResume;
   pair.client.lose_lane(1);
   pair.exit.lose_lane(1);
-  EXPECT_TRUE(pair.client.send_datagram(flow, kDns, payload(1, 'c'), pair.now));
-  EXPECT_TRUE(pair.exit.send_datagram(flow, kDns, payload(1, 'e'), pair.now));
+  EXPECT_TRUE(pair.client.flows().send(flow, kDns, payload(1, 'c'), pair.now));
+  EXPECT_TRUE(pair.exit.flows().send(flow, kDns, payload(1, 'e'), pair.now));
   pair.client.attach_lane(next, pair.now);
   pair.exit.attach_lane(next, pair.now);
   pair.pump();
@@ -209,7 +209,7 @@ TEST(Flows, GoOnAfterAResume) {
 
 TEST(Flows, AreOpenedAnewAtAnExitThatForgotThem) {
   SessionPair pair;
-  const FlowId flow = pair.client.open_flow().value();
+  const FlowId flow = pair.client.flows().open().value();
   pair.pump();
   pair.client.lose_lane(1);
   pair.exit = Session(test::options_of(Role::kExit));
@@ -220,7 +220,7 @@ TEST(Flows, AreOpenedAnewAtAnExitThatForgotThem) {
   pair.exit.attach_lane(next, pair.now);
   next.mode = HelloMode::kResume;
   pair.client.attach_lane(next, pair.now);
-  EXPECT_TRUE(pair.client.send_datagram(flow, kDns, payload(1), pair.now));
+  EXPECT_TRUE(pair.client.flows().send(flow, kDns, payload(1), pair.now));
   pair.pump();
   EXPECT_EQ(test::count_of(pair.exit_events, Event::Kind::kFlowOpen), 1U);
   EXPECT_EQ(datagrams(pair.exit_events).size(), 1U);
@@ -230,9 +230,9 @@ TEST(Flows, AreOpenedAnewAtAnExitThatForgotThem) {
 TEST(Flows, DoNotStarveStreamsAndStreamsDoNotDelayThem) {
   SessionPair pair;
   const StreamId stream = pair.connect();
-  const FlowId flow = pair.client.open_flow().value();
+  const FlowId flow = pair.client.flows().open().value();
   test::write(pair.client, stream, 256 * 1024, 0);
-  while (pair.client.send_datagram(flow, kDns, payload(1'200), pair.now)) {
+  while (pair.client.flows().send(flow, kDns, payload(1'200), pair.now)) {
   }
   const test::Record record = pair.pass(pair.client);
   std::size_t of_datagrams = 0;
@@ -246,9 +246,9 @@ TEST(Flows, DoNotStarveStreamsAndStreamsDoNotDelayThem) {
 TEST(Flows, LargeDatagramsAndStreamsTakeTurns) {
   SessionPair pair;
   const StreamId stream = pair.connect();
-  const FlowId flow = pair.client.open_flow().value();
+  const FlowId flow = pair.client.flows().open().value();
   test::write(pair.client, stream, 256 * 1024, 0);
-  for (int i = 0; i < 5; ++i) pair.client.send_datagram(flow, kDns, payload(60'000), pair.now);
+  for (int i = 0; i < 5; ++i) pair.client.flows().send(flow, kDns, payload(60'000), pair.now);
   std::size_t of_streams = 0;
   std::size_t large = 0;
   for (int i = 0; i < 6; ++i) {
@@ -262,9 +262,9 @@ TEST(Flows, LargeDatagramsAndStreamsTakeTurns) {
 
 TEST(Flows, ADatagramIsNotOwedAnAnswer) {
   SessionPair pair;
-  const FlowId flow = pair.client.open_flow().value();
+  const FlowId flow = pair.client.flows().open().value();
   pair.run_for(2s);
-  ASSERT_TRUE(pair.client.send_datagram(flow, kDns, payload(1), pair.now));
+  ASSERT_TRUE(pair.client.flows().send(flow, kDns, payload(1), pair.now));
   pair.pump();
   int pings = 0;
   for (int i = 0; i < 50; ++i) {  // 50 s in which the exit says nothing
@@ -280,14 +280,14 @@ TEST(Flows, ADatagramIsNotOwedAnAnswer) {
 
 TEST(Flows, EndWithTheSession) {
   SessionPair pair;
-  const FlowId flow = pair.client.open_flow().value();
+  const FlowId flow = pair.client.flows().open().value();
   pair.pump();
   pair.take_events();
   pair.client.end();
   pair.keep_events();
   EXPECT_EQ(test::count_of(pair.client_events, Event::Kind::kFlowClosed), 1U);
-  EXPECT_FALSE(pair.client.send_datagram(flow, kDns, {}, pair.now));
-  EXPECT_FALSE(pair.client.open_flow());
+  EXPECT_FALSE(pair.client.flows().send(flow, kDns, {}, pair.now));
+  EXPECT_FALSE(pair.client.flows().open());
 }
 
 // A lane that dies takes nothing along but what was on its way.
@@ -299,13 +299,13 @@ TEST(Flows, MoveToAnotherLane) {
   pair.client.attach_lane(second, pair.now);
   pair.exit.attach_lane(second, pair.now);
   pair.pump();
-  const FlowId flow = pair.client.open_flow().value();
+  const FlowId flow = pair.client.flows().open().value();
   pair.pump();
   pair.client.lose_lane(2);
   pair.exit.lose_lane(2);
   pair.take_events();
-  EXPECT_TRUE(pair.client.send_datagram(flow, kDns, payload(1, 'c'), pair.now));
-  EXPECT_TRUE(pair.exit.send_datagram(flow, kDns, payload(1, 'e'), pair.now));
+  EXPECT_TRUE(pair.client.flows().send(flow, kDns, payload(1, 'c'), pair.now));
+  EXPECT_TRUE(pair.exit.flows().send(flow, kDns, payload(1, 'e'), pair.now));
   for (int i = 0; i < 10; ++i) {
     for (Session* from : {&pair.client, &pair.exit}) {
       Session& to = from == &pair.client ? pair.exit : pair.client;

@@ -43,14 +43,14 @@ ListenerId listen(SessionPair& pair) {
 
 void expect_carries(SessionPair& pair, ListenerId id) {
   pair.take_events();
-  ASSERT_TRUE(pair.exit.send_datagram(flow_of(id), kSomebody, kBytes, pair.now));
+  ASSERT_TRUE(pair.exit.flows().send(flow_of(id), kSomebody, kBytes, pair.now));
   pair.pump();
   const Event* came = find_event(pair.client_events, Event::Kind::kDatagram);
   ASSERT_NE(came, nullptr);
   EXPECT_EQ(came->flow, flow_of(id));
   EXPECT_EQ(came->address, kSomebody);
   EXPECT_EQ(came->bytes, kBytes);
-  ASSERT_TRUE(pair.client.send_datagram(flow_of(id), kSomebody, kBytes, pair.now));
+  ASSERT_TRUE(pair.client.flows().send(flow_of(id), kSomebody, kBytes, pair.now));
   pair.pump();
   const Event* answer = find_event(pair.exit_events, Event::Kind::kDatagram);
   ASSERT_NE(answer, nullptr);
@@ -78,9 +78,9 @@ TEST(SessionListenUdp, CarriesNothingBeforeTheExitListens) {
   SessionPair pair = make_pair();
   const ListenerId id = pair.client.listen(ListenKind::kUdp, kBind).value();
   pair.pump();
-  EXPECT_FALSE(pair.client.send_datagram(flow_of(id), kSomebody, kBytes, pair.now));
-  EXPECT_FALSE(pair.exit.send_datagram(flow_of(id), kSomebody, kBytes, pair.now));
-  EXPECT_EQ(pair.client.flows() + pair.exit.flows(), 0U);
+  EXPECT_FALSE(pair.client.flows().send(flow_of(id), kSomebody, kBytes, pair.now));
+  EXPECT_FALSE(pair.exit.flows().send(flow_of(id), kSomebody, kBytes, pair.now));
+  EXPECT_EQ(pair.client.flows().size() + pair.exit.flows().size(), 0U);
 }
 
 TEST(SessionListenUdp, ADatagramThatOvertakesItsListeningIsLost) {
@@ -107,20 +107,20 @@ TEST(SessionListenUdp, EndsWithItsListenerWhoeverEndsThat) {
     pair.pump();
     EXPECT_EQ(count_of(pair.client_events, Event::Kind::kFlowClosed), 1U);
     EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kFlowClosed), 1U);
-    EXPECT_EQ(pair.client.flows() + pair.exit.flows(), 0U);
-    EXPECT_FALSE(pair.exit.send_datagram(flow_of(id), kSomebody, kBytes, pair.now));
+    EXPECT_EQ(pair.client.flows().size() + pair.exit.flows().size(), 0U);
+    EXPECT_FALSE(pair.exit.flows().send(flow_of(id), kSomebody, kBytes, pair.now));
   }
 }
 
 TEST(SessionListenUdp, WhatItHadQueuedGoesWithIt) {
   SessionPair pair = make_pair();
   const ListenerId id = listen(pair);
-  while (pair.exit.send_datagram(flow_of(id), kSomebody, Bytes(60'000), pair.now)) {
+  while (pair.exit.flows().send(flow_of(id), kSomebody, Bytes(60'000), pair.now)) {
   }
   pair.exit.unlisten(id, ResetCode::kCancelled);
   const ListenerId next = listen(pair);
   std::size_t queued = 0;
-  while (pair.exit.send_datagram(flow_of(next), kSomebody, Bytes(60'000), pair.now)) ++queued;
+  while (pair.exit.flows().send(flow_of(next), kSomebody, Bytes(60'000), pair.now)) ++queued;
   EXPECT_GE(queued * 60'000, kMaxQueuedDatagramBytes / 3) << "all of the room is there again";
   pair.pump();
 }
@@ -151,17 +151,17 @@ TEST(SessionListenUdp, EndsWithASessionThatTheExitForgot) {
   pair.exit = Session(exit_options());
   change_lane(pair, 2, HelloMode::kResume, HelloMode::kNew);
   EXPECT_EQ(count_of(pair.client_events, Event::Kind::kFlowClosed), 1U);
-  EXPECT_FALSE(pair.client.send_datagram(flow_of(id), kSomebody, kBytes, pair.now));
+  EXPECT_FALSE(pair.client.flows().send(flow_of(id), kSomebody, kBytes, pair.now));
   expect_carries(pair, listen(pair));
 }
 
 TEST(SessionListenUdp, TakesNoPlaceOfAFlow) {
   SessionPair pair = make_pair(/*max_flows=*/1);
   const ListenerId id = listen(pair);
-  const auto flow = pair.client.open_flow();
+  const auto flow = pair.client.flows().open();
   ASSERT_TRUE(flow);
-  EXPECT_FALSE(pair.client.open_flow());
-  ASSERT_TRUE(pair.client.send_datagram(*flow, kSomebody, kBytes, pair.now));
+  EXPECT_FALSE(pair.client.flows().open());
+  ASSERT_TRUE(pair.client.flows().send(*flow, kSomebody, kBytes, pair.now));
   pair.pump();
   EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kDatagram), 1U) << "the exit takes it, too";
   expect_carries(pair, id);
@@ -170,8 +170,8 @@ TEST(SessionListenUdp, TakesNoPlaceOfAFlow) {
 TEST(SessionListenUdp, IsNotClosedAlone) {
   SessionPair pair = make_pair();
   const ListenerId id = listen(pair);
-  pair.client.close_flow(flow_of(id));
-  pair.exit.close_flow(flow_of(id));
+  pair.client.flows().close(flow_of(id));
+  pair.exit.flows().close(flow_of(id));
   expect_carries(pair, id);
 }
 
