@@ -126,7 +126,7 @@ class Exit {
   void check() {
     if (session_.memory_bytes() > kMemoryBound) std::abort();
     if (session_.buffered_to_send() > kSendMemory + 4 * kBlockBytes) std::abort();
-    if (session_.streams() > 3 * kMaxStreams || session_.listeners() > kMaxListeners ||
+    if (session_.streams() > 3 * kMaxStreams || session_.listeners().size() > kMaxListeners ||
         session_.open_streams() > kMaxStreams)
       std::abort();
     if (session_.flows().size() > kMaxFlows + kMaxListeners) std::abort();

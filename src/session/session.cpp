@@ -8,6 +8,7 @@ Session::Session(Options of_session)
     : context_(std::make_unique<SessionContext>(std::move(of_session))),
       requests_(*context_),
       flows_(*context_),
+      listeners_(*context_),
       next_id_(context_->client() ? 0 : 1),
       pool_(options().receive_memory_bytes, options().max_streams) {}
 
@@ -137,6 +138,24 @@ void Session::reset_all() {
   lazy_deadline_ = TimePoint::max();
   flows_.end_those_of_listeners();
   listeners_.clear();
+}
+
+// A listener of datagrams has a flow, which is there as long as it is.
+void Session::listening(ListenerId id, Destination bound) {
+  listeners_.listening(id, std::move(bound));
+  if (listeners_.takes_datagrams(id)) flows_.begin_of(id);
+}
+
+void Session::unlisten(ListenerId id, ResetCode code) {
+  flows_.end_of(id);
+  listeners_.unlisten(id, code);
+}
+
+// Each end opens streams while its table has fewer than max-streams. Where only one of them does, what the
+// other one has more than that are tombstones whose DONE is on its way on another lane; where both do, each
+// may open as many before it hears of the other's.
+std::uint64_t Session::most_streams() const {
+  return (listeners_.max() > 0 ? 3 : 2) * options().max_streams;
 }
 
 std::optional<ExitCapabilities> Session::exit_capabilities() const {

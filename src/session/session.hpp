@@ -11,11 +11,11 @@
 //   session_receive.cpp  frames from the peer
 //   session_fill.cpp     frames to the peer: urgent ones, control, then data in fair turns
 //   session_streams.cpp  the application's side
-//   session_listen.cpp   listeners at the exit, whose connections the exit opens as streams
 //
 // Parts with a state of their own, which take and write their own frames and share a SessionContext:
 //   requests.hpp         names to look up and hosts to ping: questions and answers without a state
 //   flows.hpp            flows of datagrams, which are dropped rather than queued for long
+//   listeners.hpp        listeners at the exit, whose connections the exit opens as streams
 //   lane_table.hpp       the lanes that are alive, and how much is bound to each
 //
 // Memory for a peer: receive_memory_bytes of stream data it may send us, send_memory_bytes of data that waits
@@ -32,6 +32,7 @@
 #include "session/context.hpp"
 #include "session/credit_pool.hpp"
 #include "session/flows.hpp"
+#include "session/listeners.hpp"
 #include "session/requests.hpp"
 #include "session/stream_state.hpp"
 
@@ -39,9 +40,6 @@ namespace zks::session {
 
 // A peer's word on how long it keeps a session is believed up to this.
 inline constexpr std::uint64_t kMaxOrphanSeconds = 24 * 3600;
-
-// Exit: listeners that were refused or are over; the oldest whose UNLISTEN went out makes room.
-inline constexpr std::size_t kMaxListenersEnding = 64;
 
 // What a live lane has carried, in record bytes, and its smoothed round trip time, once that is known.
 struct LaneCounters {
@@ -140,13 +138,14 @@ class Session {
   // --- listeners at the exit; they end with the session, also when the exit forgot it (kWelcome, kNew). One
   // of datagrams has the flow flow_of() from kListening, or listening(), on, until kFlowClosed.
   // Client: asks for one. kLimit: the exit allows no (more) listeners; kClosed: no session, or it is leaving.
-  Result<ListenerId> listen(ListenKind kind, Destination bind);
+  Result<ListenerId> listen(ListenKind kind, Destination bind) {
+    return listeners_.listen(kind, std::move(bind));
+  }
   // Exit: the answer to kListen.
   void listening(ListenerId id, Destination bound);
   // Client: it is not wanted any more. Exit: it is refused, or over.
   void unlisten(ListenerId id, ResetCode code);
-  std::uint64_t max_listeners() const;  // exit: its own bound; client: what the exit told
-  std::size_t listeners() const;        // not counting those that are over
+  const Listeners& listeners() const { return listeners_; }
 
   std::size_t streams() const { return streams_.size(); }  // tombstones included
   std::size_t open_streams() const;                        // not counting those that are over
@@ -211,9 +210,9 @@ class Session {
   Result<> on(const FlowErrorFrame& frame, LaneState&, TimePoint) { return flows_.on(frame); }
   Result<> on(const FlowCloseFrame& frame, LaneState&, TimePoint) { return flows_.on(frame); }
   Result<> on(const GoawayFrame& frame, LaneState& lane, TimePoint now);
-  Result<> on(const ListenFrame& frame, LaneState& lane, TimePoint now);
-  Result<> on(const ListeningFrame& frame, LaneState& lane, TimePoint now);
-  Result<> on(const UnlistenFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const ListenFrame& frame, LaneState&, TimePoint) { return listeners_.on(frame); }
+  Result<> on(const ListeningFrame& frame, LaneState&, TimePoint now);
+  Result<> on(const UnlistenFrame& frame, LaneState&, TimePoint now);
   Result<> on(const ResolveFrame& frame, LaneState&, TimePoint) { return requests_.on(frame); }
   Result<> on(const ResolvedFrame& frame, LaneState&, TimePoint) { return requests_.on(frame); }
   Result<> on(const EchoFrame& frame, LaneState&, TimePoint) { return requests_.on(frame); }
@@ -233,23 +232,8 @@ class Session {
   void end_of_peer_table(const LaneState& lane);
   void forget(StreamState& stream);
 
-  // session_listen.cpp
-  struct ListenerState {
-    enum class Phase : std::uint8_t { kAsked, kListening, kEnded };
-    Phase phase = Phase::kAsked;
-    ListenKind kind{};
-    Destination address;  // to bind; exit, once it listens: bound
-    Destination bound;    // client: once the exit listens
-    ResetCode code{};     // kEnded: why
-    bool owed = false;    // client: LISTEN, or UNLISTEN; exit: LISTENING, or UNLISTEN
-  };
   Result<StreamId> open_stream(Destination address, ListenerId listener, TimePoint now);
-  Result<bool> accepts_from(const OpenFrame& frame) const;
-  bool has_place_for_listener();
   std::uint64_t most_streams() const;
-  void end_listener(ListenerId id, ResetCode code);
-  void repeat_listeners();
-  void fill_listeners(ByteWriter& out, const LaneState& lane);
 
   // session_fill.cpp
   bool fill_hello(ByteWriter& out, LaneState& lane);
@@ -269,6 +253,7 @@ class Session {
   std::unique_ptr<SessionContext> context_;  // stays where it is when the session moves
   Requests requests_;
   Flows flows_;
+  Listeners listeners_;
   std::set<LaneNumber> dead_;  // client: not yet declared to the exit; exit: not yet by the client
   LaneNumber newest_lane_ = 0;
   std::map<StreamId, std::unique_ptr<StreamState>> streams_;  // a tree, not a hash table: ids are the peer's
@@ -283,11 +268,6 @@ class Session {
   bool goaway_sent_ = false;
   InstanceId exit_instance_{};
   StreamCounters counters_;
-  // Exit: at most max_listeners, and kMaxListenersEnding that are over.
-  std::map<ListenerId, ListenerState> listeners_;
-  ListenerId next_listener_ = 0;
-  std::uint64_t peer_max_listeners_ = 0;
-  bool listeners_owed_ = false;  // some of them
 };
 
 }  // namespace zks::session

@@ -42,7 +42,7 @@ std::size_t Session::fill(LaneNumber number, MutableBytes buffer, TimePoint now)
     out.advance(written);
     if (lane.hello_sent && lane.owe_table && !lane.owe_lane_down) fill_table(out, lane);
     if (!lane.streams_held()) {
-      fill_listeners(out, lane);
+      if (lane.hello_received) listeners_.fill(out);
       fill_control(out, lane);
     }
     written = out.written();

@@ -89,7 +89,7 @@ void Session::lose_lanes() {
   }
   context_->lanes.clear();
   goaway_sent_ = false;  // it may have been lost
-  repeat_listeners();
+  listeners_.repeat();
 }
 
 void Session::lose_lane(LaneNumber number) {
@@ -104,7 +104,7 @@ void Session::lose_lane(LaneNumber number) {
   context_->lanes.erase(number);
   flows_.leave_lane(number);
   flows_.place();
-  repeat_listeners();
+  listeners_.repeat();
   agree_on_deaths();
 }
 
@@ -189,15 +189,11 @@ bool Session::owed(const LaneState& lane) const {
     if (stream->phase == StreamState::Phase::kOpening && stream->ours) return true;
     if (stream->phase == StreamState::Phase::kOpen && stream->send.owed()) return true;
   }
-  const bool asked = options().role == Role::kClient &&
-                     std::any_of(listeners_.begin(), listeners_.end(), [](const auto& entry) {
-                       return entry.second.phase != ListenerState::Phase::kListening;
-                     });
-  return !lane.hello_received || lane.await_table || lane.credit_said || asked;
+  return !lane.hello_received || lane.await_table || lane.credit_said || listeners_.awaits_answer();
 }
 
 bool Session::serves(const LaneState& lane) const {
-  if (listeners() > 0) return true;  // whoever connects there should find this end
+  if (listeners_.size() > 0) return true;  // whoever connects there should find this end
   if (context_->lanes.size() == 1) return !streams_.empty() || flows_.size() > 0;
   return context_->lanes.load(lane.options.number) > 0;
 }
@@ -260,7 +256,7 @@ TimePoint Session::next_deadline() const {
   for (const auto& [number, lane] : context_->lanes) {
     if (lane->paced) next = std::min(next, lane->window.open_at());
     if (!lane->owe_ack) next = std::min(next, lane->ack_due);
-    if (!streams_.empty() || flows_.size() > 0 || listeners() > 0 || lane->ping || lane->exchanging())
+    if (!streams_.empty() || flows_.size() > 0 || listeners_.size() > 0 || lane->ping || lane->exchanging())
       next = std::min(next, lane->checked_at + kCheckEvery);
     if (!lane->ping) next = std::min(next, lane->ask_at);
     const TimePoint silent_from = silent_at(*lane);

@@ -51,7 +51,6 @@ Result<> Session::on(const HelloFrame& frame, LaneState& lane, TimePoint) {
   }
   lane.hello_received = true;
   peer_max_streams_ = frame.parameters.max_streams;
-  peer_max_listeners_ = frame.parameters.max_listeners;
   if (from_exit) return on_welcome(frame, lane);
   flows_.place();
   const bool resumes = lane.options.mode == HelloMode::kResume;
@@ -97,7 +96,7 @@ Result<> Session::on(const OpenFrame& frame, LaneState& lane, TimePoint now) {
     owe(*known);
     return {};
   }
-  const auto wanted = accepts_from(frame);
+  const auto wanted = listeners_.accepts(frame);
   if (!wanted) return wanted.error();
   if (streams_.size() >= most_streams()) return violation("more streams than max-streams allows");
   // A stream that the client has forgotten may still be here: its DONE came on another lane, later.
@@ -211,6 +210,18 @@ Result<> Session::on(const DoneFrame& frame, LaneState&, TimePoint) {
   stream->done_received = true;
   settle(*stream);
   return {};
+}
+
+Result<> Session::on(const ListeningFrame& frame, LaneState&, TimePoint) {
+  if (auto taken = listeners_.on(frame); !taken) return taken;
+  if (listeners_.takes_datagrams(frame.listener)) flows_.begin_of(frame.listener);
+  return {};
+}
+
+// The application hears of the flow's end before the listener's.
+Result<> Session::on(const UnlistenFrame& frame, LaneState&, TimePoint) {
+  flows_.end_of(frame.listener);
+  return listeners_.on(frame);
 }
 
 Result<> Session::on(const GoawayFrame& frame, LaneState&, TimePoint) {

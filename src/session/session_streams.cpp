@@ -19,6 +19,13 @@ Result<StreamId> Session::open(Destination destination, TimePoint now) {
   return open_stream(std::move(destination), 0, now);
 }
 
+Result<StreamId> Session::open(ListenerId listener, Destination from, TimePoint now) {
+  if (!listeners_.takes_connections(listener)) {
+    return make_error(ErrorKind::kClosed, "the client gave the listener up");
+  }
+  return open_stream(std::move(from), listener, now);
+}
+
 Result<StreamId> Session::open_stream(Destination address, ListenerId listener, TimePoint now) {
   if (context_->leaving) return make_error(ErrorKind::kClosed, "the session is ending");
   if (streams_.size() >= stream_limit()) {

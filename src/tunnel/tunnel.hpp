@@ -75,7 +75,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   Result<session::ListenerId> listen(session::ListenKind kind, session::Destination bind);
   void listening(session::ListenerId id, session::Destination bound);
   void unlisten(session::ListenerId id, session::ResetCode code);
-  std::uint64_t max_listeners() const { return session_.max_listeners(); }
+  std::uint64_t max_listeners() const { return session_.listeners().max(); }
 
   // Client: kClosed while there is no session; else as session::Flows::open().
   Result<SessionFlowPtr> open_flow();

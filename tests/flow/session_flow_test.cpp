@@ -644,7 +644,7 @@ class World {
     }
     EXPECT_EQ(client_.listeners, exit_.listeners);
     for (Side* side : {&client_, &exit_}) {
-      EXPECT_EQ(side->session.listeners(), side->listeners.size());
+      EXPECT_EQ(side->session.listeners().size(), side->listeners.size());
       EXPECT_EQ(side->session.streams(), 0U);
       EXPECT_EQ(side->session.buffered_to_send(), 0U);
       EXPECT_EQ(side->session.spare_credit(), kReceiveMemory - kMaxStreams * kMinWindow);

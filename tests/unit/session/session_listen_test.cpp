@@ -92,8 +92,8 @@ TEST(SessionListen, ARefusalHasAReasonAndLeavesNothing) {
   ASSERT_NE(refused, nullptr);
   EXPECT_EQ(refused->listener, id);
   EXPECT_EQ(refused->code, ResetCode::kAddressInUse);
-  EXPECT_EQ(pair.client.listeners(), 0U);
-  EXPECT_EQ(pair.exit.listeners(), 0U);
+  EXPECT_EQ(pair.client.listeners().size(), 0U);
+  EXPECT_EQ(pair.exit.listeners().size(), 0U);
 }
 
 TEST(SessionListen, AnExitWithoutListenersIsNotAsked) {
@@ -101,7 +101,7 @@ TEST(SessionListen, AnExitWithoutListenersIsNotAsked) {
   const auto asked = pair.client.listen(ListenKind::kTcp, kBind);
   ASSERT_FALSE(asked);
   EXPECT_EQ(asked.error().kind, ErrorKind::kLimit);
-  EXPECT_EQ(pair.client.max_listeners(), 0U);
+  EXPECT_EQ(pair.client.listeners().max(), 0U);
 }
 
 TEST(SessionListen, NoMoreThanTheExitSaid) {
@@ -154,7 +154,7 @@ TEST(SessionListen, GivingUpIsToldAndNothingIsOpenedAfterIt) {
   EXPECT_EQ(reset->code, ResetCode::kConnectionRefused);
   EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kUnlisten), 1U);
   EXPECT_FALSE(pair.exit.open(listener, kSomebody, pair.now));
-  EXPECT_EQ(pair.client.listeners() + pair.exit.listeners(), 0U);
+  EXPECT_EQ(pair.client.listeners().size() + pair.exit.listeners().size(), 0U);
 }
 
 TEST(SessionListen, IsSaidAgainOnTheNextLane) {
@@ -180,7 +180,7 @@ TEST(SessionListen, AnEndThatWasLostIsSaidAgain) {
   change_lane(pair, 2, HelloMode::kResume);
   pair.pump();
   EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kUnlisten), 1U);
-  EXPECT_EQ(pair.client.listeners() + pair.exit.listeners(), 0U);
+  EXPECT_EQ(pair.client.listeners().size() + pair.exit.listeners().size(), 0U);
 }
 
 TEST(SessionListen, AnOpenThatWasLostIsSaidAgain) {
@@ -210,7 +210,7 @@ TEST(SessionListen, EndsWithASessionThatTheExitForgot) {
   lane.mode = HelloMode::kNew;
   pair.exit.attach_lane(lane, pair.now);
   pair.pump();
-  EXPECT_EQ(pair.client.listeners(), 0U);
+  EXPECT_EQ(pair.client.listeners().size(), 0U);
   EXPECT_TRUE(pair.client.listen(ListenKind::kTcp, kBind)) << "and may be asked for again";
 }
 
