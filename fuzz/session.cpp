@@ -57,9 +57,9 @@ class Exit {
     handle_events();
     if ((action & kWrite) != 0) write_all();
     if ((action & kRead) != 0) read_all();
-    if (!streams_.empty() && (action & kFinish) != 0) session_.finish(*streams_.begin());
+    if (!streams_.empty() && (action & kFinish) != 0) session_.streams().finish(*streams_.begin());
     if (!streams_.empty() && (action & kReset) != 0) {
-      session_.reset(*streams_.rbegin(), ResetCode::kConnectionReset);
+      session_.streams().reset(*streams_.rbegin(), ResetCode::kConnectionReset);
       streams_.erase(std::prev(streams_.end()));
     }
     if ((action & kLeave) != 0) session_.go_away(GoawayCode::kShutdown, "bye");
@@ -82,7 +82,8 @@ class Exit {
     send_all();
     session_.end();
     handle_events();
-    if (session_.streams() != 0 || session_.buffered_to_send() != 0 || session_.memory_bytes() != 0)
+    if (session_.streams().size() != 0 || session_.streams().buffered_to_send() != 0 ||
+        session_.streams().memory_bytes() != 0)
       std::abort();
     if (session_.flows().size() != 0 || session_.requests().queued_bytes() != 0) std::abort();
   }
@@ -124,25 +125,25 @@ class Exit {
   }
 
   void check() {
-    if (session_.memory_bytes() > kMemoryBound) std::abort();
-    if (session_.buffered_to_send() > kSendMemory + 4 * kBlockBytes) std::abort();
-    if (session_.streams() > 3 * kMaxStreams || session_.listeners().size() > kMaxListeners ||
-        session_.open_streams() > kMaxStreams)
+    if (session_.streams().memory_bytes() > kMemoryBound) std::abort();
+    if (session_.streams().buffered_to_send() > kSendMemory + 4 * kBlockBytes) std::abort();
+    if (session_.streams().size() > 3 * kMaxStreams || session_.listeners().size() > kMaxListeners ||
+        session_.streams().open_count() > kMaxStreams)
       std::abort();
     if (session_.flows().size() > kMaxFlows + kMaxListeners) std::abort();
     if (session_.lanes() > 2 * kMaxLanes) std::abort();
     if (session_.requests().queued_bytes() > kMaxQueuedRequestBytes) std::abort();
-    if (session_.spare_credit() > kReceiveMemory - kMaxStreams * kMinWindow) std::abort();
+    if (session_.streams().spare_credit() > kReceiveMemory - kMaxStreams * kMinWindow) std::abort();
   }
 
   void handle_events() {
     for (Event& event : session_.take_events()) {
       if (event.kind == Event::Kind::kOpen) {
         if (event.address.port % 2 == 0) {
-          session_.accept(event.stream, local_);
+          session_.streams().accept(event.stream, local_);
           streams_.insert(event.stream);
         } else if (event.address.port % 4 == 1) {
-          session_.reset(event.stream, ResetCode::kConnectionRefused);
+          session_.streams().reset(event.stream, ResetCode::kConnectionRefused);
         }
       } else if (event.kind == Event::Kind::kDatagram) {  // an echo server, and one that can't be reached
         if (event.address.port % 2 == 0) event.address.kind = Destination::Kind::kIpv4;
@@ -181,14 +182,14 @@ class Exit {
   void write_all() {
     for (const StreamId id : streams_) {
       std::array<MutableBytes, 4> pieces;
-      for (std::size_t count = session_.prepare(id, 40'000, pieces); count > 0;
-           count = session_.prepare(id, 40'000, pieces)) {
+      for (std::size_t count = session_.streams().prepare(id, 40'000, pieces); count > 0;
+           count = session_.streams().prepare(id, 40'000, pieces)) {
         std::size_t size = 0;
         for (std::size_t i = 0; i < count; ++i) {
           for (std::uint8_t& byte : pieces[i]) byte = 'x';
           size += pieces[i].size();
         }
-        session_.commit(id, size);
+        session_.streams().commit(id, size);
       }
     }
   }
@@ -196,12 +197,13 @@ class Exit {
   void read_all() {
     for (const StreamId id : streams_) {
       std::array<ByteView, 8> pieces;
-      for (std::size_t count = session_.peek(id, pieces); count > 0; count = session_.peek(id, pieces)) {
+      for (std::size_t count = session_.streams().peek(id, pieces); count > 0;
+           count = session_.streams().peek(id, pieces)) {
         std::size_t size = 0;
         for (std::size_t i = 0; i < count; ++i) size += pieces[i].size();
-        session_.consume(id, size, now_);
+        session_.streams().consume(id, size, now_);
       }
-      if (session_.at_end(id)) session_.consume_end(id);
+      if (session_.streams().at_end(id)) session_.streams().consume_end(id);
     }
   }
 

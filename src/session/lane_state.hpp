@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What a session keeps for its lane: how much of what was sent has arrived, what must go out before any
-// stream's bytes, whether the other end is alive, and which stream is next.
+// stream's bytes, and whether the other end is alive.
 #pragma once
 
 #include <algorithm>
@@ -50,7 +50,7 @@ struct LaneState {
   std::uint64_t acknowledged_to_peer = 0;
   TimePoint acknowledged_at{};           // when the last LANE_ACK was sent
   TimePoint ack_due = TimePoint::max();  // owe_ack then, if not before
-  LaneWindow window{kMaxLaneBytes};      // for what waits in `busy`; the rest goes by limit() alone
+  LaneWindow window{kMaxLaneBytes};      // for bulk; the rest goes by limit() alone
   bool paced = false;                    // bulk waits for window.open_at()
 
   bool hello_sent = false;
@@ -60,7 +60,6 @@ struct LaneState {
       false;  // since anything came: more data, or an answer to a PING, will show that it arrived
 
   // An exchange of tables, after which streams of dead lanes go on here; one at a time.
-  std::vector<StreamId> table;  // still to be told to the peer; the next one last
   bool owe_table = false;
   bool await_table = false;
   bool resuming = false;             // it is about all streams, and nothing else goes on before its end
@@ -95,13 +94,6 @@ struct LaneState {
       std::chrono::milliseconds(100);  // smoothed; a guess until the first PONG
   bool round_trip_known = false;
   std::chrono::nanoseconds least_round_trip{};  // of those measured
-
-  // Streams that owe frames (each at most once a queue), and streams with bytes to send: young and small ones
-  // first (`fresh`), the others in turn (`busy`).
-  std::deque<StreamId> credits;
-  std::deque<StreamId> control;
-  std::deque<StreamId> fresh;
-  std::deque<StreamId> busy;
 
   // Bytes of datagrams that went out ahead of streams that had something to send, too (DatagramTurn).
   std::int64_t datagram_lead = 0;

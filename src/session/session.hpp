@@ -5,14 +5,15 @@
 // Above it are the application's streams (front doors, the exit's sockets), below it lanes that seal what
 // fill() composes.
 //
-//   session.cpp          GOAWAY, the table of streams
-//   session_lanes.cpp    lanes, their liveness, and the streams of those that died
-//   session_resume.cpp   tables: what a lane needs to go on where others ended
-//   session_receive.cpp  frames from the peer
-//   session_fill.cpp     frames to the peer: urgent ones, control, then data in fair turns
-//   session_streams.cpp  the application's side
+//   session.cpp          GOAWAY, the end, and what is asked of several parts
+//   session_lanes.cpp    lanes, their liveness, and when the streams of dead ones move
+//   session_resume.cpp   when tables are exchanged, so that a lane goes on where others ended
+//   session_receive.cpp  frames from the peer, each to its part
+//   session_fill.cpp     records for the peer: what goes in first, and which part writes when
 //
-// Parts with a state of their own, which take and write their own frames and share a SessionContext:
+// The parts own what they are about, take their own frames (`on()`) and write their own into a record
+// (`fill()`). None knows another; they share a SessionContext, and what concerns two of them is done here.
+//   streams.hpp          the table of streams, their credit, and what of them waits for a lane
 //   requests.hpp         names to look up and hosts to ping: questions and answers without a state
 //   flows.hpp            flows of datagrams, which are dropped rather than queued for long
 //   listeners.hpp        listeners at the exit, whose connections the exit opens as streams
@@ -24,17 +25,15 @@
 // Not thread safe: one strand.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <set>
 #include <vector>
 
 #include "session/context.hpp"
-#include "session/credit_pool.hpp"
 #include "session/flows.hpp"
 #include "session/listeners.hpp"
 #include "session/requests.hpp"
-#include "session/stream_state.hpp"
+#include "session/streams.hpp"
 
 namespace zks::session {
 
@@ -46,13 +45,6 @@ struct LaneCounters {
   std::uint64_t sent_bytes = 0;
   std::uint64_t received_bytes = 0;
   std::optional<std::chrono::nanoseconds> round_trip;
-};
-
-// Since the session began: streams that were opened, and their bytes, as applications wrote and read them.
-struct StreamCounters {
-  std::uint64_t opened = 0;
-  std::uint64_t written_bytes = 0;
-  std::uint64_t read_bytes = 0;
 };
 
 class Session {
@@ -109,23 +101,12 @@ class Session {
     return std::chrono::seconds(std::min<std::uint64_t>(options().orphan_seconds, kMaxOrphanSeconds));
   }
 
-  // --- the application's streams; ids that are not known (any more) are ignored or answered with nothing
-  // kLimit: table full; kClosed: session is leaving; kUsage: a name that OPEN can't carry.
-  Result<StreamId> open(Destination destination, TimePoint now);
-  // Exit: somebody at `from` connected to a listener of the client's. kClosed also when it has that no more.
+  // --- streams
+  Streams& streams() { return streams_; }
+  const Streams& streams() const { return streams_; }
+  // Exit: somebody at `from` connected to a listener of the client's. As Streams::open(); kClosed also when
+  // the client has that no more.
   Result<StreamId> open(ListenerId listener, Destination from, TimePoint now);
-  void accept(StreamId id, Destination bound);
-  void reset(StreamId id, ResetCode code);
-
-  // Free space for up to `max_bytes`; 0 pieces: wait for kRoom.
-  std::size_t prepare(StreamId id, std::uint64_t max_bytes, std::array<MutableBytes, 4>& pieces);
-  void commit(StreamId id, std::size_t count);
-  void finish(StreamId id);  // half-close: FIN after what was written
-  // Bytes to read; 0 pieces and not at_end(): wait for kReadable.
-  std::size_t peek(StreamId id, std::array<ByteView, 8>& pieces);
-  void consume(StreamId id, std::uint64_t count, TimePoint now);
-  bool at_end(StreamId id) const;
-  void consume_end(StreamId id);
 
   // --- flows: datagrams that may be lost, never late
   Flows& flows() { return flows_; }
@@ -147,46 +128,21 @@ class Session {
   void unlisten(ListenerId id, ResetCode code);
   const Listeners& listeners() const { return listeners_; }
 
-  std::size_t streams() const { return streams_.size(); }  // tombstones included
-  std::size_t open_streams() const;                        // not counting those that are over
-  // For open().
-  std::uint64_t stream_limit() const { return std::min(options().max_streams, peer_max_streams_); }
-  // Who has to go when there is no place for another stream: one whose opener has half-closed it and that is
-  // silent since; the one that is it longest. Both for streams that are not over.
-  std::optional<StreamId> longest_half_closed() const;
-  std::optional<TimePoint> half_closed_since(StreamId id) const;  // null: it is not half-closed
-  std::uint64_t buffered_to_send() const { return send_buffered_; }
-  std::optional<StreamId> heaviest_stream() const;  // that holds any; not over
-  std::size_t memory_bytes() const;                 // of the buffers of all streams, whole blocks counted
-  std::uint64_t spare_credit() const { return pool_.spare(); }
-  const StreamCounters& stream_counters() const { return counters_; }
-
  private:
   const Options& options() const { return context_->options; }
-  StreamState* find(StreamId id);
-  const StreamState* find(StreamId id) const;
-  StreamState& make_stream(StreamId id, LaneNumber lane, TimePoint now);
-  void owe(StreamState& stream);         // puts it on the control queue
-  void owe_credit(StreamState& stream);  // puts it on the credit queue
-  void schedule(StreamState& stream);    // it has bytes or a FIN to send
-  void settle(StreamState& stream);      // DONE when both directions are over; forgets it after both DONEs
-  void erase(StreamState& stream);
-  void drop_buffers(StreamState& stream);
-  void give_back_window(StreamState& stream);
   void push(Event event) { context_->push(std::move(event)); }
-  void offer_room(StreamState& stream);
-  void note_sent_freed();
-  void queue_again(StreamState& stream);  // on a new lane, whatever it has to say
   void reset_all();
+  std::uint64_t most_streams() const;  // that the table may ever hold
 
   // session_lanes.cpp
   LaneState* lane_at(LaneNumber number) { return context_->lanes.find(number); }
   const LaneState* lane_at(LaneNumber number) const { return std::as_const(context_->lanes).find(number); }
-  LaneState* lane_of(const StreamState& stream);  // where its frames go now; null: it waits
-  void unqueue(StreamState& stream);
   void lose_lanes();
   void agree_on_deaths();
   bool serves(const LaneState& lane) const;
+  bool owed(const LaneState& lane) const;  // something the peer must still answer
+  static void request_ping(LaneState& lane, TimePoint now);
+  bool is_ping_due(const LaneState& lane, TimePoint now) const;
 
   // session_receive.cpp
   Result<> on_frame(const Frame& frame, LaneState& lane, TimePoint now);
@@ -197,12 +153,12 @@ class Session {
   Result<> on(const LaneAckFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const PingFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const OpenFrame& frame, LaneState& lane, TimePoint now);
-  Result<> on(const OpenedFrame& frame, LaneState& lane, TimePoint now);
-  Result<> on(const DataFrame& frame, LaneState& lane, TimePoint now);
-  Result<> on(const FinFrame& frame, LaneState& lane, TimePoint now);
-  Result<> on(const CreditFrame& frame, LaneState& lane, TimePoint now);
-  Result<> on(const ResetFrame& frame, LaneState& lane, TimePoint now);
-  Result<> on(const DoneFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const OpenedFrame& frame, LaneState&, TimePoint) { return streams_.on(frame); }
+  Result<> on(const DataFrame& frame, LaneState&, TimePoint) { return streams_.on(frame); }
+  Result<> on(const FinFrame& frame, LaneState&, TimePoint) { return streams_.on(frame); }
+  Result<> on(const CreditFrame& frame, LaneState&, TimePoint now) { return streams_.on(frame, now); }
+  Result<> on(const ResetFrame& frame, LaneState&, TimePoint) { return streams_.on(frame); }
+  Result<> on(const DoneFrame& frame, LaneState&, TimePoint) { return streams_.on(frame); }
   Result<> on(const FlowOpenFrame& frame, LaneState& lane, TimePoint) {
     return flows_.on(frame, lane.options.number);
   }
@@ -217,57 +173,28 @@ class Session {
   Result<> on(const ResolvedFrame& frame, LaneState&, TimePoint) { return requests_.on(frame); }
   Result<> on(const EchoFrame& frame, LaneState&, TimePoint) { return requests_.on(frame); }
   Result<> on(const EchoReplyFrame& frame, LaneState&, TimePoint) { return requests_.on(frame); }
-  Result<> check_known_parity(StreamId id) const;
-  bool make_place();
 
   // session_resume.cpp
   void begin_exchange(LaneState& lane);
-  void move(StreamState& stream, LaneState& lane);
   void finish_exchange(LaneState& lane);
   void serve_waiting(LaneState& lane);
-  void fill_table(ByteWriter& out, LaneState& lane);
   Result<> on_welcome(const HelloFrame& frame, LaneState& lane);
-  Result<> on_entry(const TableEntry& entry, const LaneState& lane);
-  Result<> on_entry_of_open(const TableEntry& entry, StreamState& stream);
-  void end_of_peer_table(const LaneState& lane);
-  void forget(StreamState& stream);
-
-  Result<StreamId> open_stream(Destination address, ListenerId listener, TimePoint now);
-  std::uint64_t most_streams() const;
 
   // session_fill.cpp
   bool fill_hello(ByteWriter& out, LaneState& lane);
   void fill_urgent(ByteWriter& out, LaneState& lane, TimePoint now);
-  void fill_credits(ByteWriter& out, LaneState& lane, TimePoint now);
-  void fill_control(ByteWriter& out, LaneState& lane);
-  bool fill_control_of(ByteWriter& out, StreamState& stream);
   std::size_t fill_turns(MutableBytes buffer, std::size_t written, LaneState& lane, TimePoint now);
-  void fill_data(ByteWriter& out, LaneState& lane, TimePoint now);
-  bool fill_data_of(ByteWriter& out, StreamState& stream);
-  bool write_data(ByteWriter& out, StreamState& stream);
-
-  bool owed(const LaneState& lane) const;  // something the peer must still answer
-  static void request_ping(LaneState& lane, TimePoint now);
-  bool is_ping_due(const LaneState& lane, TimePoint now) const;
 
   std::unique_ptr<SessionContext> context_;  // stays where it is when the session moves
   Requests requests_;
   Flows flows_;
   Listeners listeners_;
+  Streams streams_;
   std::set<LaneNumber> dead_;  // client: not yet declared to the exit; exit: not yet by the client
   LaneNumber newest_lane_ = 0;
-  std::map<StreamId, std::unique_ptr<StreamState>> streams_;  // a tree, not a hash table: ids are the peer's
-  StreamId next_id_;
-  std::uint64_t peer_max_streams_ = 2048;
-  CreditPool pool_;
-  std::uint64_t send_buffered_ = 0;
-  bool send_memory_full_ = false;  // some stream waits for send memory
-  std::vector<StreamId> lazy_credits_;
-  TimePoint lazy_deadline_ = TimePoint::max();
   std::optional<GoawayFrame> goaway_;
   bool goaway_sent_ = false;
   InstanceId exit_instance_{};
-  StreamCounters counters_;
 };
 
 }  // namespace zks::session

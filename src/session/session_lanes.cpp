@@ -53,10 +53,6 @@ bool look_at_ping(LaneState& lane, TimePoint now, std::size_t undrained_bytes) {
 
 }  // namespace
 
-LaneState* Session::lane_of(const StreamState& stream) {
-  return stream.moving ? nullptr : lane_at(stream.lane);
-}
-
 void Session::attach_lane(LaneOptions options, TimePoint now) {
   const bool joins = options.mode == HelloMode::kJoin;
   if (!joins) lose_lanes();
@@ -68,23 +64,18 @@ void Session::attach_lane(LaneOptions options, TimePoint now) {
   dead_.clear();
   if (options.mode == HelloMode::kResume) {
     lane.resuming = true;
-    for (auto& [id, stream] : streams_) move(*stream, lane);
+    streams_.move_all(options.number);
     begin_exchange(lane);
     return flows_.place();
   }
-  for (auto& [id, stream] : streams_) {
-    context_->lanes.bind(stream->lane, options.number);
-    // What was said behind an earlier HELLO, which was never answered, was lost with that lane.
-    stream->owe_open = stream->ours && stream->phase == StreamState::Phase::kOpening;
-    queue_again(*stream);
-  }
+  streams_.begin_again_on(options.number);
   flows_.place();
 }
 
 void Session::lose_lanes() {
-  for (auto& [id, stream] : streams_) unqueue(*stream);
   for (const auto& [number, lane] : context_->lanes) {
     dead_.insert(number);
+    streams_.leave_lane(number);
     flows_.leave_lane(number);
   }
   context_->lanes.clear();
@@ -95,9 +86,7 @@ void Session::lose_lanes() {
 void Session::lose_lane(LaneNumber number) {
   const LaneState* lane = lane_at(number);
   if (lane == nullptr) return;
-  for (auto& [id, stream] : streams_) {
-    if (stream->lane == number) unqueue(*stream);
-  }
+  streams_.leave_lane(number);
   if (lane->told_goaway) goaway_sent_ = false;
   dead_.insert(lane->declared.begin(), lane->declared.end());  // the exit may not have heard of it
   dead_.insert(number);
@@ -108,31 +97,23 @@ void Session::lose_lane(LaneNumber number) {
   agree_on_deaths();
 }
 
-// It stood in queues that are gone now.
-void Session::unqueue(StreamState& stream) {
-  stream.in_control = stream.in_credits = false;
-  stream.turn = StreamState::Turn::kNone;
-}
-
 // With no lane to do it on, or every one in the middle of an exchange, it is done later: when a lane joins,
 // or the exchange ends. A lane that resumes makes it unnecessary.
 void Session::agree_on_deaths() {
-  const bool client = options().role == Role::kClient;
+  const bool client = context_->client();
   if (dead_.empty()) return;
   LaneState* lane = client ? context_->lanes.least_loaded_for_exchange() : context_->lanes.least_loaded();
   if (lane == nullptr) return;
   lane->owe_lane_down = true;
   if (!client) return;
   lane->declared.assign(dead_.begin(), dead_.end());
-  for (auto& [id, stream] : streams_) {
-    if (dead_.contains(stream->lane)) move(*stream, *lane);
-  }
+  streams_.move(dead_, lane->options.number);
   dead_.clear();
   begin_exchange(*lane);
 }
 
 Result<> Session::on(const LaneDownFrame& frame, LaneState& lane, TimePoint) {
-  const bool client = options().role == Role::kClient;
+  const bool client = context_->client();
   if (!client && (lane.exchanging() || lane.ignore_tables))
     return violation("LANE_DOWN within an exchange of tables");
   for (const LaneNumber number : frame.lanes) {
@@ -145,9 +126,7 @@ Result<> Session::on(const LaneDownFrame& frame, LaneState& lane, TimePoint) {
     lose_lane(number);
     if (client) continue;
     dead_.erase(number);
-    for (auto& [id, stream] : streams_) {
-      if (stream->lane == number) move(*stream, lane);
-    }
+    streams_.move({number}, lane.options.number);
   }
   if (!client) begin_exchange(lane);
   return {};
@@ -184,17 +163,13 @@ void Session::probe(TimePoint now) {
 }
 
 bool Session::owed(const LaneState& lane) const {
-  for (const auto& [id, stream] : streams_) {
-    if (stream->lane != lane.options.number) continue;
-    if (stream->phase == StreamState::Phase::kOpening && stream->ours) return true;
-    if (stream->phase == StreamState::Phase::kOpen && stream->send.owed()) return true;
-  }
-  return !lane.hello_received || lane.await_table || lane.credit_said || listeners_.awaits_answer();
+  return streams_.owed_on(lane.options.number) || !lane.hello_received || lane.await_table ||
+         lane.credit_said || listeners_.awaits_answer();
 }
 
 bool Session::serves(const LaneState& lane) const {
   if (listeners_.size() > 0) return true;  // whoever connects there should find this end
-  if (context_->lanes.size() == 1) return !streams_.empty() || flows_.size() > 0;
+  if (context_->lanes.size() == 1) return streams_.size() > 0 || flows_.size() > 0;
   return context_->lanes.load(lane.options.number) > 0;
 }
 
@@ -208,15 +183,7 @@ void Session::request_ping(LaneState& lane, TimePoint now) {
 }
 
 bool Session::tick(LaneNumber number, TimePoint now, std::size_t undrained_bytes, bool arriving) {
-  if (now >= lazy_deadline_) {
-    for (const StreamId id : std::exchange(lazy_credits_, {})) {
-      StreamState* stream = find(id);
-      if (stream == nullptr || !stream->lazy_credit) continue;
-      stream->lazy_credit = false;
-      owe_credit(*stream);
-    }
-    lazy_deadline_ = TimePoint::max();
-  }
+  streams_.tick(now);
   LaneState* lane = lane_at(number);
   if (lane == nullptr) return true;
   const bool stood_still = now - std::exchange(lane->checked_at, now) > 2 * kCheckEvery;
@@ -252,11 +219,11 @@ bool Session::silent(LaneNumber number, TimePoint now) const {
 }
 
 TimePoint Session::next_deadline() const {
-  TimePoint next = lazy_deadline_;
+  TimePoint next = streams_.next_deadline();
   for (const auto& [number, lane] : context_->lanes) {
     if (lane->paced) next = std::min(next, lane->window.open_at());
     if (!lane->owe_ack) next = std::min(next, lane->ack_due);
-    if (!streams_.empty() || flows_.size() > 0 || listeners_.size() > 0 || lane->ping || lane->exchanging())
+    if (streams_.size() > 0 || flows_.size() > 0 || listeners_.size() > 0 || lane->ping || lane->exchanging())
       next = std::min(next, lane->checked_at + kCheckEvery);
     if (!lane->ping) next = std::min(next, lane->ask_at);
     const TimePoint silent_from = silent_at(*lane);

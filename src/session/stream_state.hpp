@@ -34,9 +34,9 @@ struct StreamState {
   bool owe_opened = false;
   bool owe_reset = false;
   bool owe_done = false;
-  bool in_control = false;   // stands in LaneState::control
-  bool in_credits = false;   // stands in LaneState::credits
-  bool lazy_credit = false;  // stands in Session::lazy_credits_: consumed bytes to tell soon
+  bool in_control = false;   // stands in the control queue of its lane
+  bool in_credits = false;   // stands in the credit queue of its lane
+  bool lazy_credit = false;  // stands in Streams::lazy_credits_: consumed bytes to tell soon
 
   bool done_sent = false;
   bool done_received = false;

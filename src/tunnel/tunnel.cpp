@@ -76,7 +76,7 @@ void Tunnel::attach(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNum
 
 asio::awaitable<OpenOutcome> Tunnel::open(session::Destination destination) {
   AskForPlace ask = [this, destination = std::move(destination)] {
-    return session_.open(destination, now());
+    return session_.streams().open(destination, now());
   };
   auto id = co_await take_place(std::move(ask));
   co_return co_await await_answer(std::move(id));
@@ -112,7 +112,7 @@ asio::awaitable<Result<session::StreamId>> Tunnel::take_place(AskForPlace ask) {
   asio::steady_timer patience(executor_, kPlaceWithin);
   const PlaceWaiter waiter(*this, patience);
   while (!id && id.error().kind == ErrorKind::kLimit && patience.expiry() > now()) {
-    const std::size_t ending = session_.streams() - session_.open_streams();
+    const std::size_t ending = session_.streams().size() - session_.streams().open_count();
     if (ending < place_waiters_.size() && !make_place()) break;
     co_await patience.async_wait(asio::as_tuple(asio::use_awaitable));
     const auto cancelled = co_await asio::this_coro::cancellation_state;
@@ -123,21 +123,21 @@ asio::awaitable<Result<session::StreamId>> Tunnel::take_place(AskForPlace ask) {
 }
 
 bool Tunnel::make_place() {
-  const auto spared = session_.longest_half_closed();
+  const auto spared = session_.streams().longest_half_closed();
   if (!spared) return false;
   const auto at = streams_.find(*spared);
   if (at != streams_.end()) {
     at->second->reset(session::ResetCode::kLimit);
   } else {
-    session_.reset(*spared, session::ResetCode::kLimit);
+    session_.streams().reset(*spared, session::ResetCode::kLimit);
     changed();
   }
   return true;
 }
 
 void Tunnel::tell_of_limit() {
-  const std::uint64_t limit = session_.stream_limit();
-  if (!limit_notice_.is_due(session_.streams(), limit)) return;
+  const std::uint64_t limit = session_.streams().limit();
+  if (!limit_notice_.is_due(session_.streams().size(), limit)) return;
   log::warn(
       "all {} streams of the session are in use: those that are half-closed and silent longest make room, "
       "and "
@@ -177,16 +177,16 @@ void Tunnel::reset_streams(session::ResetCode code) {
 }
 
 std::size_t Tunnel::reset_heaviest_streams(session::ResetCode code) {
-  const std::size_t enough = session_.memory_bytes() / 2;
+  const std::size_t enough = session_.streams().memory_bytes() / 2;
   std::size_t count = 0;
-  while (session_.memory_bytes() > enough) {
-    const auto id = session_.heaviest_stream();
+  while (session_.streams().memory_bytes() > enough) {
+    const auto id = session_.streams().heaviest();
     if (!id) break;
     ++count;
     if (const auto at = streams_.find(*id); at != streams_.end()) {
       at->second->reset(code);
     } else {
-      session_.reset(*id, code);
+      session_.streams().reset(*id, code);
     }
   }
   changed();
@@ -363,7 +363,7 @@ void Tunnel::count_record(std::uint64_t& records, std::uint64_t& bytes, std::siz
 
 Traffic Tunnel::traffic() const {
   Traffic out = lane_traffic_;
-  const session::StreamCounters& streams = session_.stream_counters();
+  const session::StreamCounters& streams = session_.streams().counters();
   out.streams = streams.opened;
   out.stream_sent_bytes = streams.written_bytes;
   out.stream_received_bytes = streams.read_bytes;
@@ -375,9 +375,9 @@ TunnelStatus Tunnel::status() const {
   TunnelStatus out;
   out.age = now() - began_;
   out.orphaned = orphaned();
-  out.open_streams = session_.open_streams();
+  out.open_streams = session_.streams().open_count();
   out.open_flows = session_.flows().size();
-  out.memory_bytes = session_.memory_bytes();
+  out.memory_bytes = session_.streams().memory_bytes();
   out.traffic = traffic();
   for (const auto& [number, held] : lanes_) {
     LaneStatus lane = held.lane->status();
@@ -424,9 +424,9 @@ void Tunnel::await_orphan_timeout() {
 
 void Tunnel::changed() {
   deliver_events();
-  if (!place_waiters_.empty() && session_.streams() < session_.stream_limit()) wake_place_waiters();
+  if (!place_waiters_.empty() && session_.streams().size() < session_.streams().limit()) wake_place_waiters();
   if (ended_ || lanes_.empty()) return;
-  const bool done = leaving_ && session_.open_streams() == 0;
+  const bool done = leaving_ && session_.streams().open_count() == 0;
   for (const auto& [number, held] : lanes_) {
     if (done) held.lane->close(carrier::close_code::kNormal);
     held.lane->wake();
@@ -480,7 +480,7 @@ void Tunnel::deliver(Event event) {
         handlers_.on_open(std::make_shared<Stream>(shared_from_this(), event.stream),
                           std::move(event.address));
       } else {
-        session_.reset(event.stream, session::ResetCode::kNotAllowed);
+        session_.streams().reset(event.stream, session::ResetCode::kNotAllowed);
       }
       return;
     case Event::Kind::kFlowOpen: {

@@ -62,7 +62,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   bool orphaned() const { return lanes_.empty() && !ended_; }
   const SessionId& id() const { return session_.id(); }
   const InstanceId& exit_instance() const { return session_.exit_instance(); }
-  std::size_t memory_bytes() const { return session_.memory_bytes(); }
+  std::size_t memory_bytes() const { return session_.streams().memory_bytes(); }
 
   // Opens a stream and waits for the exit's answer, at most 30 s. Where all places are taken, the stream that
   // is half-closed and silent longest is reset for it, and its end is waited for at most 5 s; kLimit when
@@ -107,7 +107,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   void network_changed();
   // Calls `used_up` once for each lane that has carried `bytes`, both ways together.
   void watch_lanes(std::uint64_t bytes, std::function<void(session::LaneNumber)> used_up);
-  std::size_t open_streams() const { return session_.open_streams(); }
+  std::size_t open_streams() const { return session_.streams().open_count(); }
   TunnelStatus status() const;
   Traffic traffic() const;
 

@@ -59,7 +59,7 @@ def test_there_is_no_fault(clean, check):
 
 
 @pytest.mark.parametrize(("check", "name", "old", "new", "told"), [
-    ("includes", "src/session/session.hpp", '#include "session/credit_pool.hpp"', '#include "tunnel/client.hpp"', "links no tunnel"),
+    ("includes", "src/session/streams.hpp", '#include "session/credit_pool.hpp"', '#include "tunnel/client.hpp"', "links no tunnel"),
     ("includes", "src/session/frames.cpp", "#include", "#include <boost/asio/post.hpp>\n#include", "is of ASIO"),
     ("includes", "src/packet/packet.cpp", "#include", "#include <nlohmann/json.hpp>\n#include", "is of nlohmann_json"),
     ("includes", "src/relay/relay.hpp", "#include", '#include "crypto/noise.hpp"\n#include', "links no crypto"),

@@ -250,7 +250,7 @@ class World {
     Destination destination;
     destination.name = "example.test";
     destination.port = 80;
-    const auto id = client_.session.open(destination, now_);
+    const auto id = client_.session.streams().open(destination, now_);
     if (!id) {
       ASSERT_EQ(id.error().kind, ErrorKind::kLimit);
       return;
@@ -301,7 +301,7 @@ class World {
     Endpoint& endpoint = side.streams.at(id);
     if (!endpoint.opened || endpoint.finished || endpoint.reset) return;
     std::array<MutableBytes, 4> pieces;
-    const std::size_t count = side.session.prepare(id, 1 + pick(100'000), pieces);
+    const std::size_t count = side.session.streams().prepare(id, 1 + pick(100'000), pieces);
     std::size_t total = 0;
     for (std::size_t i = 0; i < count; ++i) total += pieces[i].size();
     if (total == 0) return;
@@ -312,14 +312,14 @@ class World {
         pieces[i][j] = reference_byte(id, side.client, endpoint.written + done);
       }
     }
-    side.session.commit(id, used);
+    side.session.streams().commit(id, used);
     endpoint.written += used;
   }
 
   void finish(Side& side, StreamId id) {
     Endpoint& endpoint = side.streams.at(id);
     if (!endpoint.opened || endpoint.reset) return;
-    side.session.finish(id);
+    side.session.streams().finish(id);
     endpoint.finished = true;
   }
 
@@ -327,7 +327,7 @@ class World {
     Endpoint& endpoint = side.streams.at(id);
     if (side.over(endpoint)) return;
     const auto code = static_cast<ResetCode>(pick(12));  // all but kSessionLost
-    side.session.reset(id, code);
+    side.session.streams().reset(id, code);
     endpoint.reset = code;
   }
 
@@ -335,7 +335,7 @@ class World {
     Endpoint& endpoint = side.streams.at(id);
     if (!endpoint.opened || endpoint.reset || endpoint.ended) return;
     std::array<ByteView, 8> pieces;
-    const std::size_t count = side.session.peek(id, pieces);
+    const std::size_t count = side.session.streams().peek(id, pieces);
     std::uint64_t got = 0;
     for (std::size_t i = 0; i < count && got < most; ++i) {
       for (std::size_t j = 0; j < pieces[i].size() && got < most; ++j, ++got) {
@@ -344,14 +344,14 @@ class World {
         }
       }
     }
-    side.session.consume(id, got, now_);
+    side.session.streams().consume(id, got, now_);
     endpoint.read += got;
     const Endpoint& peer = other(side).streams.at(id);
     ASSERT_LE(endpoint.read, peer.written);
-    if (side.session.at_end(id)) {
+    if (side.session.streams().at_end(id)) {
       ASSERT_TRUE(peer.finished);
       ASSERT_EQ(endpoint.read, peer.written);
-      side.session.consume_end(id);
+      side.session.streams().consume_end(id);
       endpoint.ended = true;
     }
   }
@@ -513,11 +513,11 @@ class World {
           Endpoint& endpoint = side.streams[event.stream];
           endpoint = {};  // an exit that was restarted may be asked again
           if (pick(10) == 0) {
-            side.session.reset(event.stream, ResetCode::kConnectionRefused);
+            side.session.streams().reset(event.stream, ResetCode::kConnectionRefused);
             endpoint.reset = ResetCode::kConnectionRefused;
             break;
           }
-          side.session.accept(event.stream, some_address());
+          side.session.streams().accept(event.stream, some_address());
           endpoint.opened = true;
           break;
         }
@@ -645,9 +645,9 @@ class World {
     EXPECT_EQ(client_.listeners, exit_.listeners);
     for (Side* side : {&client_, &exit_}) {
       EXPECT_EQ(side->session.listeners().size(), side->listeners.size());
-      EXPECT_EQ(side->session.streams(), 0U);
-      EXPECT_EQ(side->session.buffered_to_send(), 0U);
-      EXPECT_EQ(side->session.spare_credit(), kReceiveMemory - kMaxStreams * kMinWindow);
+      EXPECT_EQ(side->session.streams().size(), 0U);
+      EXPECT_EQ(side->session.streams().buffered_to_send(), 0U);
+      EXPECT_EQ(side->session.streams().spare_credit(), kReceiveMemory - kMaxStreams * kMinWindow);
     }
     check_requests();
     check_flows();

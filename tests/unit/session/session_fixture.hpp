@@ -76,13 +76,13 @@ inline std::size_t write(Session& session, StreamId id, std::size_t count, std::
   std::size_t written = 0;
   while (written < count) {
     std::array<MutableBytes, 4> pieces;
-    const std::size_t pieces_count = session.prepare(id, count - written, pieces);
+    const std::size_t pieces_count = session.streams().prepare(id, count - written, pieces);
     if (pieces_count == 0) break;
     std::size_t now_written = 0;
     for (std::size_t i = 0; i < pieces_count; ++i) {
       for (std::uint8_t& byte : pieces[i]) byte = byte_at(offset + written + now_written++);
     }
-    session.commit(id, now_written);
+    session.streams().commit(id, now_written);
     written += now_written;
   }
   return written;
@@ -94,7 +94,7 @@ inline std::size_t read(Session& session, StreamId id, std::size_t count, std::u
   std::size_t done = 0;
   while (done < count) {
     std::array<ByteView, 8> pieces;
-    if (session.peek(id, pieces) == 0) break;
+    if (session.streams().peek(id, pieces) == 0) break;
     const std::size_t size = std::min(pieces[0].size(), count - done);
     for (std::size_t i = 0; i < size; ++i) {
       if (pieces[0][i] != byte_at(offset + done + i)) {
@@ -102,7 +102,7 @@ inline std::size_t read(Session& session, StreamId id, std::size_t count, std::u
         return done;
       }
     }
-    session.consume(id, size, now);
+    session.streams().consume(id, size, now);
     done += size;
   }
   return done;
@@ -167,24 +167,24 @@ class SessionPair {
 
   // A stream that both sides have open.
   StreamId connect() {
-    const auto id = client.open(to_name("example.org", 443), now);
+    const auto id = client.streams().open(to_name("example.org", 443), now);
     if (!id) {
       ADD_FAILURE() << id.error().text;
       return 0;
     }
     pump();
-    exit.accept(*id, to_ipv4({192, 0, 2, 1}, 5000));
+    exit.streams().accept(*id, to_ipv4({192, 0, 2, 1}, 5000));
     pump();
     take_events();
     return *id;
   }
   // Both directions end in an orderly way.
   void finish(StreamId id) {
-    client.finish(id);
-    exit.finish(id);
+    client.streams().finish(id);
+    exit.streams().finish(id);
     pump();
-    client.consume_end(id);
-    exit.consume_end(id);
+    client.streams().consume_end(id);
+    exit.streams().consume_end(id);
     pump();
   }
 
@@ -271,9 +271,9 @@ class Peer {
       id = next_id_;
       next_id_ += 2;
       EXPECT_TRUE(send({OpenFrame{id, there, limit}}));
-      session.accept(id, there);
+      session.streams().accept(id, there);
     } else {
-      id = session.open(there, now).value();
+      id = session.streams().open(there, now).value();
       take_all();
       EXPECT_TRUE(send({OpenedFrame{id, limit, there}}));
     }

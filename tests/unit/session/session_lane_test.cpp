@@ -82,7 +82,7 @@ TEST(SessionLane, BulkStopsAtItsWindowAndControlDoesNot) {
   EXPECT_LE(sent, LaneWindow::kShortPathBytes + 32 * 1024) << "one turn and its record more";
   const StreamId other = 2;
   ASSERT_TRUE(client.send({OpenFrame{other, test::to_ipv4({192, 0, 2, 1}, 1), 0}}));
-  client.session.accept(other, test::to_ipv4({192, 0, 2, 1}, 1));
+  client.session.streams().accept(other, test::to_ipv4({192, 0, 2, 1}, 1));
   EXPECT_TRUE(client.take().has<OpenedFrame>());
 }
 
@@ -99,7 +99,7 @@ struct FarPeer {
     }
     const Destination there = test::to_ipv4({192, 0, 2, 1}, 80);
     EXPECT_TRUE(client.send({OpenFrame{0, there, kVarintMax}}));
-    client.session.accept(0, there);
+    client.session.streams().accept(0, there);
   }
 
   // Bulk for so long.
@@ -208,10 +208,10 @@ TEST(SessionLane, CreditGoesOutAtTheBoundAndControlDoesNot) {
   state.send_all();
   const StreamId other = 2;
   ASSERT_TRUE(state.client.send({OpenFrame{other, test::to_ipv4({192, 0, 2, 1}, 1), 0}}));
-  state.client.session.accept(other, test::to_ipv4({192, 0, 2, 1}, 1));
+  state.client.session.streams().accept(other, test::to_ipv4({192, 0, 2, 1}, 1));
   const Bytes bytes(100'000, 0);
   ASSERT_TRUE(state.client.send({DataFrame{state.stream, 0, bytes}}));
-  state.client.session.consume(state.stream, bytes.size(), state.client.now);
+  state.client.session.streams().consume(state.stream, bytes.size(), state.client.now);
   const auto record = state.client.take();
   ASSERT_EQ(record.all<CreditFrame>().size(), 1U);
   EXPECT_EQ(record.all<CreditFrame>()[0].consumed, bytes.size());
@@ -230,7 +230,7 @@ TEST(SessionLane, LaneAckEvery256KiB) {
     ASSERT_TRUE(client.send({DataFrame{id, offset, piece}}));
     received += 1 + 1 + varint_size(offset) + 2 + piece.size() + kOverhead;
     offset += piece.size();
-    client.session.consume(id, piece.size(), client.now);
+    client.session.streams().consume(id, piece.size(), client.now);
     for (const auto& record : client.take_all()) {
       for (const auto& ack : record.all<LaneAckFrame>()) {
         EXPECT_GT(ack.received_bytes, acknowledged);
@@ -281,7 +281,7 @@ TEST(SessionLane, EveryRecordFitsTheBufferItWasGiven) {
     std::size_t written = write(client.session, id, 20'000, 0);
     for (StreamId other = 100; other < 200; other += 2) {
       ASSERT_TRUE(client.send({OpenFrame{other, test::to_ipv4({192, 0, 2, 1}, 1), 0}}));
-      client.session.reset(other, ResetCode::kConnectionRefused);
+      client.session.streams().reset(other, ResetCode::kConnectionRefused);
     }
     std::size_t data = 0;
     std::size_t refusals = 0;

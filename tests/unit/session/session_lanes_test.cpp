@@ -64,9 +64,9 @@ class Lanes : public testing::Test {
     }
   }
   StreamId open() {
-    const auto id = client.open(test::to_name("example.org", 443), now);
+    const auto id = client.streams().open(test::to_name("example.org", 443), now);
     for (const LaneNumber lane : {1, 2, 3}) pump(lane);
-    exit.accept(*id, test::to_ipv4({192, 0, 2, 1}, 5000));
+    exit.streams().accept(*id, test::to_ipv4({192, 0, 2, 1}, 5000));
     for (const LaneNumber lane : {1, 2, 3}) pump(lane);
     client.take_events();
     exit.take_events();
@@ -176,7 +176,7 @@ TEST_F(Lanes, WithoutALaneTheDeadAreDeclaredOnTheOneThatJoinsNext) {
   client.attach_lane(joining, now);
   client.lose_lane(1);
   client.lose_lane(2);
-  const auto waiting = client.open(test::to_name("example.org", 80), now);
+  const auto waiting = client.streams().open(test::to_name("example.org", 80), now);
   ASSERT_TRUE(waiting);
   const Record hello = take(client, 3);
   EXPECT_FALSE(hello.has<OpenFrame>()) << "the exit may not take the lane";
@@ -208,13 +208,13 @@ TEST_F(Lanes, APlaceThatTheClientHasFreedIsFree) {
   attach(1, HelloMode::kNew);
   attach(2, HelloMode::kJoin);
   const StreamId first = open();  // 2
-  exit.reset(first, ResetCode::kConnectionReset);
+  exit.streams().reset(first, ResetCode::kConnectionReset);
   ASSERT_TRUE(give(client, 2, take(exit, 2)));
   const Record late = take(client, 2);
   EXPECT_TRUE(late.has<DoneFrame>());
-  EXPECT_EQ(client.streams(), 0U);
-  EXPECT_EQ(exit.streams(), 1U);
-  ASSERT_TRUE(client.open(test::to_name("example.org", 443), now));
+  EXPECT_EQ(client.streams().size(), 0U);
+  EXPECT_EQ(exit.streams().size(), 1U);
+  ASSERT_TRUE(client.streams().open(test::to_name("example.org", 443), now));
   exit.take_events();
   pump(1);
   EXPECT_TRUE(give(exit, 2, late));

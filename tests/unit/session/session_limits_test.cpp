@@ -28,32 +28,32 @@ Options with_max_streams(Role role, std::uint64_t max_streams) {
 
 TEST(SessionLimits, TheClientKeepsToItsOwnMaximum) {
   SessionPair pair(with_max_streams(Role::kClient, 3));
-  for (int i = 0; i < 3; ++i) ASSERT_TRUE(pair.client.open(kThere, pair.now));
-  const auto fourth = pair.client.open(kThere, pair.now);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(pair.client.streams().open(kThere, pair.now));
+  const auto fourth = pair.client.streams().open(kThere, pair.now);
   ASSERT_FALSE(fourth);
   EXPECT_EQ(fourth.error().kind, ErrorKind::kLimit);
 }
 
 TEST(SessionLimits, TheClientKeepsToTheExitsMaximum) {
   SessionPair pair(options_of(Role::kClient), with_max_streams(Role::kExit, 3));
-  for (int i = 0; i < 3; ++i) ASSERT_TRUE(pair.client.open(kThere, pair.now));
-  EXPECT_FALSE(pair.client.open(kThere, pair.now));
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(pair.client.streams().open(kThere, pair.now));
+  EXPECT_FALSE(pair.client.streams().open(kThere, pair.now));
 }
 
 TEST(SessionLimits, AStreamThatIsForgottenMakesRoom) {
   SessionPair pair(options_of(Role::kClient), with_max_streams(Role::kExit, 1));
   for (int i = 0; i < 100; ++i) {
     const StreamId id = pair.connect();
-    EXPECT_FALSE(pair.client.open(kThere, pair.now));
+    EXPECT_FALSE(pair.client.streams().open(kThere, pair.now));
     if (i % 2 == 0) {
       pair.finish(id);
     } else {
-      pair.client.reset(id, ResetCode::kCancelled);
+      pair.client.streams().reset(id, ResetCode::kCancelled);
       pair.pump();
     }
   }
-  EXPECT_EQ(pair.client.streams(), 0U);
-  EXPECT_EQ(pair.exit.streams(), 0U);
+  EXPECT_EQ(pair.client.streams().size(), 0U);
+  EXPECT_EQ(pair.exit.streams().size(), 0U);
 }
 
 TEST(SessionLimits, TheExitRefusesStreamsAboveItsMaximum) {
@@ -66,7 +66,7 @@ TEST(SessionLimits, TheExitRefusesStreamsAboveItsMaximum) {
   EXPECT_EQ(refusals[0].stream, 4U);
   EXPECT_EQ(refusals[0].code, ResetCode::kLimit);
   ASSERT_TRUE(client.send({DoneFrame{4}, DoneFrame{6}}));
-  EXPECT_EQ(client.session.streams(), 2U);
+  EXPECT_EQ(client.session.streams().size(), 2U);
 }
 
 TEST(SessionLimits, OfTheHalfClosedTheOneThatIsSilentLongestIsSpared) {
@@ -74,22 +74,23 @@ TEST(SessionLimits, OfTheHalfClosedTheOneThatIsSilentLongestIsSpared) {
   const StreamId whole = pair.connect();
   const StreamId first = pair.connect();
   const StreamId second = pair.connect();
-  EXPECT_FALSE(pair.client.longest_half_closed());
+  EXPECT_FALSE(pair.client.streams().longest_half_closed());
   pair.now += 10s;
-  pair.client.finish(second);
-  pair.client.finish(first);
-  EXPECT_EQ(pair.client.longest_half_closed(), first) << "both silent since they were opened";
-  EXPECT_FALSE(pair.client.half_closed_since(whole));
+  pair.client.streams().finish(second);
+  pair.client.streams().finish(first);
+  EXPECT_EQ(pair.client.streams().longest_half_closed(), first) << "both silent since they were opened";
+  EXPECT_FALSE(pair.client.streams().half_closed_since(whole));
   ASSERT_EQ(write(pair.exit, first, 10, 0), 10U);
   pair.pump();
   ASSERT_EQ(read(pair.client, first, 10, 0, pair.now), 10U);
-  EXPECT_EQ(pair.client.longest_half_closed(), second);
-  pair.client.reset(second, ResetCode::kLimit);
-  EXPECT_EQ(pair.client.longest_half_closed(), first);
-  pair.exit.finish(whole);
+  EXPECT_EQ(pair.client.streams().longest_half_closed(), second);
+  pair.client.streams().reset(second, ResetCode::kLimit);
+  EXPECT_EQ(pair.client.streams().longest_half_closed(), first);
+  pair.exit.streams().finish(whole);
   pair.pump();
-  pair.client.consume_end(whole);
-  EXPECT_FALSE(pair.client.half_closed_since(whole)) << "the destination's end is not its program's";
+  pair.client.streams().consume_end(whole);
+  EXPECT_FALSE(pair.client.streams().half_closed_since(whole))
+      << "the destination's end is not its program's";
 }
 
 TEST(SessionLimits, AtTheExitAHalfClosedStreamMakesRoom) {
@@ -98,7 +99,7 @@ TEST(SessionLimits, AtTheExitAHalfClosedStreamMakesRoom) {
   const StreamId given_up = client.open(100);
   const StreamId whole = client.open(100);
   ASSERT_TRUE(client.send({FinFrame{given_up, 0}}));
-  client.session.consume_end(given_up);
+  client.session.streams().consume_end(given_up);
   client.take_all();
   client.session.take_events();
   ASSERT_TRUE(client.send({OpenFrame{whole + 2, kThere, 0}}));
@@ -121,7 +122,7 @@ TEST(SessionLimits, GoawayEndsOpeningOnBothSides) {
   pair.exit.go_away(GoawayCode::kShutdown, "bye");
   EXPECT_FALSE(pair.exit.goaway_sent());
   // An OPEN that crosses GOAWAY is refused, what is open goes on.
-  const StreamId crossing = pair.client.open(kThere, pair.now).value();
+  const StreamId crossing = pair.client.streams().open(kThere, pair.now).value();
   pair.pump();
   EXPECT_TRUE(pair.exit.goaway_sent());
   const Event* goaway = find_event(pair.client_events, Event::Kind::kGoaway);
@@ -132,7 +133,7 @@ TEST(SessionLimits, GoawayEndsOpeningOnBothSides) {
   ASSERT_NE(refused, nullptr);
   EXPECT_EQ(refused->stream, crossing);
   EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kOpen), 0U);
-  const auto another = pair.client.open(kThere, pair.now);
+  const auto another = pair.client.streams().open(kThere, pair.now);
   ASSERT_FALSE(another);
   EXPECT_EQ(another.error().kind, ErrorKind::kClosed);
   EXPECT_EQ(write(pair.exit, id, 1000, 0), 1000U);
@@ -160,13 +161,13 @@ TEST(SessionLimits, AReaderThatStopsBoundsTheMemoryOfBothSides) {
     pair.run_for(50ms);
   }
   EXPECT_EQ(written, kFirstWindow) << "what the client has reserved memory for";
-  EXPECT_EQ(pair.client.memory_bytes(), kFirstWindow);
-  EXPECT_EQ(pair.exit.memory_bytes(), kFirstWindow);
+  EXPECT_EQ(pair.client.streams().memory_bytes(), kFirstWindow);
+  EXPECT_EQ(pair.exit.streams().memory_bytes(), kFirstWindow);
   EXPECT_EQ(read(pair.client, id, kFirstWindow, 0, pair.now), kFirstWindow);
   pair.pump();
   EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kRoom), 1U);
-  EXPECT_EQ(pair.exit.buffered_to_send(), 0U);
-  EXPECT_EQ(pair.exit.memory_bytes(), 0U);
+  EXPECT_EQ(pair.exit.streams().buffered_to_send(), 0U);
+  EXPECT_EQ(pair.exit.streams().memory_bytes(), 0U);
 }
 
 TEST(SessionLimits, AHundredReadersThatStopKeepWithinTheReceiveMemory) {
@@ -179,8 +180,8 @@ TEST(SessionLimits, AHundredReadersThatStopKeepWithinTheReceiveMemory) {
       written[i] += write(pair.exit, ids[i], 1'000'000, written[i]);
     pair.pump();
   }
-  EXPECT_LE(pair.client.memory_bytes(), 64U * 1024 * 1024);
-  EXPECT_LE(pair.exit.buffered_to_send(), 64U * 1024 * 1024);
+  EXPECT_LE(pair.client.streams().memory_bytes(), 64U * 1024 * 1024);
+  EXPECT_LE(pair.exit.streams().buffered_to_send(), 64U * 1024 * 1024);
   const StreamId fresh = pair.connect();
   EXPECT_GE(write(pair.exit, fresh, 1'000'000, 0), 2 * kMinWindow) << "the next stream is not starved";
 }
@@ -203,10 +204,10 @@ TEST_F(LittleSendMemory, HoldsWritersBackAndTellsThemWhenItCameFree) {
   EXPECT_LE(held, 32U * 1024 + 4 * kBlockBytes);
   EXPECT_EQ(write(pair_.exit, second, 10, 0), 0U);
   pair_.pump();
-  EXPECT_EQ(pair_.exit.buffered_to_send(), held) << "sent, but not consumed";
+  EXPECT_EQ(pair_.exit.streams().buffered_to_send(), held) << "sent, but not consumed";
   EXPECT_EQ(read(pair_.client, first, held, 0, pair_.now), held);
   pair_.run_for(200ms);
-  EXPECT_EQ(pair_.exit.buffered_to_send(), 0U);
+  EXPECT_EQ(pair_.exit.streams().buffered_to_send(), 0U);
   EXPECT_EQ(count_of(pair_.exit_events, Event::Kind::kRoom), 2U);
   EXPECT_EQ(write(pair_.exit, second, 10, 0), 10U);
 }
@@ -217,7 +218,7 @@ TEST_F(LittleSendMemory, AResetFreesItForOthers) {
   write(pair_.exit, first, 1'000'000, 0);
   EXPECT_EQ(write(pair_.exit, second, 10, 0), 0U);
   pair_.take_events();
-  pair_.exit.reset(first, ResetCode::kConnectionReset);
+  pair_.exit.streams().reset(first, ResetCode::kConnectionReset);
   pair_.keep_events();
   const Event* room = find_event(pair_.exit_events, Event::Kind::kRoom);
   ASSERT_NE(room, nullptr);
@@ -231,8 +232,8 @@ TEST_F(LittleSendMemory, ANewLimitWhileItIsFullIsNotForgotten) {
   EXPECT_EQ(write(client.session, waiting, 1000, 0), 100U) << "held back by its credit, not by memory";
   const StreamId full = client.open(1'000'000);
   std::array<MutableBytes, 4> pieces;
-  ASSERT_EQ(client.session.prepare(full, 64 * 1024, pieces), 4U);
-  client.session.commit(full, 4 * kBlockBytes);
+  ASSERT_EQ(client.session.streams().prepare(full, 64 * 1024, pieces), 4U);
+  client.session.streams().commit(full, 4 * kBlockBytes);
   client.take_all();
   client.session.take_events();
   ASSERT_TRUE(client.send({CreditFrame{waiting, 100, 10'000}}));

@@ -81,7 +81,7 @@ TEST_F(Liveness, PingAfterTenSecondsWhileDataIsNotConsumed) {
 }
 
 TEST_F(Liveness, PingAfterTenSecondsWhileOpenIsNotAnswered) {
-  ASSERT_TRUE(exit_.session.open(test::to_name("example.org", 80), exit_.now));
+  ASSERT_TRUE(exit_.session.streams().open(test::to_name("example.org", 80), exit_.now));
   exit_.answer_pings();
   pass_early_ping();
   const int seconds = seconds_until_ping(100s);
@@ -91,7 +91,7 @@ TEST_F(Liveness, PingAfterTenSecondsWhileOpenIsNotAnswered) {
 
 TEST_F(Liveness, PingAtOnceWhenItWasAlreadyThatSilent) {
   exit_.now += 1000s;
-  ASSERT_TRUE(exit_.session.open(test::to_name("example.org", 80), exit_.now));
+  ASSERT_TRUE(exit_.session.streams().open(test::to_name("example.org", 80), exit_.now));
   EXPECT_LE(exit_.session.next_deadline(), exit_.now);
   EXPECT_TRUE(exit_.session.tick(1, exit_.now, 0));
   bool pinged = false;
@@ -113,7 +113,7 @@ TEST_F(Liveness, PingOnceWhenNothingFollowsACredit) {
   const StreamId id = exit_.open(100'000);
   ASSERT_TRUE(exit_.send({DataFrame{id, 0, Bytes(1000, test::byte_at(0))}}));
   pass_early_ping();
-  exit_.session.consume(id, 1000, exit_.now);
+  exit_.session.streams().consume(id, 1000, exit_.now);
   EXPECT_LE(seconds_until_ping(100s), 1);
   exit_.now += 1ms;
   ASSERT_TRUE(exit_.send({PaddingFrame{}}));  // a sign of life

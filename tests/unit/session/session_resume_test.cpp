@@ -72,7 +72,7 @@ TEST(SessionResume, NothingOfAStreamGoesOutBeforeThePeersTable) {
 TEST(SessionResume, AnOpenThatWasLostIsSentAgainAndOneThatArrivedIsNot) {
   for (const bool arrived : {false, true}) {
     Peer peer(Role::kExit);
-    const StreamId id = peer.session.open(to_name("example.org", 443), peer.now).value();
+    const StreamId id = peer.session.streams().open(to_name("example.org", 443), peer.now).value();
     peer.take_all();
     resume(peer, Role::kExit);
     TableFrame table;
@@ -86,7 +86,7 @@ TEST(SessionResume, OpenedResetAndDoneAreSaidAgain) {
   Peer peer(Role::kClient);
   const StreamId opened = peer.open(1'000);
   const StreamId reset = peer.open(1'000);
-  peer.session.reset(reset, ResetCode::kConnectionReset);
+  peer.session.streams().reset(reset, ResetCode::kConnectionReset);
   peer.take_all();  // RESET and DONE are on the lane that is cut
   resume(peer, Role::kClient);
   EXPECT_TRUE(
@@ -96,19 +96,19 @@ TEST(SessionResume, OpenedResetAndDoneAreSaidAgain) {
   EXPECT_EQ(count<ResetFrame>(again), 1U);
   EXPECT_EQ(count<DoneFrame>(again), 1U);
   EXPECT_TRUE(peer.send({DoneFrame{reset}}));
-  EXPECT_EQ(peer.session.streams(), 1U);
+  EXPECT_EQ(peer.session.streams().size(), 1U);
 }
 
 TEST(SessionResume, WhatThePeerForgotIsForgottenOrReset) {
   Peer peer(Role::kClient);
   const StreamId over = peer.open(1'000);
   const StreamId open = peer.open(1'000);
-  peer.session.reset(over, ResetCode::kConnectionReset);
+  peer.session.streams().reset(over, ResetCode::kConnectionReset);
   peer.take_all();
   resume(peer, Role::kClient);
   peer.session.take_events();
   EXPECT_TRUE(peer.send({TableFrame{}}));
-  EXPECT_EQ(peer.session.streams(), 0U);
+  EXPECT_EQ(peer.session.streams().size(), 0U);
   const auto events = peer.session.take_events();
   ASSERT_EQ(events.size(), 1U);
   EXPECT_EQ(events[0].stream, open);
@@ -124,9 +124,9 @@ TEST(SessionResume, AnExitThatDoesNotKnowTheSessionMakesItsStreamsEnd) {
   const Event* reset = test::find_event(events, Event::Kind::kReset);
   ASSERT_NE(reset, nullptr);
   EXPECT_EQ(reset->code, ResetCode::kSessionLost);
-  EXPECT_EQ(peer.session.streams(), 0U);
-  EXPECT_EQ(peer.session.buffered_to_send(), 0U);
-  const auto next = peer.session.open(to_name("example.org", 443), peer.now);
+  EXPECT_EQ(peer.session.streams().size(), 0U);
+  EXPECT_EQ(peer.session.streams().buffered_to_send(), 0U);
+  const auto next = peer.session.streams().open(to_name("example.org", 443), peer.now);
   ASSERT_TRUE(next);
   EXPECT_GT(*next, id) << "ids are not used twice";
   EXPECT_EQ(count<OpenFrame>(peer.take_all()), 1U) << "the lane goes on at once";

@@ -29,7 +29,7 @@ class Scheduling : public ::testing::Test {
     const StreamId id = next_id_;
     next_id_ += 2;
     EXPECT_TRUE(client_.send({OpenFrame{id, there, kVarintMax}}));
-    client_.session.accept(id, there);
+    client_.session.streams().accept(id, there);
     return id;
   }
   StreamId add_bulk() {
@@ -153,7 +153,7 @@ TEST_F(Scheduling, ARecordCarriesWhatIsReadyOfEveryStream) {
 TEST_F(Scheduling, FinLeavesWithTheLastByte) {
   const StreamId id = add();
   write(client_.session, id, 100, 0);
-  client_.session.finish(id);
+  client_.session.streams().finish(id);
   const auto record = client_.take();
   ASSERT_EQ(record.all<DataFrame>().size(), 1U);
   ASSERT_EQ(record.all<FinFrame>().size(), 1U);
@@ -175,7 +175,7 @@ TEST_F(Scheduling, DataIsContiguousAndStaysWithinTheLimit) {
 
 TEST_F(Scheduling, AResetStreamSendsNothingMore) {
   const StreamId id = add_bulk();
-  client_.session.reset(id, ResetCode::kConnectionReset);
+  client_.session.streams().reset(id, ResetCode::kConnectionReset);
   for (const auto& record : client_.take_all()) EXPECT_FALSE(record.has<DataFrame>());
 }
 

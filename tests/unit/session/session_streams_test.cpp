@@ -21,10 +21,10 @@ constexpr std::uint64_t kShared = 32 * 1024 * 1024;  // 64 MiB less 2048 times 1
 
 void expect_nothing_left(SessionPair& pair) {
   for (Session* session : {&pair.client, &pair.exit}) {
-    EXPECT_EQ(session->streams(), 0U);
-    EXPECT_EQ(session->buffered_to_send(), 0U);
-    EXPECT_EQ(session->spare_credit(), kShared);
-    EXPECT_EQ(session->memory_bytes(), 0U);
+    EXPECT_EQ(session->streams().size(), 0U);
+    EXPECT_EQ(session->streams().buffered_to_send(), 0U);
+    EXPECT_EQ(session->streams().spare_credit(), kShared);
+    EXPECT_EQ(session->streams().memory_bytes(), 0U);
   }
 }
 
@@ -46,14 +46,14 @@ TEST(SessionStreams, WelcomeIsTheClientsFirstEvent) {
 
 TEST(SessionStreams, OpenAndAccept) {
   SessionPair pair;
-  const StreamId id = pair.client.open(test::to_name("example.org", 443), pair.now).value();
+  const StreamId id = pair.client.streams().open(test::to_name("example.org", 443), pair.now).value();
   EXPECT_EQ(id % 2, 0U);
   pair.pump();
   const Event* asked = find_event(pair.exit_events, Event::Kind::kOpen);
   ASSERT_NE(asked, nullptr);
   EXPECT_EQ(asked->address, test::to_name("example.org", 443));
   EXPECT_EQ(count_of(pair.client_events, Event::Kind::kOpened), 0U);
-  pair.exit.accept(asked->stream, test::to_ipv4({192, 0, 2, 1}, 5000));
+  pair.exit.streams().accept(asked->stream, test::to_ipv4({192, 0, 2, 1}, 5000));
   pair.pump();
   const Event* opened = find_event(pair.client_events, Event::Kind::kOpened);
   ASSERT_NE(opened, nullptr);
@@ -63,9 +63,9 @@ TEST(SessionStreams, OpenAndAccept) {
 
 TEST(SessionStreams, ARefusalCarriesItsCodeAndIsForgotten) {
   SessionPair pair;
-  const StreamId id = pair.client.open(test::to_name("example.org", 443), pair.now).value();
+  const StreamId id = pair.client.streams().open(test::to_name("example.org", 443), pair.now).value();
   pair.pump();
-  pair.exit.reset(id, ResetCode::kConnectionRefused);
+  pair.exit.streams().reset(id, ResetCode::kConnectionRefused);
   pair.pump();
   const Event* refused = find_event(pair.client_events, Event::Kind::kReset);
   ASSERT_NE(refused, nullptr);
@@ -97,21 +97,21 @@ TEST(SessionStreams, BytesBothWaysAreTheSame) {
 void half_close(SessionPair& pair, Session& first, Session& second) {
   const StreamId id = pair.connect();
   EXPECT_EQ(write(first, id, 1000, 0), 1000U);
-  first.finish(id);
+  first.streams().finish(id);
   pair.pump();
   EXPECT_EQ(read(second, id, 2000, 0, pair.now), 1000U);
-  EXPECT_TRUE(second.at_end(id));
-  second.consume_end(id);
+  EXPECT_TRUE(second.streams().at_end(id));
+  second.streams().consume_end(id);
   pair.pump();
-  EXPECT_EQ(first.open_streams(), 1U);
+  EXPECT_EQ(first.streams().open_count(), 1U);
   EXPECT_EQ(write(second, id, 5000, 0), 5000U) << "the other direction goes on";
   pair.pump();
   EXPECT_EQ(read(first, id, 9000, 0, pair.now), 5000U);
-  EXPECT_FALSE(first.at_end(id));
-  second.finish(id);
+  EXPECT_FALSE(first.streams().at_end(id));
+  second.streams().finish(id);
   pair.pump();
-  EXPECT_TRUE(first.at_end(id));
-  first.consume_end(id);
+  EXPECT_TRUE(first.streams().at_end(id));
+  first.streams().consume_end(id);
   pair.pump();
   EXPECT_EQ(count_of(pair.client_events, Event::Kind::kReset), 0U);
   EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kReset), 0U);
@@ -133,8 +133,8 @@ TEST(SessionStreams, BothCloseAtOnce) {
   const StreamId id = pair.connect();
   write(pair.client, id, 10, 0);
   write(pair.exit, id, 20, 0);
-  pair.client.finish(id);
-  pair.exit.finish(id);
+  pair.client.streams().finish(id);
+  pair.exit.streams().finish(id);
   const auto from_client = test::next_record(pair.client, pair.now);
   const auto from_exit = test::next_record(pair.exit, pair.now);
   EXPECT_TRUE(from_client.has<FinFrame>());
@@ -143,8 +143,8 @@ TEST(SessionStreams, BothCloseAtOnce) {
   pair.deliver(pair.exit, from_exit);
   EXPECT_EQ(read(pair.exit, id, 99, 0, pair.now), 10U);
   EXPECT_EQ(read(pair.client, id, 99, 0, pair.now), 20U);
-  pair.client.consume_end(id);
-  pair.exit.consume_end(id);
+  pair.client.streams().consume_end(id);
+  pair.exit.streams().consume_end(id);
   pair.pump();
   expect_nothing_left(pair);
 }
@@ -153,13 +153,13 @@ TEST(SessionStreams, AnEndThatNobodyConsumedKeepsTheStream) {
   SessionPair pair;
   const StreamId id = pair.connect();
   write(pair.client, id, 10, 0);
-  pair.client.finish(id);
-  pair.exit.finish(id);
+  pair.client.streams().finish(id);
+  pair.exit.streams().finish(id);
   pair.pump();
-  pair.client.consume_end(id);
+  pair.client.streams().consume_end(id);
   pair.pump();
-  EXPECT_EQ(pair.client.open_streams(), 1U) << "the exit's application has not read the end";
-  EXPECT_EQ(pair.exit.open_streams(), 1U);
+  EXPECT_EQ(pair.client.streams().open_count(), 1U) << "the exit's application has not read the end";
+  EXPECT_EQ(pair.exit.streams().open_count(), 1U);
 }
 
 void reset_with_data_under_way(SessionPair& pair, Session& from, std::vector<Event>& seen_by_other) {
@@ -170,7 +170,7 @@ void reset_with_data_under_way(SessionPair& pair, Session& from, std::vector<Eve
     write(pair.exit, id, 100'000, 0);
     pair.pump();
     write(pair.client, id, 100'000, 100'000);
-    from.reset(id, code);
+    from.streams().reset(id, code);
     EXPECT_EQ(write(from, id, 10, 0), 0U);
     pair.pump();
     const Event* reset = find_event(seen_by_other, Event::Kind::kReset);
@@ -195,8 +195,8 @@ TEST(SessionStreams, ResetsThatCross) {
   SessionPair pair;
   const StreamId id = pair.connect();
   write(pair.exit, id, 1000, 0);
-  pair.client.reset(id, ResetCode::kCancelled);
-  pair.exit.reset(id, ResetCode::kConnectionReset);
+  pair.client.streams().reset(id, ResetCode::kCancelled);
+  pair.exit.streams().reset(id, ResetCode::kConnectionReset);
   pair.pump();
   EXPECT_EQ(count_of(pair.client_events, Event::Kind::kReset), 0U) << "it knows";
   EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kReset), 0U);
@@ -206,14 +206,14 @@ TEST(SessionStreams, ResetsThatCross) {
 TEST(SessionStreams, ResetCrossesTheLastAcknowledgement) {
   SessionPair pair;
   const StreamId id = pair.connect();
-  pair.client.finish(id);
-  pair.exit.finish(id);
+  pair.client.streams().finish(id);
+  pair.exit.streams().finish(id);
   pair.pump();
-  pair.client.consume_end(id);
+  pair.client.streams().consume_end(id);
   pair.pump();
-  pair.exit.consume_end(id);  // for the exit all is said; the client resets before it hears that
+  pair.exit.streams().consume_end(id);  // for the exit all is said; the client resets before it hears that
   const auto last = test::next_record(pair.exit, pair.now);
-  pair.client.reset(id, ResetCode::kCancelled);
+  pair.client.streams().reset(id, ResetCode::kCancelled);
   pair.deliver(pair.exit, last);
   pair.pump();
   EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kReset), 0U);
@@ -222,21 +222,21 @@ TEST(SessionStreams, ResetCrossesTheLastAcknowledgement) {
 
 TEST(SessionStreams, ResetWhileTheExitConnects) {
   SessionPair pair;
-  const StreamId id = pair.client.open(test::to_name("example.org", 443), pair.now).value();
+  const StreamId id = pair.client.streams().open(test::to_name("example.org", 443), pair.now).value();
   pair.pump();
-  pair.client.reset(id, ResetCode::kCancelled);
+  pair.client.streams().reset(id, ResetCode::kCancelled);
   pair.pump();
   EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kReset), 1U);
-  pair.exit.accept(id, test::to_ipv4({192, 0, 2, 1}, 1));  // too late
+  pair.exit.streams().accept(id, test::to_ipv4({192, 0, 2, 1}, 1));  // too late
   pair.pump();
   expect_nothing_left(pair);
 }
 
 TEST(SessionStreams, ResetBeforeOpenWasSentLeavesNothing) {
   SessionPair pair;
-  const StreamId id = pair.client.open(test::to_name("example.org", 443), pair.now).value();
-  pair.client.reset(id, ResetCode::kCancelled);
-  EXPECT_EQ(pair.client.streams(), 0U) << "the exit would never answer with DONE";
+  const StreamId id = pair.client.streams().open(test::to_name("example.org", 443), pair.now).value();
+  pair.client.streams().reset(id, ResetCode::kCancelled);
+  EXPECT_EQ(pair.client.streams().size(), 0U) << "the exit would never answer with DONE";
   pair.pump();
   EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kOpen), 0U);
   expect_nothing_left(pair);
@@ -245,10 +245,10 @@ TEST(SessionStreams, ResetBeforeOpenWasSentLeavesNothing) {
 
 TEST(SessionStreams, AcceptedAndResetBeforeItIsToldIsARefusal) {
   SessionPair pair;
-  const StreamId id = pair.client.open(test::to_name("example.org", 443), pair.now).value();
+  const StreamId id = pair.client.streams().open(test::to_name("example.org", 443), pair.now).value();
   pair.pump();
-  pair.exit.accept(id, test::to_ipv4({192, 0, 2, 1}, 1));
-  pair.exit.reset(id, ResetCode::kHostUnreachable);
+  pair.exit.streams().accept(id, test::to_ipv4({192, 0, 2, 1}, 1));
+  pair.exit.streams().reset(id, ResetCode::kHostUnreachable);
   pair.pump();
   EXPECT_EQ(count_of(pair.client_events, Event::Kind::kOpened), 0U);
   EXPECT_EQ(count_of(pair.client_events, Event::Kind::kReset), 1U);
@@ -259,29 +259,29 @@ TEST(SessionStreams, ATombstoneStaysUntilDoneWentBothWays) {
   Peer exit(Role::kExit);
   const StreamId id = exit.open(100'000);
   ASSERT_TRUE(exit.send({ResetFrame{id, ResetCode::kConnectionReset}}));
-  EXPECT_EQ(exit.session.streams(), 1U);
-  EXPECT_EQ(exit.session.open_streams(), 0U);
-  EXPECT_EQ(exit.session.spare_credit(), kShared) << "a tombstone holds no credit";
+  EXPECT_EQ(exit.session.streams().size(), 1U);
+  EXPECT_EQ(exit.session.streams().open_count(), 0U);
+  EXPECT_EQ(exit.session.streams().spare_credit(), kShared) << "a tombstone holds no credit";
   EXPECT_EQ(exit.take().all<DoneFrame>().size(), 1U);
-  EXPECT_EQ(exit.session.streams(), 1U);
+  EXPECT_EQ(exit.session.streams().size(), 1U);
   ASSERT_TRUE(exit.send({DoneFrame{id}}));
-  EXPECT_EQ(exit.session.streams(), 0U);
+  EXPECT_EQ(exit.session.streams().size(), 0U);
 }
 
 TEST(SessionStreams, DoneComesAfterTheCreditForFin) {
   Peer client(Role::kClient);
   const StreamId id = client.open(100'000);
   ASSERT_TRUE(client.send({FinFrame{id, 0}}));
-  client.session.finish(id);
+  client.session.streams().finish(id);
   EXPECT_TRUE(client.take().has<FinFrame>());
   ASSERT_TRUE(client.send({CreditFrame{id, 1, 100'000}}));
-  client.session.consume_end(id);
+  client.session.streams().consume_end(id);
   const auto record = client.take();
   ASSERT_EQ(record.frames.size(), 2U);
   EXPECT_EQ(std::get<CreditFrame>(record.frames[0]).consumed, 1U);
   EXPECT_EQ(std::get<DoneFrame>(record.frames[1]).stream, id);
   ASSERT_TRUE(client.send({DoneFrame{id}}));
-  EXPECT_EQ(client.session.streams(), 0U);
+  EXPECT_EQ(client.session.streams().size(), 0U);
 }
 
 TEST(SessionStreams, OpenOfAKnownIdRepeatsItsAnswer) {
@@ -291,11 +291,11 @@ TEST(SessionStreams, OpenOfAKnownIdRepeatsItsAnswer) {
   ASSERT_TRUE(client.send({OpenFrame{0, there, 1000}}));
   EXPECT_EQ(count_of(client.session.take_events(), Event::Kind::kOpen), 1U);
   EXPECT_TRUE(client.take_all().empty()) << "nothing while connecting";
-  client.session.accept(0, there);
+  client.session.streams().accept(0, there);
   EXPECT_EQ(client.take().all<OpenedFrame>().size(), 1U);
   ASSERT_TRUE(client.send({OpenFrame{0, there, 1000}}));
   EXPECT_EQ(client.take().all<OpenedFrame>().size(), 1U);
-  client.session.reset(0, ResetCode::kConnectionReset);
+  client.session.streams().reset(0, ResetCode::kConnectionReset);
   EXPECT_EQ(client.take().all<ResetFrame>().size(), 1U);
   ASSERT_TRUE(client.send({OpenFrame{0, there, 1000}}));
   const auto again = client.take().all<ResetFrame>();
@@ -305,13 +305,13 @@ TEST(SessionStreams, OpenOfAKnownIdRepeatsItsAnswer) {
 
 TEST(SessionStreams, CallsForUnknownStreamsDoNothing) {
   SessionPair pair;
-  pair.client.accept(44, {});
-  pair.client.reset(44, ResetCode::kCancelled);
-  pair.client.commit(44, 10);
-  pair.client.finish(44);
-  pair.client.consume(44, 10, pair.now);
-  pair.client.consume_end(44);
-  EXPECT_FALSE(pair.client.at_end(44));
+  pair.client.streams().accept(44, {});
+  pair.client.streams().reset(44, ResetCode::kCancelled);
+  pair.client.streams().commit(44, 10);
+  pair.client.streams().finish(44);
+  pair.client.streams().consume(44, 10, pair.now);
+  pair.client.streams().consume_end(44);
+  EXPECT_FALSE(pair.client.streams().at_end(44));
   EXPECT_EQ(write(pair.client, 44, 10, 0), 0U);
   EXPECT_EQ(read(pair.client, 44, 10, 0, pair.now), 0U);
   EXPECT_TRUE(test::next_record(pair.client, pair.now).empty());
@@ -322,7 +322,7 @@ TEST(SessionStreams, ADestinationThatCannotBeWrittenIsRefused) {
   SessionPair pair;
   for (const std::string& name :
        {std::string(), std::string(kMaxNameBytes + 1, 'n'), std::string("a\0b", 3)}) {
-    const auto id = pair.client.open(test::to_name(name, 80), pair.now);
+    const auto id = pair.client.streams().open(test::to_name(name, 80), pair.now);
     ASSERT_FALSE(id);
     EXPECT_EQ(id.error().kind, ErrorKind::kUsage);
   }
@@ -332,7 +332,7 @@ TEST(SessionStreams, ADestinationThatCannotBeWrittenIsRefused) {
 TEST(SessionStreams, TheEndOfTheSessionResetsEveryStream) {
   SessionPair pair;
   const StreamId open = pair.connect();
-  const StreamId opening = pair.client.open(test::to_name("example.org", 1), pair.now).value();
+  const StreamId opening = pair.client.streams().open(test::to_name("example.org", 1), pair.now).value();
   write(pair.client, open, 1000, 0);
   pair.client.end();
   const auto events = pair.client.take_events();
@@ -342,10 +342,10 @@ TEST(SessionStreams, TheEndOfTheSessionResetsEveryStream) {
     EXPECT_TRUE(event.stream == open || event.stream == opening);
     EXPECT_EQ(event.code, ResetCode::kSessionLost);
   }
-  EXPECT_EQ(pair.client.streams(), 0U);
-  EXPECT_EQ(pair.client.buffered_to_send(), 0U);
+  EXPECT_EQ(pair.client.streams().size(), 0U);
+  EXPECT_EQ(pair.client.streams().buffered_to_send(), 0U);
   EXPECT_EQ(pair.client.next_deadline(), TimePoint::max());
-  EXPECT_FALSE(pair.client.open(test::to_name("example.org", 1), pair.now));
+  EXPECT_FALSE(pair.client.streams().open(test::to_name("example.org", 1), pair.now));
 }
 
 }  // namespace

@@ -79,7 +79,7 @@ TEST(SessionViolations, OpenedForAStreamOfTheOtherSide) {
 
 TEST(SessionViolations, OpenedBoundToAName) {
   Peer exit(Role::kExit);
-  const StreamId id = exit.session.open(kThere, exit.now).value();
+  const StreamId id = exit.session.streams().open(kThere, exit.now).value();
   exit.take_all();
   EXPECT_TRUE(exit.breaks_protocol({OpenedFrame{id, 1000, test::to_name("x", 1)}}));
 }
@@ -89,7 +89,7 @@ TEST(SessionViolations, StreamFramesBeforeOpened) {
                                     CreditFrame{0, 0, 9}};
   for (const Frame& frame : early) {
     Peer exit(Role::kExit);
-    ASSERT_EQ(exit.session.open(kThere, exit.now).value(), 0U);
+    ASSERT_EQ(exit.session.streams().open(kThere, exit.now).value(), 0U);
     exit.take_all();
     EXPECT_TRUE(exit.breaks_protocol({frame})) << "to a client, frame " << frame.index();
     Peer client(Role::kClient);
@@ -152,7 +152,7 @@ TEST(SessionViolations, CreditForBytesThatWereNotSent) {
 TEST(SessionViolations, CreditForAFinThatWasNotSent) {
   Peer client(Role::kClient);
   const StreamId id = client.open(1000);
-  client.session.finish(id);
+  client.session.streams().finish(id);
   EXPECT_TRUE(client.breaks_protocol({CreditFrame{id, 1, 1000}}));
 }
 
@@ -180,24 +180,24 @@ TEST(SessionViolations, LateFramesForAForgottenStreamAreIgnored) {
   ASSERT_TRUE(exit.send({ResetFrame{id, ResetCode::kTimedOut}}));
   exit.take_all();
   ASSERT_TRUE(exit.send({DoneFrame{id}}));
-  ASSERT_EQ(exit.session.streams(), 0U);
+  ASSERT_EQ(exit.session.streams().size(), 0U);
   EXPECT_TRUE(exit.send({OpenedFrame{id, 0, kThere}, DataFrame{id, 0, test::golden_data()}, FinFrame{id, 0},
                          CreditFrame{id, 999, 0}, ResetFrame{id, ResetCode::kCancelled}, DoneFrame{id}}));
-  EXPECT_EQ(exit.session.streams(), 0U);
+  EXPECT_EQ(exit.session.streams().size(), 0U);
   Peer client(Role::kClient);
   EXPECT_TRUE(client.send({DataFrame{8, 0, test::golden_data()}, FinFrame{8, 0}, CreditFrame{8, 999, 0},
                            ResetFrame{8, ResetCode::kCancelled}, DoneFrame{8}}))
       << "an exit can't know which ids a client has used";
-  EXPECT_EQ(client.session.streams(), 0U);
+  EXPECT_EQ(client.session.streams().size(), 0U);
 }
 
 TEST(SessionViolations, LateFramesForAResetStreamAreIgnored) {
   Peer client(Role::kClient);
   const StreamId id = client.open(1000);
-  client.session.reset(id, ResetCode::kConnectionReset);
+  client.session.streams().reset(id, ResetCode::kConnectionReset);
   EXPECT_TRUE(client.send({DataFrame{id, 1 << 30, test::golden_data()}, FinFrame{id, 1}, FinFrame{id, 2},
                            CreditFrame{id, 999, 0}, ResetFrame{id, ResetCode::kCancelled}}));
-  EXPECT_EQ(client.session.memory_bytes(), 0U);
+  EXPECT_EQ(client.session.streams().memory_bytes(), 0U);
 }
 
 TEST(SessionViolations, PongWithAnotherTokenIsIgnored) {

@@ -50,7 +50,7 @@ std::uint64_t window_after(std::chrono::milliseconds path, std::size_t most, int
     for (const auto& record : up) pair.deliver(pair.client, record);
     pair.exit.tick(1, pair.now, 0);
   }
-  return kShared - pair.client.spare_credit() + kMinWindow;
+  return kShared - pair.client.streams().spare_credit() + kMinWindow;
 }
 
 TEST(SessionWindow, GrowsToTheLargestWithAFastReader) {
@@ -70,7 +70,7 @@ TEST(SessionWindow, ALargeCreditGoesOutAtOnce) {
   const StreamId id = client.open(1000);
   const Bytes bytes(kFirstWindow / 2, 0);
   ASSERT_TRUE(client.send({DataFrame{id, 0, bytes}}));
-  client.session.consume(id, kFirstWindow / 4, client.now + 10s);  // too late for a larger window
+  client.session.streams().consume(id, kFirstWindow / 4, client.now + 10s);  // too late for a larger window
   const auto credits = client.take().all<CreditFrame>();
   ASSERT_EQ(credits.size(), 1U);
   EXPECT_EQ(credits[0].consumed, kFirstWindow / 4);
@@ -82,8 +82,8 @@ TEST(SessionWindow, ASmallCreditWaitsAtMost100Milliseconds) {
   const StreamId id = client.open(1000);
   ASSERT_TRUE(client.send({DataFrame{id, 0, test::golden_data()}}));
   client.take_all();
-  client.session.consume(id, 1, client.now);
-  client.session.consume(id, 2, client.now + 60ms);
+  client.session.streams().consume(id, 1, client.now);
+  client.session.streams().consume(id, 2, client.now + 60ms);
   EXPECT_TRUE(client.take_all().empty());
   EXPECT_EQ(client.session.next_deadline(), client.now + 100ms);
   client.now += 99ms;
@@ -103,7 +103,7 @@ TEST(SessionWindow, ManySmallReadsMakeOneSmallCredit) {
   const Bytes bytes(10'000, 0);
   ASSERT_TRUE(client.send({DataFrame{id, 0, bytes}}));
   client.take_all();
-  for (int i = 0; i < 10'000; ++i) client.session.consume(id, 1, client.now);
+  for (int i = 0; i < 10'000; ++i) client.session.streams().consume(id, 1, client.now);
   client.now += 100ms;
   EXPECT_TRUE(client.session.tick(1, client.now, 0));
   std::size_t credits = 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The application's side of a session: opening, writing, reading and ending streams.
+// The application's side of streams: opening, writing, reading and ending them.
 #include "session/checks.hpp"
-#include "session/session.hpp"
+#include "session/streams.hpp"
 
 namespace zks::session {
 namespace {
@@ -14,27 +14,24 @@ using Phase = StreamState::Phase;
 
 }  // namespace
 
-Result<StreamId> Session::open(Destination destination, TimePoint now) {
+Result<StreamId> Streams::open(Destination destination, TimePoint now) {
   if (!can_be_sent(destination)) return make_error(ErrorKind::kUsage, "not a name");
-  return open_stream(std::move(destination), 0, now);
+  return open_at(std::move(destination), 0, now);
 }
 
-Result<StreamId> Session::open(ListenerId listener, Destination from, TimePoint now) {
-  if (!listeners_.takes_connections(listener)) {
-    return make_error(ErrorKind::kClosed, "the client gave the listener up");
-  }
-  return open_stream(std::move(from), listener, now);
+Result<StreamId> Streams::open_for(ListenerId listener, Destination from, TimePoint now) {
+  return open_at(std::move(from), listener, now);
 }
 
-Result<StreamId> Session::open_stream(Destination address, ListenerId listener, TimePoint now) {
+Result<StreamId> Streams::open_at(Destination address, ListenerId listener, TimePoint now) {
   if (context_->leaving) return make_error(ErrorKind::kClosed, "the session is ending");
-  if (streams_.size() >= stream_limit()) {
+  if (streams_.size() >= limit()) {
     return make_error(ErrorKind::kLimit, "too many streams in this session");
   }
   const StreamId id = next_id_;
   next_id_ += 2;
   const LaneState* lane = context_->lanes.least_loaded();
-  StreamState& stream = make_stream(id, lane == nullptr ? 0 : lane->options.number, now);
+  StreamState& stream = make(id, lane == nullptr ? 0 : lane->options.number, now);
   stream.ours = true;
   stream.address = std::move(address);
   stream.listener = listener;
@@ -43,7 +40,7 @@ Result<StreamId> Session::open_stream(Destination address, ListenerId listener, 
   return id;
 }
 
-void Session::accept(StreamId id, Destination bound) {
+void Streams::accept(StreamId id, Destination bound) {
   StreamState* stream = find(id);
   if (stream == nullptr || stream->phase != Phase::kOpening) return;
   stream->phase = Phase::kOpen;
@@ -52,7 +49,7 @@ void Session::accept(StreamId id, Destination bound) {
   owe(*stream);
 }
 
-void Session::reset(StreamId id, ResetCode code) {
+void Streams::reset(StreamId id, ResetCode code) {
   StreamState* stream = find(id);
   if (stream == nullptr || stream->over()) return;
   stream->phase = Phase::kReset;
@@ -67,14 +64,14 @@ void Session::reset(StreamId id, ResetCode code) {
   settle(*stream);
 }
 
-std::size_t Session::prepare(StreamId id, std::uint64_t max_bytes, std::array<MutableBytes, 4>& pieces) {
+std::size_t Streams::prepare(StreamId id, std::uint64_t max_bytes, std::array<MutableBytes, 4>& pieces) {
   StreamState* stream = find(id);
   if (stream == nullptr || stream->phase != Phase::kOpen) return 0;
   if (stream->send.room() == 0) {
     stream->wants_room = true;
     return 0;
   }
-  if (send_buffered_ >= options().send_memory_bytes) {
+  if (send_buffered_ >= context_->options.send_memory_bytes) {
     stream->wants_room = true;
     send_memory_full_ = true;
     return 0;
@@ -82,7 +79,7 @@ std::size_t Session::prepare(StreamId id, std::uint64_t max_bytes, std::array<Mu
   return stream->send.prepare(max_bytes, pieces);
 }
 
-void Session::commit(StreamId id, std::size_t count) {
+void Streams::commit(StreamId id, std::size_t count) {
   StreamState* stream = find(id);
   if (stream == nullptr || stream->phase != Phase::kOpen) return;
   stream->send.commit(count);
@@ -91,14 +88,14 @@ void Session::commit(StreamId id, std::size_t count) {
   schedule(*stream);
 }
 
-void Session::finish(StreamId id) {
+void Streams::finish(StreamId id) {
   StreamState* stream = find(id);
   if (stream == nullptr || stream->phase != Phase::kOpen || stream->send.finished()) return;
   stream->send.finish();
   schedule(*stream);
 }
 
-std::size_t Session::peek(StreamId id, std::array<ByteView, 8>& pieces) {
+std::size_t Streams::peek(StreamId id, std::array<ByteView, 8>& pieces) {
   StreamState* stream = find(id);
   if (stream == nullptr || stream->phase != Phase::kOpen) return 0;
   const std::size_t count = stream->receive.peek(pieces);
@@ -106,14 +103,14 @@ std::size_t Session::peek(StreamId id, std::array<ByteView, 8>& pieces) {
   return count;
 }
 
-void Session::consume(StreamId id, std::uint64_t count, TimePoint now) {
+void Streams::consume(StreamId id, std::uint64_t count, TimePoint now) {
   StreamState* stream = find(id);
   if (stream == nullptr || stream->phase != Phase::kOpen) return;
   auto& receive = stream->receive;
   receive.consume(count);
   stream->moved_at = now;
   counters_.read_bytes += count;
-  const LaneState* lane = lane_of(*stream);
+  const LaneState* lane = stream->moving ? nullptr : context_->lanes.find(stream->lane);
   if (lane != nullptr && receive.wants_larger_window(now, lane->round_trip)) {
     const std::uint64_t larger = std::min(receive.window() * 2, kMaxWindow);
     if (larger > receive.window() && pool_.grow(receive.window(), larger)) receive.set_window(larger);
@@ -127,12 +124,12 @@ void Session::consume(StreamId id, std::uint64_t count, TimePoint now) {
   }
 }
 
-bool Session::at_end(StreamId id) const {
+bool Streams::at_end(StreamId id) const {
   const StreamState* stream = find(id);
   return stream != nullptr && stream->phase == Phase::kOpen && stream->receive.at_end();
 }
 
-void Session::consume_end(StreamId id) {
+void Streams::consume_end(StreamId id) {
   StreamState* stream = find(id);
   if (stream == nullptr || stream->phase != Phase::kOpen || stream->receive.ended()) return;
   stream->receive.consume_end();
