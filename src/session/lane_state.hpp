@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// What a session keeps for its lane: how much of what was sent has arrived, what must go out before any
-// stream's bytes, and whether the other end is alive.
+// What a session keeps for its lane: how much of what was sent has arrived, whether the other end is alive,
+// and how far HELLO and an exchange of tables have come.
 #pragma once
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
-#include <optional>
 #include <vector>
 
 #include "session/frames.hpp"
 #include "session/lane_window.hpp"
+#include "session/liveness.hpp"
 #include "session/receive_side.hpp"
 
 namespace zks::session {
@@ -22,9 +21,6 @@ inline constexpr std::uint64_t kLaneAckLeast = 16 * 1024;
 inline constexpr std::chrono::milliseconds kLaneAckPause{5};
 inline constexpr std::uint64_t kMaxLaneBytes = 12 * 1024 * 1024;
 inline constexpr std::uint64_t kUrgentBytes = 1024 * 1024;  // PING, PONG, LANE_ACK, CREDIT may exceed by this
-inline constexpr std::size_t kMaxPongsOwed = 16;
-// A client asks for a sign of life after this much silence, once for each pause: LaneState::ask_at.
-inline constexpr std::chrono::milliseconds kAskAfter{500};
 // A record of 64 KiB less the WebSocket header: four full TLS records, and large enough that the cost of a
 // record (one AEAD setup, one wake-up at the relay) does not count. The largest datagrams need a little more.
 inline constexpr std::size_t kUsualFrames = 64 * 1024 - 16 - 17;
@@ -41,7 +37,7 @@ struct LaneOptions {
 
 struct LaneState {
   LaneOptions options;
-  TimePoint checked_at{};  // when tick() last looked at it
+  Liveness liveness;
 
   // Sent and not acknowledged stays within limit(), in record bytes.
   std::uint64_t sent_bytes = 0;
@@ -72,29 +68,6 @@ struct LaneState {
   bool streams_held() const { return !hello_sent || resuming; }
   // Streams may be bound to it. A client has to know that the exit took its joining lane.
   bool usable() const { return options.mode != HelloMode::kJoin || hello_received; }
-  std::deque<Token> pongs;  // at most kMaxPongsOwed; older ones are dropped
-
-  struct Ping {
-    Token token{};
-    bool sent = false;
-    bool early = false;  // nothing is owed yet: it says that the lane is silent, never that it is dead
-    TimePoint requested{};
-    TimePoint sent_at{};
-    TimePoint deadline{};
-    std::size_t undrained = 0;  // bytes in the kernel at the last tick
-    TimePoint silent_from{};    // the first in a row without an answer; later while bytes move
-  };
-  std::optional<Ping> ping;
-  // Client: PING then. Later whenever anything comes; never (max) once it was asked, until something else
-  // than PING, PONG and LANE_ACK is sent or comes.
-  TimePoint ask_at = TimePoint::max();
-  TimePoint last_received{};
-  TimePoint last_rtt_sample{};
-  std::chrono::nanoseconds round_trip =
-      std::chrono::milliseconds(100);  // smoothed; a guess until the first PONG
-  bool round_trip_known = false;
-  std::chrono::nanoseconds least_round_trip{};  // of those measured
-
   // Bytes of datagrams that went out ahead of streams that had something to send, too (DatagramTurn).
   std::int64_t datagram_lead = 0;
 

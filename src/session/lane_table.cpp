@@ -6,7 +6,28 @@ namespace zks::session {
 LaneState& LaneTable::add(LaneOptions options) {
   LaneState& lane = *lanes_.emplace(options.number, std::make_unique<LaneState>()).first->second;
   lane.options = options;
+  newest_ = options.number;
   return lane;
+}
+
+void LaneTable::lose(LaneNumber number) {
+  const auto at = lanes_.find(number);
+  if (at == lanes_.end()) return;
+  const auto& declared = at->second->declared;
+  dead_.insert(declared.begin(), declared.end());  // the exit may not have heard of it
+  dead_.insert(number);
+  lanes_.erase(at);
+}
+
+void LaneTable::clear() {
+  lanes_.clear();
+  dead_.clear();
+}
+
+std::size_t LaneTable::count() const {
+  std::size_t count = lanes_.size() + dead_.size();
+  for (const auto& [number, lane] : lanes_) count += lane->declared.size();
+  return count;
 }
 
 LaneState* LaneTable::find(LaneNumber number) {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // The lanes of a session that are alive, and how many streams and flows are bound to each: what is new goes
-// to the one with the fewest. What a lane's state means is in lane_state.hpp; when one is dead, in
-// session_lanes.cpp.
+// to the one with the fewest. Also those that are dead, as long as both ends have not agreed on it. What a
+// lane's state means is in lane_state.hpp; what its death means, in session_lanes.cpp.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <set>
 
 #include "session/lane_state.hpp"
 
@@ -17,8 +18,18 @@ class LaneTable {
   using Lanes = std::map<LaneNumber, std::unique_ptr<LaneState>>;
 
   LaneState& add(LaneOptions options);
-  void erase(LaneNumber number) { lanes_.erase(number); }
-  void clear() { lanes_.clear(); }
+  void lose(LaneNumber number);  // it is dead, and so stay those that were declared dead on it
+  void clear();
+
+  // Client: not yet declared to the exit; exit: not yet by the client.
+  const std::set<LaneNumber>& dead() const { return dead_; }
+  void forget_dead() { dead_.clear(); }
+  void forget_dead(LaneNumber number) { dead_.erase(number); }
+  // Live ones, and dead ones whose streams the exit may not have moved yet.
+  std::size_t count() const;
+
+  LaneNumber newest() const { return newest_; }  // the highest number that was ever heard of
+  void heard_of(LaneNumber number) { newest_ = std::max(newest_, number); }
 
   // Null when it is not alive.
   LaneState* find(LaneNumber number);
@@ -41,6 +52,8 @@ class LaneTable {
   LaneState* choose(bool for_exchange);
 
   Lanes lanes_;
+  std::set<LaneNumber> dead_;
+  LaneNumber newest_ = 0;
   std::map<LaneNumber, std::size_t> loads_;  // those that are not 0
 };
 

@@ -23,7 +23,6 @@ void Session::end() {
   context_->leaving = true;
   for (const auto& [number, lane] : context_->lanes) streams_.leave_lane(number);
   context_->lanes.clear();
-  dead_.clear();
   reset_all();
   flows_.end_all();
   requests_.clear();

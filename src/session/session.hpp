@@ -17,7 +17,8 @@
 //   requests.hpp         names to look up and hosts to ping: questions and answers without a state
 //   flows.hpp            flows of datagrams, which are dropped rather than queued for long
 //   listeners.hpp        listeners at the exit, whose connections the exit opens as streams
-//   lane_table.hpp       the lanes that are alive, and how much is bound to each
+//   lane_table.hpp       the lanes that are alive, those that are dead, and how much is bound to each
+//   liveness.hpp         of one lane: PINGs, and what their answers or silence say
 //
 // Memory for a peer: receive_memory_bytes of stream data it may send us, send_memory_bytes of data that waits
 // for it, 2 x max_streams table entries (3 x where the exit has max_listeners), max_flows flows and one for
@@ -26,7 +27,6 @@
 #pragma once
 
 #include <memory>
-#include <set>
 #include <vector>
 
 #include "session/context.hpp"
@@ -60,7 +60,7 @@ class Session {
   // The lane is dead, or given up for a better one: nothing of it may be given to receive() any more. Its
   // streams move to another lane, or wait for the next one.
   void lose_lane(LaneNumber number);
-  LaneNumber newest_lane() const { return newest_lane_; }  // the highest number that was ever heard of
+  LaneNumber newest_lane() const { return context_->lanes.newest(); }  // ever heard of
   // The frames of one record, `record_bytes` long. kProtocol: the session must end (call go_away() and let
   // the GOAWAY out).
   Result<> receive(LaneNumber number, ByteView frames, std::size_t record_bytes, TimePoint now);
@@ -76,7 +76,7 @@ class Session {
   std::uint64_t lane_bytes(LaneNumber number) const;
   // Live lanes, and dead ones whose streams the exit may not have moved yet: at most kMaxLanes, or the exit
   // refuses what declares them.
-  std::size_t lanes() const;
+  std::size_t lanes() const { return context_->lanes.count(); }
   // From WELCOME: how many lanes the exit takes.
   std::uint64_t max_lanes() const { return context_->welcome ? context_->welcome->max_lanes : 1; }
   // The path may have changed: asks the peer for a sign of life now.
@@ -141,7 +141,6 @@ class Session {
   void agree_on_deaths();
   bool serves(const LaneState& lane) const;
   bool owed(const LaneState& lane) const;  // something the peer must still answer
-  static void request_ping(LaneState& lane, TimePoint now);
   bool is_ping_due(const LaneState& lane, TimePoint now) const;
 
   // session_receive.cpp
@@ -190,8 +189,6 @@ class Session {
   Flows flows_;
   Listeners listeners_;
   Streams streams_;
-  std::set<LaneNumber> dead_;  // client: not yet declared to the exit; exit: not yet by the client
-  LaneNumber newest_lane_ = 0;
   std::optional<GoawayFrame> goaway_;
   bool goaway_sent_ = false;
   InstanceId exit_instance_{};

@@ -8,7 +8,6 @@ namespace zks::session {
 namespace {
 
 constexpr std::size_t kMinRecordRoom = 512;
-constexpr auto kRttSampleEvery = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -27,8 +26,7 @@ std::size_t Session::fill(LaneNumber number, MutableBytes buffer, TimePoint now)
   const std::size_t upkeep = urgent.written();
   if (!lane.streams_held() && streams_.fill_credits(urgent, number)) {
     lane.credit_said = true;
-    const bool sample_due = !lane.ping && now - lane.last_rtt_sample >= kRttSampleEvery;
-    if (sample_due) request_ping(lane, now);  // goes out with the next record
+    if (lane.liveness.sample_due(now)) lane.liveness.request(now);  // goes out with the next record
   }
   std::size_t written = urgent.written();
 
@@ -49,8 +47,7 @@ std::size_t Session::fill(LaneNumber number, MutableBytes buffer, TimePoint now)
     if (!lane.streams_held()) written = fill_turns(buffer.first(room), written, lane, now);
   }
   if (written == 0) return 0;
-  if (written > upkeep && context_->client() && lane.ask_at == TimePoint::max())
-    lane.ask_at = now + kAskAfter;
+  if (written > upkeep && context_->client()) lane.liveness.work_sent(now);
   lane.sent_bytes += written + lane.options.record_overhead;
   // Without bulk behind it, it may be acknowledged at leisure.
   if (streams_.bulk_waits_on(number) && lane.unacknowledged() >= kLaneAckLeast)
@@ -66,8 +63,8 @@ std::size_t Session::fill_turns(MutableBytes buffer, std::size_t written, LaneSt
   DatagramTurn turn{usual, streams_.wait_on(lane.options.number), lane.datagram_lead};
   // No state waits for the answer to a request, so nothing else would find out that this lane is dead. The
   // exit may refuse one that is not usable yet.
-  if (lane.usable() && requests_.fill(datagrams, turn, now) && context_->client() && !lane.ping) {
-    request_ping(lane, now);
+  if (lane.usable() && requests_.fill(datagrams, turn, now) && context_->client() && !lane.liveness.asks()) {
+    lane.liveness.request(now);
   }
   flows_.fill(datagrams, lane.options.number, turn, now);
   lane.datagram_lead = turn.lead;
@@ -113,17 +110,11 @@ void Session::fill_urgent(ByteWriter& out, LaneState& lane, TimePoint now) {
   if (!lane.hello_sent && !fill_hello(out, lane)) return;
   if (lane.owe_lane_down) {
     const bool client = context_->client();
-    const LaneDownFrame down{client ? lane.declared : std::vector<LaneNumber>(dead_.begin(), dead_.end())};
+    const auto& dead = context_->lanes.dead();
+    const LaneDownFrame down{client ? lane.declared : std::vector<LaneNumber>(dead.begin(), dead.end())};
     lane.owe_lane_down = !down.lanes.empty() && !encode_frame(out, down);
   }
-  while (!lane.pongs.empty() && encode_frame(out, PingFrame{true, lane.pongs.front()})) {
-    lane.pongs.pop_front();
-    lane.owe_ack = lane.received_bytes > lane.acknowledged_to_peer;
-  }
-  if (lane.ping && !lane.ping->sent && encode_frame(out, PingFrame{false, lane.ping->token})) {
-    lane.ping->sent = true;
-    lane.ping->sent_at = now;
-  }
+  if (lane.liveness.fill(out, now)) lane.owe_ack = lane.received_bytes > lane.acknowledged_to_peer;
   if (lane.owe_ack && encode_frame(out, LaneAckFrame{lane.received_bytes})) {
     lane.owe_ack = false;
     lane.ack_due = TimePoint::max();

@@ -11,8 +11,7 @@ Result<> Session::receive(LaneNumber number, ByteView frames, std::size_t record
   LaneState* known = lane_at(number);
   if (known == nullptr) return {};
   LaneState& lane = *known;
-  lane.last_received = now;
-  if (lane.ask_at != TimePoint::max()) lane.ask_at = now + kAskAfter;
+  lane.liveness.received(now);
   lane.credit_said = false;
   lane.received_bytes += record_bytes;
   const std::uint64_t unacknowledged = lane.received_bytes - lane.acknowledged_to_peer;
@@ -34,7 +33,7 @@ Result<> Session::on_frame(const Frame& frame, LaneState& lane, TimePoint now) {
   const bool upkeep = hello || std::holds_alternative<PingFrame>(frame) ||
                       std::holds_alternative<LaneAckFrame>(frame) ||
                       std::holds_alternative<PaddingFrame>(frame);
-  if (!upkeep && context_->client()) lane.ask_at = now + kAskAfter;
+  if (!upkeep && context_->client()) lane.liveness.work_received(now);
   return std::visit([&](const auto& f) { return on(f, lane, now); }, frame);
 }
 
@@ -66,19 +65,7 @@ Result<> Session::on(const LaneAckFrame& frame, LaneState& lane, TimePoint now) 
 }
 
 Result<> Session::on(const PingFrame& frame, LaneState& lane, TimePoint now) {
-  if (!frame.pong) {
-    if (lane.pongs.size() >= kMaxPongsOwed) lane.pongs.pop_front();
-    lane.pongs.push_back(frame.token);
-    return {};
-  }
-  if (!lane.ping || !lane.ping->sent || lane.ping->token != frame.token) return {};
-  const std::chrono::nanoseconds sample = now - lane.ping->sent_at;
-  lane.round_trip = lane.round_trip_known ? (lane.round_trip * 7 + sample) / 8 : sample;
-  lane.least_round_trip = lane.round_trip_known ? std::min(lane.least_round_trip, sample) : sample;
-  lane.round_trip_known = true;
-  lane.window.round_trip(sample, now);
-  lane.last_rtt_sample = now;
-  lane.ping.reset();
+  if (const auto sample = lane.liveness.on(frame, now)) lane.window.round_trip(*sample, now);
   return {};
 }
 

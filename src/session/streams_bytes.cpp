@@ -111,7 +111,7 @@ void Streams::consume(StreamId id, std::uint64_t count, TimePoint now) {
   stream->moved_at = now;
   counters_.read_bytes += count;
   const LaneState* lane = stream->moving ? nullptr : context_->lanes.find(stream->lane);
-  if (lane != nullptr && receive.wants_larger_window(now, lane->round_trip)) {
+  if (lane != nullptr && receive.wants_larger_window(now, lane->liveness.round_trip())) {
     const std::uint64_t larger = std::min(receive.window() * 2, kMaxWindow);
     if (larger > receive.window() && pool_.grow(receive.window(), larger)) receive.set_window(larger);
   }

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+#include "session/liveness.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace zks::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kPongDeadline = 5s;  // or longer while the kernel's queue drains
+constexpr auto kCheckEvery = 1s;    // how often a lane is looked at
+constexpr auto kSampleEvery = 1s;   // the round trip time, while data comes
+// A lane is silent when a PING is not answered within this, and no byte moved for kAskAfter; or so many round
+// trips each.
+constexpr std::chrono::nanoseconds kAnswerWithin = 1'500ms;
+constexpr int kAnswerRoundTrips = 3;
+
+}  // namespace
+
+void Liveness::begin(TimePoint now) {
+  checked_at_ = last_received_ = now;
+  request(now);
+}
+
+void Liveness::received(TimePoint now) {
+  last_received_ = now;
+  if (ask_at_ != TimePoint::max()) ask_at_ = now + kAskAfter;
+}
+
+void Liveness::work_sent(TimePoint now) {
+  if (ask_at_ == TimePoint::max()) ask_at_ = now + kAskAfter;
+}
+
+void Liveness::request(TimePoint now) {
+  Ping ping;
+  ping.requested = now;
+  ping.deadline = now + kPongDeadline;
+  ping.silent_from = ping_ ? ping_->silent_from : now;
+  fill_random(ping.token);
+  ping_ = ping;
+}
+
+void Liveness::probe(TimePoint now) {
+  if (!ping_ || ping_->early) request(now);
+}
+
+bool Liveness::sample_due(TimePoint now) const {
+  return !ping_ && now - last_sample_ >= kSampleEvery;
+}
+
+TimePoint Liveness::silent_at() const {
+  if (!ping_) return TimePoint::max();
+  const auto round_trips = least_round_trip_ * kAnswerRoundTrips;
+  return std::max(ping_->silent_from + std::max(kAnswerWithin, round_trips),
+                  last_received_ + std::max<std::chrono::nanoseconds>(kAskAfter, round_trips));
+}
+
+// The answer may be behind what moves now.
+void Liveness::put_off_silence(TimePoint now) {
+  ping_->silent_from = std::max(
+      ping_->silent_from, std::chrono::time_point_cast<TimePoint::duration>(now + kAskAfter - kAnswerWithin));
+}
+
+// False: the PING is due, and late.
+bool Liveness::look_at_ping(TimePoint now, std::size_t undrained_bytes) {
+  const bool drains = undrained_bytes < std::exchange(ping_->undrained, undrained_bytes);
+  // Once all of it has left, only the answer is awaited.
+  if (drains && undrained_bytes > 0) put_off_silence(now);
+  if (last_received_ > ping_->requested) {
+    // Alive: bytes came since. Without an answer to measure, forget it once it is late.
+    if (now >= ping_->deadline && now < silent_at()) ping_.reset();
+    return true;
+  }
+  // The PING may stand behind what the kernel holds. As long as that gets less, it has time.
+  if (drains) ping_->deadline = now + kPongDeadline;
+  return ping_->early || now < ping_->deadline;
+}
+
+bool Liveness::tick(TimePoint now, std::size_t undrained_bytes, bool arriving) {
+  const bool stood_still = now - std::exchange(checked_at_, now) > 2 * kCheckEvery;
+  if (ping_ && !look_at_ping(now, undrained_bytes)) return false;
+  // What this process did not read itself, because it was stopped, is no silence.
+  if (ping_ && stood_still) ping_->silent_from = now;
+  if (ping_ && arriving) put_off_silence(now);
+  return true;
+}
+
+void Liveness::ask(TimePoint now) {
+  request(now);
+  ask_at_ = TimePoint::max();
+}
+
+void Liveness::ask_early(TimePoint now) {
+  if (ping_ || now < ask_at_) return;
+  ask(now);
+  ping_->early = true;
+}
+
+TimePoint Liveness::next_deadline(bool in_use) const {
+  TimePoint next = TimePoint::max();
+  if (in_use || ping_) next = std::min(next, checked_at_ + kCheckEvery);
+  if (!ping_) next = std::min(next, ask_at_);
+  const TimePoint silent_from = silent_at();
+  if (silent_from > checked_at_) next = std::min(next, silent_from);
+  return next;
+}
+
+std::optional<std::chrono::nanoseconds> Liveness::known_round_trip() const {
+  if (!round_trip_known_) return std::nullopt;
+  return round_trip_;
+}
+
+bool Liveness::fill(ByteWriter& out, TimePoint now) {
+  const std::size_t owed = pongs_.size();
+  while (!pongs_.empty() && encode_frame(out, PingFrame{true, pongs_.front()})) pongs_.pop_front();
+  if (ping_ && !ping_->sent && encode_frame(out, PingFrame{false, ping_->token})) {
+    ping_->sent = true;
+    ping_->sent_at = now;
+  }
+  return pongs_.size() < owed;
+}
+
+std::optional<std::chrono::nanoseconds> Liveness::on(const PingFrame& frame, TimePoint now) {
+  if (!frame.pong) {
+    if (pongs_.size() >= kMaxPongsOwed) pongs_.pop_front();
+    pongs_.push_back(frame.token);
+    return std::nullopt;
+  }
+  if (!ping_ || !ping_->sent || ping_->token != frame.token) return std::nullopt;
+  const std::chrono::nanoseconds sample = now - ping_->sent_at;
+  round_trip_ = round_trip_known_ ? (round_trip_ * 7 + sample) / 8 : sample;
+  least_round_trip_ = round_trip_known_ ? std::min(least_round_trip_, sample) : sample;
+  round_trip_known_ = true;
+  last_sample_ = now;
+  ping_.reset();
+  return sample;
+}
+
+}  // namespace zks::session
