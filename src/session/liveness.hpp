@@ -22,7 +22,7 @@ class Liveness {
  public:
   void begin(TimePoint now);  // and measures the first round trip
 
-  // A record came. `work`: for a client, with something else than PING, PONG, LANE_ACK and the like.
+  // A record came. Work, which only a client tells of: something else than PING, PONG, LANE_ACK and the like.
   void received(TimePoint now);
   void work_received(TimePoint now) { ask_at_ = now + kAskAfter; }
   void work_sent(TimePoint now);
@@ -38,10 +38,11 @@ class Liveness {
   // False: the lane is dead. `undrained_bytes`: what the kernel still holds for it; `arriving`: a record is
   // on its way in.
   bool tick(TimePoint now, std::size_t undrained_bytes, bool arriving);
-  // Behind it. `due`: silence has lasted too long for what the lane carries.
+  // A PING is out in earnest, and nothing has come since. Where not, ask() when silence has lasted too long
+  // for what the lane carries, else ask_early().
   bool awaits_sign() const { return ping_ && !ping_->early && last_received_ <= ping_->requested; }
   void ask(TimePoint now);
-  void ask_early(TimePoint now);  // where it is time for that
+  void ask_early(TimePoint now);  // a client, after a pause; does nothing before
 
   bool silent(TimePoint now) const { return now >= silent_at(); }
   TimePoint next_deadline(bool in_use) const;

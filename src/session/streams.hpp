@@ -110,7 +110,7 @@ class Streams {
   Result<> on(const CreditFrame& frame, TimePoint now);
   Result<> on(const ResetFrame& frame);
   Result<> on(const DoneFrame& frame);
-  // Of the peer's table, once its last entry is here.
+  // The peer's table of what moves to `lane`; its last frame says which streams the peer does not have.
   Result<> on(const TableFrame& frame, LaneNumber lane);
 
  private:
