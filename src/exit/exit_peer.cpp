@@ -143,8 +143,7 @@ Result<> ExitPeer::begin(carrier::CarrierPtr carrier, tunnel::Accepted accepted,
   const auto first = session::decode_frame(in);
   if (!first) return first.error();
   const auto* hello = std::get_if<session::HelloFrame>(&*first);
-  if (hello == nullptr || hello->welcome)
-    return make_error(ErrorKind::kProtocol, "the first frame is not HELLO");
+  if (hello == nullptr) return make_error(ErrorKind::kProtocol, "the first frame is not HELLO");
   const auto known = find_session(hello->session, accepted.claim);
   const session::LaneNumber number = hello->lane;
   if (known && number <= known->tunnel->newest_lane()) {

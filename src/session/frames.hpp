@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The frames inside a record: type (1) || fields, one after another until the record ends. Pure codec: bytes
-// to structs and back, every length bounded. What the frames mean is in session.hpp. Decoded views point into
-// the record; a failed decode or encode leaves the cursor where it was.
+// The frames inside a record: type (1) || fields, one after another until the record ends. Bytes to structs
+// and back, every length bounded; what reads a frame and what writes it stand together in frames_*.cpp. What
+// the frames mean is in session.hpp. Decoded views point into the record; a failed decode or encode leaves
+// the cursor where it was.
 #pragma once
 
 #include <chrono>
@@ -99,28 +100,43 @@ struct ExitCapabilities {
   friend bool operator==(const ExitCapabilities&, const ExitCapabilities&) = default;
 };
 
-// Each as (id varint, value varint); ids that are not known are ignored.
+// Each as (id varint, value varint); ids that are not known are ignored. All but the first are of WELCOME.
+enum class ParameterId : std::uint64_t {
+  kStreams = 1,
+  kOrphanSeconds = 2,
+  kLanes = 3,
+  kFlows = 4,
+  kListeners = 5,
+  kCapabilities = 6,
+};
 struct Parameters {
-  std::uint64_t max_streams = 2048;    // id 1: how many streams the sender of this keeps in its table at once
-  std::uint64_t orphan_seconds = 120;  // id 2, WELCOME: how long the exit keeps a session without a lane
-  std::uint64_t max_lanes = 1;         // id 3, WELCOME: how many lanes the exit takes for a session
-  std::uint64_t max_flows = 0;         // id 4, WELCOME: how many flows it keeps for one at once; 0: no UDP
-  ExitCapabilities capabilities;       // id 6, WELCOME: as of the session's beginning
-  std::uint64_t max_listeners = 0;     // id 5, WELCOME: how many listeners the exit keeps for this client
+  std::uint64_t max_streams = 2048;    // how many streams the sender of this keeps in its table at once
+  std::uint64_t orphan_seconds = 120;  // how long the exit keeps a session without a lane
+  std::uint64_t max_lanes = 1;         // how many lanes the exit takes for a session
+  std::uint64_t max_flows = 0;         // how many flows it keeps for one at once; 0: no UDP
+  ExitCapabilities capabilities;       // as of the session's beginning
+  std::uint64_t max_listeners = 0;     // how many listeners the exit keeps for this client
 };
 
 // PADDING: type, then zero or more bytes to the end of the record, ignored.
-struct PaddingFrame {};
+struct PaddingFrame {
+  static constexpr FrameType kType = FrameType::kPadding;
+};
 
 // HELLO (client) and WELCOME (exit): session id (16) || lane varint || mode (1) || instance (8) ||
 // count varint || count parameters. First frame of each side on a lane.
-struct HelloFrame {
-  bool welcome = false;
+struct Greeting {
   SessionId session{};
   LaneNumber lane = 0;
   HelloMode mode = HelloMode::kNew;
   InstanceId instance{};  // HELLO: the exit the session lives at, zero when new; WELCOME: this exit
   Parameters parameters;
+};
+struct HelloFrame : Greeting {
+  static constexpr FrameType kType = FrameType::kHello;
+};
+struct WelcomeFrame : Greeting {
+  static constexpr FrameType kType = FrameType::kWelcome;
 };
 
 // TABLE: more (1) || count varint || count entries of stream varint || state (1) || received varint ||
@@ -134,6 +150,7 @@ struct TableEntry {
   std::uint64_t limit = 0;     // of what may be sent to the sender of this
 };
 struct TableFrame {
+  static constexpr FrameType kType = FrameType::kTable;
   bool more = false;
   std::vector<TableEntry> entries;
 };
@@ -141,17 +158,23 @@ struct TableFrame {
 // LANE_DOWN: count varint (1 to kMaxLanes) || count lane varints. Those lanes are dead to the sender. From a
 // client: their streams move to the lane that this comes on.
 struct LaneDownFrame {
+  static constexpr FrameType kType = FrameType::kLaneDown;
   std::vector<LaneNumber> lanes;
 };
 
 // LANE_ACK: record bytes received on this lane so far, varint.
 struct LaneAckFrame {
+  static constexpr FrameType kType = FrameType::kLaneAck;
   std::uint64_t received_bytes = 0;
 };
 
 // PING, PONG: token (8).
 struct PingFrame {
-  bool pong = false;
+  static constexpr FrameType kType = FrameType::kPing;
+  Token token{};
+};
+struct PongFrame {
+  static constexpr FrameType kType = FrameType::kPong;
   Token token{};
 };
 
@@ -161,12 +184,14 @@ struct PingFrame {
 // OPENED: stream varint || limit varint || address.
 // address = kind (1: 1 IPv4, 3 name, 4 IPv6) || 4 bytes, length varint and name, or 16 bytes || port (2)
 struct OpenFrame {
+  static constexpr FrameType kType = FrameType::kOpen;
   StreamId stream = 0;
   Destination destination;  // odd streams: where the one who connected is
   std::uint64_t limit = 0;
   ListenerId listener = 0;  // odd streams only
 };
 struct OpenedFrame {
+  static constexpr FrameType kType = FrameType::kOpened;
   StreamId stream = 0;
   std::uint64_t limit = 0;
   Destination bound;
@@ -174,6 +199,7 @@ struct OpenedFrame {
 
 // DATA: stream varint || offset varint || length varint || bytes. Never empty.
 struct DataFrame {
+  static constexpr FrameType kType = FrameType::kData;
   StreamId stream = 0;
   std::uint64_t offset = 0;
   ByteView bytes;
@@ -181,12 +207,14 @@ struct DataFrame {
 
 // FIN: stream varint || final offset varint.
 struct FinFrame {
+  static constexpr FrameType kType = FrameType::kFin;
   StreamId stream = 0;
   std::uint64_t final_offset = 0;
 };
 
 // CREDIT: stream varint || consumed varint || limit varint.
 struct CreditFrame {
+  static constexpr FrameType kType = FrameType::kCredit;
   StreamId stream = 0;
   std::uint64_t consumed = 0;
   std::uint64_t limit = 0;
@@ -194,20 +222,24 @@ struct CreditFrame {
 
 // RESET: stream varint || code varint.
 struct ResetFrame {
+  static constexpr FrameType kType = FrameType::kReset;
   StreamId stream = 0;
   ResetCode code = ResetCode::kCancelled;
 };
 
 // DONE: stream varint.
 struct DoneFrame {
+  static constexpr FrameType kType = FrameType::kDone;
   StreamId stream = 0;
 };
 
 // FLOW_OPEN, FLOW_CLOSE: flow varint, even.
 struct FlowOpenFrame {
+  static constexpr FrameType kType = FrameType::kFlowOpen;
   FlowId flow = 0;
 };
 struct FlowCloseFrame {
+  static constexpr FrameType kType = FrameType::kFlowClose;
   FlowId flow = 0;
 };
 
@@ -215,6 +247,7 @@ struct FlowCloseFrame {
 // address is where it goes, a name perhaps unless the flow is a listener's; from an exit it is where it came
 // from.
 struct DatagramFrame {
+  static constexpr FrameType kType = FrameType::kDatagram;
   FlowId flow = 0;
   Destination address;
   ByteView bytes;
@@ -229,6 +262,7 @@ struct IcmpError {
   friend bool operator==(const IcmpError&, const IcmpError&) = default;
 };
 struct FlowErrorFrame {
+  static constexpr FrameType kType = FrameType::kFlowError;
   FlowId flow = 0;
   Destination address;
   IcmpError error;
@@ -236,6 +270,7 @@ struct FlowErrorFrame {
 
 // LISTEN (client): listener varint || kind (1) || address to bind, which is not a name.
 struct ListenFrame {
+  static constexpr FrameType kType = FrameType::kListen;
   ListenerId listener = 0;
   ListenKind kind = ListenKind::kTcp;
   Destination bind;
@@ -243,12 +278,14 @@ struct ListenFrame {
 
 // LISTENING (exit): listener varint || address that it is bound to.
 struct ListeningFrame {
+  static constexpr FrameType kType = FrameType::kListening;
   ListenerId listener = 0;
   Destination bound;
 };
 
 // UNLISTEN: listener varint || code varint. Client: it is not wanted any more. Exit: it is refused, or over.
 struct UnlistenFrame {
+  static constexpr FrameType kType = FrameType::kUnlisten;
   ListenerId listener = 0;
   ResetCode code = ResetCode::kCancelled;
 };
@@ -256,10 +293,12 @@ struct UnlistenFrame {
 // RESOLVE (client): request varint || length varint (at most kMaxDnsQuery) || DNS message.
 // RESOLVED (exit): request varint || length varint (at most kMaxDnsAnswer) || DNS message.
 struct ResolveFrame {
+  static constexpr FrameType kType = FrameType::kResolve;
   RequestId request = 0;
   ByteView message;
 };
 struct ResolvedFrame {
+  static constexpr FrameType kType = FrameType::kResolved;
   RequestId request = 0;
   ByteView message;
 };
@@ -267,6 +306,7 @@ struct ResolvedFrame {
 // ECHO (client): request varint || address, not a name, its port unused || hop limit (1) || length varint (at
 // most kMaxEchoData) || bytes. What the exit shall send as an echo request of ICMP or ICMPv6.
 struct EchoFrame {
+  static constexpr FrameType kType = FrameType::kEcho;
   RequestId request = 0;
   Destination address;
   std::uint8_t hop_limit = 64;
@@ -275,6 +315,7 @@ struct EchoFrame {
 // ECHO_REPLY (exit): request varint || address of who said it, not a name || type (1) || code (1) || hop
 // limit that it came with, 0 where unknown (1) || length varint || bytes of an echo reply, none of an error.
 struct EchoReplyFrame {
+  static constexpr FrameType kType = FrameType::kEchoReply;
   RequestId request = 0;
   Destination address;
   IcmpError said;
@@ -284,22 +325,27 @@ struct EchoReplyFrame {
 
 // GOAWAY: scope (1) || code varint || length varint || text.
 struct GoawayFrame {
+  static constexpr FrameType kType = FrameType::kGoaway;
   GoawayScope scope = GoawayScope::kSession;
   GoawayCode code = GoawayCode::kShutdown;
   std::string text;
 };
 
 using Frame =
-    std::variant<PaddingFrame, HelloFrame, TableFrame, LaneDownFrame, LaneAckFrame, PingFrame, OpenFrame,
-                 OpenedFrame, DataFrame, FinFrame, CreditFrame, ResetFrame, DoneFrame, FlowOpenFrame,
-                 DatagramFrame, FlowErrorFrame, FlowCloseFrame, GoawayFrame, ListenFrame, ListeningFrame,
-                 UnlistenFrame, ResolveFrame, ResolvedFrame, EchoFrame, EchoReplyFrame>;
+    std::variant<PaddingFrame, HelloFrame, WelcomeFrame, TableFrame, LaneDownFrame, LaneAckFrame, PingFrame,
+                 PongFrame, OpenFrame, OpenedFrame, DataFrame, FinFrame, CreditFrame, ResetFrame, DoneFrame,
+                 FlowOpenFrame, DatagramFrame, FlowErrorFrame, FlowCloseFrame, GoawayFrame, ListenFrame,
+                 ListeningFrame, UnlistenFrame, ResolveFrame, ResolvedFrame, EchoFrame, EchoReplyFrame>;
 
 // The next frame of a record. kProtocol when it is unknown, cut short or out of range.
 Result<Frame> decode_frame(ByteReader& in);
 
 // Appends a frame; false when it does not fit, and nothing is written then.
 bool encode_frame(ByteWriter& out, const Frame& frame);
+
+// Appends a DATA frame and returns the place for its `size` bytes, which the caller fills: they are copied
+// once. Empty when it does not fit, and nothing is written then.
+MutableBytes encode_data(ByteWriter& out, StreamId stream, std::uint64_t offset, std::size_t size);
 
 // The most that a DATA frame's own fields take: type, stream, offset and a length below 2^30.
 inline constexpr std::size_t kMaxDataHeader = 1 + 8 + 8 + 4;

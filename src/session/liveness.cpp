@@ -114,20 +114,20 @@ std::optional<std::chrono::nanoseconds> Liveness::known_round_trip() const {
 
 bool Liveness::fill(ByteWriter& out, TimePoint now) {
   const std::size_t owed = pongs_.size();
-  while (!pongs_.empty() && encode_frame(out, PingFrame{true, pongs_.front()})) pongs_.pop_front();
-  if (ping_ && !ping_->sent && encode_frame(out, PingFrame{false, ping_->token})) {
+  while (!pongs_.empty() && encode_frame(out, PongFrame{pongs_.front()})) pongs_.pop_front();
+  if (ping_ && !ping_->sent && encode_frame(out, PingFrame{ping_->token})) {
     ping_->sent = true;
     ping_->sent_at = now;
   }
   return pongs_.size() < owed;
 }
 
-std::optional<std::chrono::nanoseconds> Liveness::on(const PingFrame& frame, TimePoint now) {
-  if (!frame.pong) {
-    if (pongs_.size() >= kMaxPongsOwed) pongs_.pop_front();
-    pongs_.push_back(frame.token);
-    return std::nullopt;
-  }
+void Liveness::on(const PingFrame& frame) {
+  if (pongs_.size() >= kMaxPongsOwed) pongs_.pop_front();
+  pongs_.push_back(frame.token);
+}
+
+std::optional<std::chrono::nanoseconds> Liveness::on(const PongFrame& frame, TimePoint now) {
   if (!ping_ || !ping_->sent || ping_->token != frame.token) return std::nullopt;
   const std::chrono::nanoseconds sample = now - ping_->sent_at;
   round_trip_ = round_trip_known_ ? (round_trip_ * 7 + sample) / 8 : sample;

@@ -52,8 +52,9 @@ class Liveness {
 
   // What is owed; whether there was a PONG in it.
   bool fill(ByteWriter& out, TimePoint now);
-  // The round trip time that a PONG shows.
-  std::optional<std::chrono::nanoseconds> on(const PingFrame& frame, TimePoint now);
+  void on(const PingFrame& frame);
+  // The round trip time that it shows.
+  std::optional<std::chrono::nanoseconds> on(const PongFrame& frame, TimePoint now);
 
  private:
   struct Ping {

@@ -145,12 +145,15 @@ class Session {
 
   // session_receive.cpp
   Result<> on_frame(const Frame& frame, LaneState& lane, TimePoint now);
+  Result<> on_greeting(const Greeting& greeting, Role of, LaneState& lane);
   Result<> on(const PaddingFrame&, LaneState&, TimePoint) { return {}; }
   Result<> on(const HelloFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const WelcomeFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const TableFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const LaneDownFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const LaneAckFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const PingFrame& frame, LaneState& lane, TimePoint now);
+  Result<> on(const PongFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const OpenFrame& frame, LaneState& lane, TimePoint now);
   Result<> on(const OpenedFrame& frame, LaneState&, TimePoint) { return streams_.on(frame); }
   Result<> on(const DataFrame& frame, LaneState&, TimePoint) { return streams_.on(frame); }
@@ -177,7 +180,6 @@ class Session {
   void begin_exchange(LaneState& lane);
   void finish_exchange(LaneState& lane);
   void serve_waiting(LaneState& lane);
-  Result<> on_welcome(const HelloFrame& frame, LaneState& lane);
 
   // session_fill.cpp
   bool fill_hello(ByteWriter& out, LaneState& lane);

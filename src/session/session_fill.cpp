@@ -91,19 +91,19 @@ std::size_t Session::fill_turns(MutableBytes buffer, std::size_t written, LaneSt
 }
 
 bool Session::fill_hello(ByteWriter& out, LaneState& lane) {
-  HelloFrame hello;
-  hello.welcome = !context_->client();
+  const bool client = context_->client();
+  Greeting hello;
   hello.session = options().id;
   hello.lane = lane.options.number;
   hello.mode = lane.options.mode;
-  hello.instance = hello.welcome ? options().instance : exit_instance_;
+  hello.instance = client ? exit_instance_ : options().instance;
   hello.parameters.max_streams = options().max_streams;
   hello.parameters.orphan_seconds = options().orphan_seconds;
   hello.parameters.max_lanes = kMaxLanes;
   hello.parameters.max_flows = options().max_flows;
   hello.parameters.max_listeners = options().max_listeners;
   hello.parameters.capabilities = options().capabilities;
-  return lane.hello_sent = encode_frame(out, hello);
+  return lane.hello_sent = encode_frame(out, client ? Frame(HelloFrame{hello}) : Frame(WelcomeFrame{hello}));
 }
 
 void Session::fill_urgent(ByteWriter& out, LaneState& lane, TimePoint now) {

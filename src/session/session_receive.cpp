@@ -28,24 +28,28 @@ Result<> Session::receive(LaneNumber number, ByteView frames, std::size_t record
 }
 
 Result<> Session::on_frame(const Frame& frame, LaneState& lane, TimePoint now) {
-  const bool hello = std::holds_alternative<HelloFrame>(frame);
+  const bool hello = std::holds_alternative<HelloFrame>(frame) || std::holds_alternative<WelcomeFrame>(frame);
   if (hello == lane.hello_received) return violation("HELLO or WELCOME must come first, and once");
-  const bool upkeep = hello || std::holds_alternative<PingFrame>(frame) ||
-                      std::holds_alternative<LaneAckFrame>(frame) ||
-                      std::holds_alternative<PaddingFrame>(frame);
+  const bool upkeep =
+      hello || std::holds_alternative<PingFrame>(frame) || std::holds_alternative<PongFrame>(frame) ||
+      std::holds_alternative<LaneAckFrame>(frame) || std::holds_alternative<PaddingFrame>(frame);
   if (!upkeep && context_->client()) lane.liveness.work_received(now);
   return std::visit([&](const auto& f) { return on(f, lane, now); }, frame);
 }
 
-Result<> Session::on(const HelloFrame& frame, LaneState& lane, TimePoint) {
-  const bool from_exit = context_->client();
-  if (frame.welcome != from_exit) return violation("HELLO from the wrong side");
-  if (frame.session != options().id || frame.lane != lane.options.number) {
-    return violation("HELLO for another session or lane");
+// What HELLO and WELCOME have in common.
+Result<> Session::on_greeting(const Greeting& greeting, Role of, LaneState& lane) {
+  if (of == options().role) return violation("HELLO or WELCOME from the wrong side");
+  if (greeting.session != options().id || greeting.lane != lane.options.number) {
+    return violation("HELLO or WELCOME for another session or lane");
   }
   lane.hello_received = true;
-  streams_.peer_allows(frame.parameters.max_streams);
-  if (from_exit) return on_welcome(frame, lane);
+  streams_.peer_allows(greeting.parameters.max_streams);
+  return {};
+}
+
+Result<> Session::on(const HelloFrame& frame, LaneState& lane, TimePoint) {
+  if (auto taken = on_greeting(frame, Role::kClient, lane); !taken) return taken;
   flows_.place();
   const bool resumes = lane.options.mode == HelloMode::kResume;
   if (resumes && frame.mode != HelloMode::kResume) return violation("HELLO does not resume");
@@ -64,7 +68,12 @@ Result<> Session::on(const LaneAckFrame& frame, LaneState& lane, TimePoint now) 
   return {};
 }
 
-Result<> Session::on(const PingFrame& frame, LaneState& lane, TimePoint now) {
+Result<> Session::on(const PingFrame& frame, LaneState& lane, TimePoint) {
+  lane.liveness.on(frame);
+  return {};
+}
+
+Result<> Session::on(const PongFrame& frame, LaneState& lane, TimePoint now) {
   if (const auto sample = lane.liveness.on(frame, now)) lane.window.round_trip(*sample, now);
   return {};
 }

@@ -23,7 +23,8 @@ void Session::finish_exchange(LaneState& lane) {
 
 // The exit may not know the session (any more): it was restarted, or gave it up. Then nothing of it is left,
 // and the lane goes on with a new one.
-Result<> Session::on_welcome(const HelloFrame& frame, LaneState& lane) {
+Result<> Session::on(const WelcomeFrame& frame, LaneState& lane, TimePoint) {
+  if (auto taken = on_greeting(frame, Role::kExit, lane); !taken) return taken;
   const HelloMode asked = lane.options.mode;
   const bool forgotten = asked == HelloMode::kResume && frame.mode == HelloMode::kNew;
   if (frame.mode != asked && !forgotten) return violation("WELCOME to what was not asked for");

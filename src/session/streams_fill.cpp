@@ -131,12 +131,7 @@ bool Streams::write_data(ByteWriter& out, StreamState& stream) {
   if (out.room() < kMaxDataHeader + 1) return false;
   const std::uint64_t size = std::min({stream.send.sendable(), static_cast<std::uint64_t>(stream.deficit),
                                        static_cast<std::uint64_t>(out.room() - kMaxDataHeader)});
-  out.u8(static_cast<std::uint8_t>(FrameType::kData));
-  out.varint(stream.id);
-  out.varint(stream.send.next());
-  out.varint(size);
-  stream.send.take(out.free_space().first(static_cast<std::size_t>(size)));
-  out.advance(static_cast<std::size_t>(size));
+  stream.send.take(encode_data(out, stream.id, stream.send.next(), static_cast<std::size_t>(size)));
   stream.deficit -= static_cast<std::int64_t>(size);
   if (stream.send.low()) offer_room(stream);
   return true;

@@ -38,16 +38,20 @@ inline Destination to_name(std::string name, std::uint16_t port) {
   return out;
 }
 
-inline HelloFrame golden_hello(bool welcome) {
+inline HelloFrame golden_hello() {
   HelloFrame hello;
-  hello.welcome = welcome;
   for (std::uint8_t i = 0; i < 16; ++i) hello.session[i] = i;
   hello.lane = 1;
-  if (welcome) hello.instance.fill(0xa5);
   hello.parameters.max_streams = 2048;
-  if (welcome) hello.parameters.max_lanes = kMaxLanes;
-  if (welcome) hello.parameters.max_flows = 1024;
   return hello;
+}
+
+inline WelcomeFrame golden_welcome() {
+  WelcomeFrame welcome{golden_hello()};
+  welcome.instance.fill(0xa5);
+  welcome.parameters.max_lanes = kMaxLanes;
+  welcome.parameters.max_flows = 1024;
+  return welcome;
 }
 
 inline const Bytes& golden_data() {
@@ -60,7 +64,7 @@ inline std::vector<Golden> golden_frames() {
   const std::array<std::uint8_t, 4> ipv4 = {192, 0, 2, 1};
   const std::array<std::uint8_t, 16> ipv6 = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
   return {
-      {"hello", golden_hello(false),
+      {"hello", golden_hello(),
        "01"
        "000102030405060708090a0b0c0d0e0f"
        "01"
@@ -69,7 +73,7 @@ inline std::vector<Golden> golden_frames() {
        "01"
        "01"
        "4800"},
-      {"welcome", golden_hello(true),
+      {"welcome", golden_welcome(),
        "02"
        "000102030405060708090a0b0c0d0e0f"
        "01"
@@ -106,10 +110,10 @@ inline std::vector<Golden> golden_frames() {
       {"lane_ack", LaneAckFrame{262'144},
        "05"
        "80040000"},
-      {"ping", PingFrame{false, token},
+      {"ping", PingFrame{token},
        "06"
        "0102030405060708"},
-      {"pong", PingFrame{true, token},
+      {"pong", PongFrame{token},
        "07"
        "0102030405060708"},
       {"open_name", OpenFrame{4, to_name("example.org", 443), 262'144},

@@ -38,6 +38,9 @@ bool in_range(const FinFrame& f) {
 bool in_range(const HelloFrame& f) {
   return static_cast<int>(f.mode) <= 2;
 }
+bool in_range(const WelcomeFrame& f) {
+  return static_cast<int>(f.mode) <= 2;
+}
 bool in_range(const GoawayFrame& f) {
   return static_cast<int>(f.scope) <= 1 && static_cast<int>(f.code) <= 2 && f.text.size() <= kMaxGoawayText;
 }
@@ -317,7 +320,7 @@ TEST(Frames, RequestsAndAnswersAreBounded) {
 }
 
 TEST(Frames, CapabilitiesAreBitsOfAParameter) {
-  HelloFrame welcome = test::golden_hello(true);
+  WelcomeFrame welcome = test::golden_welcome();
   const Bytes without = encoded(welcome);
   for (unsigned bits = 0; bits < 32; ++bits) {
     ExitCapabilities& to = welcome.parameters.capabilities;
@@ -330,7 +333,7 @@ TEST(Frames, CapabilitiesAreBitsOfAParameter) {
     ByteReader in(bytes);
     const auto decoded = decode_frame(in);
     ASSERT_TRUE(decoded);
-    EXPECT_EQ(std::get<HelloFrame>(*decoded).parameters.capabilities, to);
+    EXPECT_EQ(std::get<WelcomeFrame>(*decoded).parameters.capabilities, to);
   }
 }
 

@@ -221,16 +221,20 @@ class Peer {
     greet();
   }
 
-  HelloFrame hello() const {
+  static HelloFrame hello() {
     HelloFrame frame;
-    frame.welcome = role_ == Role::kExit;
     frame.session.fill(7);
     frame.lane = 1;
     frame.parameters.max_streams = 2048;
     return frame;
   }
+  static WelcomeFrame welcome() { return {hello()}; }
   void greet() {
-    EXPECT_TRUE(send({hello()}));
+    if (role_ == Role::kClient) {
+      EXPECT_TRUE(send({hello()}));
+    } else {
+      EXPECT_TRUE(send({welcome()}));
+    }
     answer_pings();
     session.take_events();
   }
@@ -238,8 +242,7 @@ class Peer {
   void answer_pings() {
     for (const Record& record : take_all()) {
       for (const auto& ping : record.all<PingFrame>()) {
-        if (ping.pong) continue;
-        EXPECT_TRUE(send({PingFrame{true, ping.token}}));
+        EXPECT_TRUE(send({PongFrame{ping.token}}));
       }
     }
   }

@@ -196,7 +196,8 @@ TEST_F(Lanes, ResumeOverridesWhatIsThere) {
   EXPECT_EQ(exit.lanes(), 1U);
   expect_arrives_by(3, id, 0);
   EXPECT_TRUE(say(exit, 2, {PingFrame{}})) << "nothing of the dead lane is looked at";
-  EXPECT_FALSE(take(exit, 3).has<PingFrame>());
+  const Record answer = take(exit, 3);
+  EXPECT_FALSE(answer.has<PingFrame>() || answer.has<PongFrame>());
 }
 
 // Across lanes a DONE may come after the OPEN that its place was free for.
@@ -276,8 +277,7 @@ TEST_F(Lanes, AWelcomeThatDoesNotJoinBreaksTheProtocol) {
   joining.number = 3;
   joining.mode = HelloMode::kJoin;
   for (const HelloMode answer : {HelloMode::kNew, HelloMode::kResume}) {
-    HelloFrame welcome;
-    welcome.welcome = true;
+    WelcomeFrame welcome;
     welcome.session.fill(7);
     welcome.lane = ++joining.number;
     welcome.mode = answer;

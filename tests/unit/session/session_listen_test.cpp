@@ -52,9 +52,9 @@ void change_lane(SessionPair& pair, LaneNumber number, HelloMode mode) {
 // An exit that says what it wants, to a client's session that asked for one listener.
 struct HostileExit {
   explicit HostileExit(std::uint64_t max_listeners = 2) : exit(Role::kExit, test::options_of(Role::kClient)) {
-    HelloFrame hello = exit.hello();
-    hello.parameters.max_listeners = max_listeners;
-    EXPECT_TRUE(exit.send({hello}));
+    WelcomeFrame welcome = exit.welcome();
+    welcome.parameters.max_listeners = max_listeners;
+    EXPECT_TRUE(exit.send({welcome}));
     exit.answer_pings();
     exit.session.take_events();
     const auto asked = exit.session.listen(ListenKind::kTcp, kBind);

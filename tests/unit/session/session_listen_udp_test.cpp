@@ -85,9 +85,9 @@ TEST(SessionListenUdp, CarriesNothingBeforeTheExitListens) {
 
 TEST(SessionListenUdp, ADatagramThatOvertakesItsListeningIsLost) {
   Peer exit(Role::kExit, test::options_of(Role::kClient));
-  HelloFrame hello = exit.hello();
-  hello.parameters.max_listeners = 1;
-  ASSERT_TRUE(exit.send({hello}));
+  WelcomeFrame welcome = exit.welcome();
+  welcome.parameters.max_listeners = 1;
+  ASSERT_TRUE(exit.send({welcome}));
   exit.session.take_events();
   const ListenerId id = exit.session.listen(ListenKind::kUdp, kBind).value();
   ASSERT_TRUE(exit.send({DatagramFrame{flow_of(id), kSomebody, kBytes}}));

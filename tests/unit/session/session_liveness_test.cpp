@@ -24,7 +24,6 @@ class Liveness : public ::testing::Test {
       EXPECT_TRUE(exit_.session.tick(1, exit_.now, 0));
       for (const auto& record : exit_.take_all()) {
         for (const auto& ping : record.all<PingFrame>()) {
-          if (ping.pong) continue;
           asked_ = ping.token;
           return static_cast<int>((exit_.now - start) / 1s);
         }
@@ -60,7 +59,7 @@ class Liveness : public ::testing::Test {
   // The early PING of this pause, and its answer.
   void pass_early_ping() {
     ASSERT_EQ(seconds_until_ping(1s), 0);
-    ASSERT_TRUE(exit_.send({PingFrame{true, asked_}}));
+    ASSERT_TRUE(exit_.send({PongFrame{asked_}}));
   }
 
   Peer exit_{Role::kExit};
@@ -205,7 +204,7 @@ TEST_F(Liveness, TheEarlyPingComesOnceForAPause) {
   EXPECT_EQ(seconds_until_ping(9s), -1);
   ASSERT_TRUE(exit_.send({CreditFrame{id, 10, 200'000}}));
   EXPECT_EQ(seconds_until_ping(9s), 0) << "the peer did something";
-  ASSERT_TRUE(exit_.send({PingFrame{true, asked_}}));
+  ASSERT_TRUE(exit_.send({PongFrame{asked_}}));
   write(exit_.session, id, 10, 1000);
   EXPECT_FALSE(exit_.take_all().empty());
   EXPECT_EQ(seconds_until_ping(9s), 0) << "and so did we";
@@ -315,7 +314,7 @@ TEST_F(Silence, TakesThreeRoundTrips) {
   const auto pings = far.take().all<PingFrame>();
   ASSERT_EQ(pings.size(), 1U);
   far.now += 2s;
-  ASSERT_TRUE(far.send({far.hello(), PingFrame{true, pings[0].token}}));
+  ASSERT_TRUE(far.send({far.welcome(), PongFrame{pings[0].token}}));
   far.open(100'000);
   const TimePoint start = far.now;
   while (!far.session.silent(1, far.now)) {

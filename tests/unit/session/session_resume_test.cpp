@@ -21,10 +21,11 @@ void resume(Peer& peer, Role peer_role, HelloMode answer = HelloMode::kResume) {
   lane.mode = HelloMode::kResume;
   peer.session.lose_lane(1);
   peer.session.attach_lane(lane, peer.now);
-  HelloFrame hello = peer.hello();
-  hello.lane = 2;
-  hello.mode = peer_role == Role::kClient ? HelloMode::kResume : answer;
-  EXPECT_TRUE(peer.send({hello}));
+  Greeting greeting = peer.hello();
+  greeting.lane = 2;
+  const bool client = peer_role == Role::kClient;
+  greeting.mode = client ? HelloMode::kResume : answer;
+  EXPECT_TRUE(peer.send({client ? Frame(HelloFrame{greeting}) : Frame(WelcomeFrame{greeting})}));
 }
 
 std::vector<TableEntry> table_of(const std::vector<Record>& records) {
@@ -175,7 +176,7 @@ TEST(SessionResume, TablesThatDoNotFitAreProtocolErrors) {
 TEST(SessionResume, AWelcomeMustAnswerWhatWasAsked) {
   for (const HelloMode mode : {HelloMode::kJoin, HelloMode::kResume}) {
     Peer peer(Role::kExit, test::options_of(Role::kClient));
-    HelloFrame welcome = peer.hello();
+    WelcomeFrame welcome = peer.welcome();
     welcome.mode = mode;
     EXPECT_TRUE(peer.breaks_protocol({welcome}));
   }

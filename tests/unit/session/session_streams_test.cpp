@@ -39,7 +39,7 @@ TEST(SessionStreams, WelcomeIsTheClientsFirstEvent) {
   EXPECT_TRUE(std::holds_alternative<HelloFrame>(hello.frames.front()));
   ASSERT_TRUE(exit.receive(1, hello.bytes, hello.size(), pair.now));
   const auto welcome = test::next_record(exit, pair.now);
-  EXPECT_EQ(welcome.all<HelloFrame>().at(0).instance, test::options_of(Role::kExit).instance);
+  EXPECT_EQ(welcome.all<WelcomeFrame>().at(0).instance, test::options_of(Role::kExit).instance);
   ASSERT_TRUE(client.receive(1, welcome.bytes, welcome.size(), pair.now));
   EXPECT_EQ(count_of(client.take_events(), Event::Kind::kWelcome), 1U);
 }

@@ -40,9 +40,9 @@ TEST(SessionViolations, HelloTwice) {
 
 TEST(SessionViolations, HelloFromTheWrongSide) {
   Peer client = silent_client();
-  HelloFrame hello = client.hello();
-  hello.welcome = true;
-  EXPECT_TRUE(client.breaks_protocol({hello}));
+  EXPECT_TRUE(client.breaks_protocol({client.welcome()}));
+  Peer exit(Role::kExit, test::options_of(Role::kClient));
+  EXPECT_TRUE(exit.breaks_protocol({exit.hello()}));
 }
 
 TEST(SessionViolations, HelloForAnotherSessionOrLane) {
@@ -203,7 +203,7 @@ TEST(SessionViolations, LateFramesForAResetStreamAreIgnored) {
 TEST(SessionViolations, PongWithAnotherTokenIsIgnored) {
   Peer client(Role::kClient);
   const auto before = client.session.round_trip(1);
-  EXPECT_TRUE(client.send({PingFrame{true, Token{1, 2, 3}}}));
+  EXPECT_TRUE(client.send({PongFrame{Token{1, 2, 3}}}));
   EXPECT_EQ(client.session.round_trip(1), before);
 }
 

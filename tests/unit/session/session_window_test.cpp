@@ -118,7 +118,7 @@ TEST(SessionWindow, TheRoundTripIsMeasuredAndSmoothed) {
   const auto first = exit.take().all<PingFrame>();
   ASSERT_EQ(first.size(), 1U) << "measured from the first record on";
   exit.now += 80ms;
-  ASSERT_TRUE(exit.send({exit.hello(), PingFrame{true, first[0].token}}));
+  ASSERT_TRUE(exit.send({exit.welcome(), PongFrame{first[0].token}}));
   EXPECT_EQ(exit.session.round_trip(1), 80ms);
 }
 
