@@ -137,46 +137,49 @@ class Exit {
   }
 
   void handle_events() {
-    for (Event& event : session_.take_events()) {
-      if (event.kind == Event::Kind::kOpen) {
-        if (event.address.port % 2 == 0) {
-          session_.streams().accept(event.stream, local_);
-          streams_.insert(event.stream);
-        } else if (event.address.port % 4 == 1) {
-          session_.streams().reset(event.stream, ResetCode::kConnectionRefused);
-        }
-      } else if (event.kind == Event::Kind::kDatagram) {  // an echo server, and one that can't be reached
-        if (event.address.port % 2 == 0) event.address.kind = Destination::Kind::kIpv4;
-        session_.flows().send(event.flow, event.address, event.bytes, now_);
-        if (event.address.port % 4 == 1) session_.flows().send_error(event.flow, event.address, {3, 3}, now_);
-        if (event.address.port % 16 == 3) session_.flows().close(event.flow);
-      } else if (event.kind == Event::Kind::kResolve) {  // some answers are longer than their queries
-        event.bytes.resize(event.bytes.size() * (event.request % 8), 'a');
-        session_.requests().resolved(event.request, event.bytes, now_);
-      } else if (event.kind == Event::Kind::kEcho) {
-        session_.requests().echo_reply({event.request, event.address, {0, 0}, event.hop_limit, event.bytes},
-                                       now_);
-      } else if (event.kind == Event::Kind::kListen) {
-        listen(event);
-      } else if (event.kind == Event::Kind::kOpened) {
-        streams_.insert(event.stream);
-      } else if (event.kind == Event::Kind::kLaneDown) {
-        lanes_.erase(event.lane);
-        sent_bytes_.erase(event.lane);
-      } else if (event.kind == Event::Kind::kReset) {
-        streams_.erase(event.stream);
-      }
+    for (Event& event : session_.take_events()) std::visit([this](auto& e) { on(e); }, event);
+  }
+  template <class Other>
+  void on(const Other&) {}
+  void on(OpenEvent& event) {
+    if (event.address.port % 2 == 0) {
+      session_.streams().accept(event.stream, local_);
+      streams_.insert(event.stream);
+    } else if (event.address.port % 4 == 1) {
+      session_.streams().reset(event.stream, ResetCode::kConnectionRefused);
     }
+  }
+  void on(OpenedEvent& event) { streams_.insert(event.stream); }
+  void on(ResetEvent& event) { streams_.erase(event.stream); }
+  // An echo server, and one that can't be reached.
+  void on(DatagramEvent& event) {
+    if (event.address.port % 2 == 0) event.address.kind = Destination::Kind::kIpv4;
+    session_.flows().send(event.flow, event.address, event.bytes, now_);
+    if (event.address.port % 4 == 1) session_.flows().send_error(event.flow, event.address, {3, 3}, now_);
+    if (event.address.port % 16 == 3) session_.flows().close(event.flow);
+  }
+  // Some answers are longer than their queries.
+  void on(ResolveEvent& event) {
+    event.bytes.resize(event.bytes.size() * (event.request % 8), 'a');
+    session_.requests().resolved(event.request, event.bytes, now_);
+  }
+  void on(EchoEvent& event) {
+    session_.requests().echo_reply({event.request, event.address, {0, 0}, event.hop_limit, event.bytes},
+                                   now_);
+  }
+  void on(LaneDownEvent& event) {
+    lanes_.erase(event.lane);
+    sent_bytes_.erase(event.lane);
   }
 
   // Two of three ports are free, and somebody connects, or writes, at once.
-  void listen(const Event& event) {
+  void on(ListenEvent& event) {
     if (event.address.port % 3 == 2) return session_.unlisten(event.listener, ResetCode::kAddressInUse);
     session_.listening(event.listener, event.address);
     const std::array<std::uint8_t, 3> bytes{'u', 'd', 'p'};
     const bool sent = session_.flows().send(flow_of(event.listener), local_, bytes, now_);
     const bool opened = session_.open(event.listener, local_, now_).has_value();
-    if (event.listen_kind == ListenKind::kUdp ? opened : sent) std::abort();
+    if (event.kind == ListenKind::kUdp ? opened : sent) std::abort();
   }
 
   void write_all() {

@@ -310,12 +310,16 @@ tunnel::Tunnel::Handlers ExitPeer::visit_handlers(const VisitPtr& visit) {
     const auto this_visit = weak_visit.lock();
     if (self && this_visit) self->udp_->serve(std::move(flow), this_visit->allowance, this_visit->claim);
   };
-  handlers.on_listener = [weak_visit](const session::Event& event) {
-    if (const auto this_visit = weak_visit.lock()) this_visit->listeners->on_event(event);
+  const auto to_listeners = [weak_visit](const auto& event) {
+    if (const auto this_visit = weak_visit.lock()) this_visit->listeners->on(event);
   };
-  handlers.on_request = [weak_visit](session::Event& event) {
-    if (const auto this_visit = weak_visit.lock()) this_visit->requests->on_event(event);
+  handlers.on_listen = to_listeners;
+  handlers.on_unlisten = to_listeners;
+  const auto to_requests = [weak_visit](auto& event) {
+    if (const auto this_visit = weak_visit.lock()) this_visit->requests->on(event);
   };
+  handlers.on_resolve = to_requests;
+  handlers.on_echo = to_requests;
   handlers.on_goaway = [weak_visit](session::GoawayCode, const std::string&) {
     if (const auto this_visit = weak_visit.lock()) {
       this_visit->tunnel->leave(session::GoawayCode::kShutdown, "");

@@ -23,8 +23,8 @@ using session::ResetCode;
 
 constexpr std::size_t kMostTries = 256;  // of free ports
 
-Listeners::Place place_of(const session::Event& event) {
-  return {event.listen_kind, tunnel::make_endpoint<tcp>(event.address).address(), event.address.port};
+Listeners::Place place_of(const session::ListenEvent& event) {
+  return {event.kind, tunnel::make_endpoint<tcp>(event.address).address(), event.address.port};
 }
 
 IpAddress ip_address(const asio::ip::address& address) {
@@ -71,18 +71,17 @@ void Listeners::Entry::stop() const {
   if (udp) udp->stop();
 }
 
-void Listeners::on_event(const session::Event& event) {
-  if (event.kind == session::Event::Kind::kListen) return listen(event);
+void Listeners::on(const session::UnlistenEvent& event) {
   const auto entry = entries_.extract(event.listener);
   if (!entry) return;
   entry.mapped()->stop();
   log::info("a user's listener on {} is closed", text(entry.mapped()->place()));
 }
 
-void Listeners::listen(const session::Event& event) {
+void Listeners::on(const session::ListenEvent& event) {
   const auto tunnel = tunnel_.lock();
   if (!tunnel) return;
-  const bool udp = event.listen_kind == session::ListenKind::kUdp;
+  const bool udp = event.kind == session::ListenKind::kUdp;
   if (udp && !udp_) return tunnel->unlisten(event.listener, ResetCode::kCommandNotSupported);
   const auto made = udp ? listen_udp(*tunnel, event) : listen_tcp(*tunnel, event);
   if (!made) {
@@ -97,7 +96,7 @@ void Listeners::listen(const session::Event& event) {
   if (udp) entry->udp->start(tunnel->flow_of(event.listener));
 }
 
-Result<Listeners::EntryPtr> Listeners::listen_tcp(tunnel::Tunnel& tunnel, const session::Event& event) {
+Result<Listeners::EntryPtr> Listeners::listen_tcp(tunnel::Tunnel& tunnel, const session::ListenEvent& event) {
   auto acceptor = bind(place_of(event), [&](const Place& place) {
     // The rules open addresses of one family each, so the socket takes no other.
     return net::listen_on(tunnel.executor(), tcp::endpoint(place.address, place.port),
@@ -117,7 +116,7 @@ Result<Listeners::EntryPtr> Listeners::listen_tcp(tunnel::Tunnel& tunnel, const 
   return entry;
 }
 
-Result<Listeners::EntryPtr> Listeners::listen_udp(tunnel::Tunnel& tunnel, const session::Event& event) {
+Result<Listeners::EntryPtr> Listeners::listen_udp(tunnel::Tunnel& tunnel, const session::ListenEvent& event) {
   auto socket = bind(place_of(event), [&](const Place& place) {
     return UdpSocket::open(tunnel.executor(), {place.address, place.port});
   });

@@ -45,8 +45,8 @@ class Listeners : public std::enable_shared_from_this<Listeners> {
             std::weak_ptr<tunnel::Tunnel> tunnel, std::shared_ptr<UdpHost> udp, MakeWay make_way,
             tunnel::Claim guest = {});
 
-  // kListen and kUnlisten.
-  void on_event(const session::Event& event);
+  void on(const session::ListenEvent& event);
+  void on(const session::UnlistenEvent& event);
   // Ends the one at this place. False when there is none.
   bool close_at(const Place& place);
   // Ends what the rules do not allow any more; connections that came go on.
@@ -65,9 +65,8 @@ class Listeners : public std::enable_shared_from_this<Listeners> {
   };
   using EntryPtr = std::shared_ptr<Entry>;
 
-  void listen(const session::Event& event);
-  Result<EntryPtr> listen_tcp(tunnel::Tunnel& tunnel, const session::Event& event);
-  Result<EntryPtr> listen_udp(tunnel::Tunnel& tunnel, const session::Event& event);
+  Result<EntryPtr> listen_tcp(tunnel::Tunnel& tunnel, const session::ListenEvent& event);
+  Result<EntryPtr> listen_udp(tunnel::Tunnel& tunnel, const session::ListenEvent& event);
   template <class Bind>
   std::invoke_result_t<Bind, Place> bind(Place place, const Bind& try_bind);
   bool allows(const Place& place) const;

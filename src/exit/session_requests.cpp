@@ -72,14 +72,16 @@ SessionRequests::SessionRequests(std::shared_ptr<GuestResolver> resolver, std::s
       guest_(guest),
       pings_(kPingsASecond, kPingsAtOnce, steady_clock::now()) {}
 
-void SessionRequests::on_event(session::Event& event) {
-  const bool is_ping = event.kind == session::Event::Kind::kEcho;
-  if (!allowance_->take_datagram(Meter::Direction::kUp, event.bytes.size())) {
-    if (is_ping) say(event.request, event.address, tunnel::kEchoNotSent);
-    return;
-  }
-  if (is_ping) return ping(event);
+void SessionRequests::on(session::ResolveEvent& event) {
+  if (!allowance_->take_datagram(Meter::Direction::kUp, event.bytes.size())) return;
   resolve(event.request, std::move(event.bytes));
+}
+
+void SessionRequests::on(const session::EchoEvent& event) {
+  if (!allowance_->take_datagram(Meter::Direction::kUp, event.bytes.size())) {
+    return say(event.request, event.address, tunnel::kEchoNotSent);
+  }
+  ping(event);
 }
 
 void SessionRequests::resolve(session::RequestId request, Bytes query) {
@@ -112,7 +114,7 @@ asio::awaitable<void> SessionRequests::answer(std::shared_ptr<SessionRequests> s
   tunnel->resolved(request, *answered);
 }
 
-void SessionRequests::ping(const session::Event& event) {
+void SessionRequests::ping(const session::EchoEvent& event) {
   const auto literal = literal_address(event.address);
   if (!literal) return;
   if (*waiting_ >= kMaxPings) echo_->forget_old();

@@ -38,14 +38,14 @@ class SessionRequests : public std::enable_shared_from_this<SessionRequests> {
                   std::shared_ptr<Allowance> allowance, std::weak_ptr<tunnel::Tunnel> tunnel,
                   tunnel::Claim guest = {});
 
-  // kResolve and kEcho.
-  void on_event(session::Event& event);
+  void on(session::ResolveEvent& event);
+  void on(const session::EchoEvent& event);
 
  private:
   void resolve(session::RequestId request, Bytes query);
   static asio::awaitable<void> answer(std::shared_ptr<SessionRequests> self, session::RequestId request,
                                       Bytes query);
-  void ping(const session::Event& event);
+  void ping(const session::EchoEvent& event);
   EchoHost::Answered on_answer(session::RequestId request, const session::Destination& asked);
   void say(session::RequestId request, const session::Destination& from, session::IcmpError error);
 

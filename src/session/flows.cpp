@@ -62,7 +62,7 @@ void Flows::take(Table::iterator at) {
 void Flows::end(Table::iterator at) {
   const FlowId id = at->first;
   take(at);
-  context_->push({.kind = Event::Kind::kFlowClosed, .flow = id});
+  context_->push(FlowClosedEvent{.flow = id});
 }
 
 void Flows::begin_of(ListenerId id) {
@@ -210,7 +210,7 @@ Result<> Flows::on(const FlowOpenFrame& frame, LaneNumber lane) {
     return {};
   }
   context_->lanes.bind(add(frame.flow).lane, lane);
-  context_->push({.kind = Event::Kind::kFlowOpen, .flow = frame.flow});
+  context_->push(FlowOpenEvent{.flow = frame.flow});
   return {};
 }
 
@@ -224,18 +224,15 @@ Result<> Flows::on(const DatagramFrame& frame) {
     return {};
   }
   ++counters_.received;
-  context_->push({.kind = Event::Kind::kDatagram,
-                  .flow = frame.flow,
-                  .address = frame.address,
-                  .bytes = Bytes(frame.bytes.begin(), frame.bytes.end())});
+  context_->push(DatagramEvent{
+      .flow = frame.flow, .address = frame.address, .bytes = Bytes(frame.bytes.begin(), frame.bytes.end())});
   return {};
 }
 
 Result<> Flows::on(const FlowErrorFrame& frame) {
   if (!context_->client()) return violation("FLOW_ERROR from a client");
   if (find(frame.flow) == nullptr) return {};
-  context_->push(
-      {.kind = Event::Kind::kFlowError, .flow = frame.flow, .address = frame.address, .icmp = frame.error});
+  context_->push(FlowErrorEvent{.flow = frame.flow, .address = frame.address, .error = frame.error});
   return {};
 }
 

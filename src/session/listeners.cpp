@@ -120,10 +120,7 @@ Result<> Listeners::on(const ListenFrame& frame) {
   Listener& listener = listeners_[frame.listener];
   listener.kind = frame.kind;
   listener.address = frame.bind;
-  context_->push({.kind = Event::Kind::kListen,
-                  .address = frame.bind,
-                  .listener = frame.listener,
-                  .listen_kind = frame.kind});
+  context_->push(ListenEvent{.listener = frame.listener, .kind = frame.kind, .address = frame.bind});
   return {};
 }
 
@@ -139,7 +136,7 @@ Result<> Listeners::on(const ListeningFrame& frame) {
   at->second.phase = Listener::Phase::kListening;
   at->second.bound = frame.bound;
   if (news) {
-    context_->push({.kind = Event::Kind::kListening, .address = frame.bound, .listener = frame.listener});
+    context_->push(ListeningEvent{.listener = frame.listener, .address = frame.bound});
   }
   return {};
 }
@@ -156,7 +153,7 @@ Result<> Listeners::on_unlisten_of_exit(const UnlistenFrame& frame) {
   if (!news && at->second.owed) return {};  // what it answers may be older than a LISTENING that came since
   listeners_.erase(at);
   if (news) {
-    context_->push({.kind = Event::Kind::kUnlisten, .code = frame.code, .listener = frame.listener});
+    context_->push(UnlistenEvent{.listener = frame.listener, .code = frame.code});
   }
   return {};
 }
@@ -167,7 +164,7 @@ Result<> Listeners::on_unlisten_of_client(const UnlistenFrame& frame) {
   if (at == listeners_.end() && !has_place()) return violation("more listeners than can be answered");
   const bool known = at != listeners_.end() && !at->second.over();
   end(frame.listener, ResetCode::kCancelled);
-  if (known) context_->push({.kind = Event::Kind::kUnlisten, .listener = frame.listener});
+  if (known) context_->push(UnlistenEvent{.listener = frame.listener});
   return {};
 }
 

@@ -96,40 +96,36 @@ bool Requests::fill(ByteWriter& out, DatagramTurn& turn, TimePoint now) {
 
 Result<> Requests::on(const ResolveFrame& frame) {
   if (context_->client()) return violation("RESOLVE from an exit");
-  context_->push({.kind = Event::Kind::kResolve,
-                  .request = frame.request,
-                  .bytes = Bytes(frame.message.begin(), frame.message.end())});
+  context_->push(
+      ResolveEvent{.request = frame.request, .bytes = Bytes(frame.message.begin(), frame.message.end())});
   return {};
 }
 
 Result<> Requests::on(const EchoFrame& frame) {
   if (context_->client()) return violation("ECHO from an exit");
-  context_->push({.kind = Event::Kind::kEcho,
-                  .request = frame.request,
-                  .hop_limit = frame.hop_limit,
-                  .address = frame.address,
-                  .bytes = Bytes(frame.bytes.begin(), frame.bytes.end())});
+  context_->push(EchoEvent{.request = frame.request,
+                           .address = frame.address,
+                           .hop_limit = frame.hop_limit,
+                           .bytes = Bytes(frame.bytes.begin(), frame.bytes.end())});
   return {};
 }
 
 Result<> Requests::on(const ResolvedFrame& frame) {
   if (!context_->client()) return violation("RESOLVED from a client");
   if (frame.request >= next_id_) return violation("RESOLVED without a RESOLVE");
-  context_->push({.kind = Event::Kind::kResolved,
-                  .request = frame.request,
-                  .bytes = Bytes(frame.message.begin(), frame.message.end())});
+  context_->push(
+      ResolvedEvent{.request = frame.request, .bytes = Bytes(frame.message.begin(), frame.message.end())});
   return {};
 }
 
 Result<> Requests::on(const EchoReplyFrame& frame) {
   if (!context_->client()) return violation("ECHO_REPLY from a client");
   if (frame.request >= next_id_) return violation("ECHO_REPLY without an ECHO");
-  context_->push({.kind = Event::Kind::kEchoReply,
-                  .request = frame.request,
-                  .hop_limit = frame.hop_limit,
-                  .address = frame.address,
-                  .bytes = Bytes(frame.bytes.begin(), frame.bytes.end()),
-                  .icmp = frame.said});
+  context_->push(EchoReplyEvent{.request = frame.request,
+                                .address = frame.address,
+                                .said = frame.said,
+                                .hop_limit = frame.hop_limit,
+                                .bytes = Bytes(frame.bytes.begin(), frame.bytes.end())});
   return {};
 }
 

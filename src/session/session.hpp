@@ -116,13 +116,13 @@ class Session {
   Requests& requests() { return requests_; }
   const Requests& requests() const { return requests_; }
 
-  // --- listeners at the exit; they end with the session, also when the exit forgot it (kWelcome, kNew). One
-  // of datagrams has the flow flow_of() from kListening, or listening(), on, until kFlowClosed.
+  // --- listeners at the exit; they end with the session, also when the exit forgot it (WelcomeEvent, kNew).
+  // One of datagrams has the flow flow_of() from ListeningEvent, or listening(), on, until FlowClosedEvent.
   // Client: asks for one. kLimit: the exit allows no (more) listeners; kClosed: no session, or it is leaving.
   Result<ListenerId> listen(ListenKind kind, Destination bind) {
     return listeners_.listen(kind, std::move(bind));
   }
-  // Exit: the answer to kListen.
+  // Exit: the answer to ListenEvent.
   void listening(ListenerId id, Destination bound);
   // Client: it is not wanted any more. Exit: it is refused, or over.
   void unlisten(ListenerId id, ResetCode code);

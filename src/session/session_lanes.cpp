@@ -82,7 +82,7 @@ Result<> Session::on(const LaneDownFrame& frame, LaneState& lane, TimePoint) {
     context_->lanes.heard_of(number);  // its HELLO may still come, and is too late
   }
   for (const LaneNumber number : frame.lanes) {
-    if (lane_at(number) != nullptr) push({.kind = Event::Kind::kLaneDown, .lane = number});
+    if (lane_at(number) != nullptr) push(LaneDownEvent{.lane = number});
     lose_lane(number);
     if (client) continue;
     context_->lanes.forget_dead(number);

@@ -99,7 +99,7 @@ Result<> Session::on(const UnlistenFrame& frame, LaneState&, TimePoint) {
 
 Result<> Session::on(const GoawayFrame& frame, LaneState&, TimePoint) {
   context_->leaving = true;
-  push({.kind = Event::Kind::kGoaway, .goaway = frame.code, .text = frame.text});
+  push(GoawayEvent{.code = frame.code, .text = frame.text});
   return {};
 }
 

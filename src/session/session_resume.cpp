@@ -37,7 +37,7 @@ Result<> Session::on(const WelcomeFrame& frame, LaneState& lane, TimePoint) {
     streams_.drop_table(lane.options.number);
     lane.await_table = lane.resuming = false;
   }
-  push({.kind = Event::Kind::kWelcome, .lane = lane.options.number, .mode = frame.mode});
+  push(WelcomeEvent{.lane = lane.options.number, .mode = frame.mode});
   if (asked == HelloMode::kJoin) serve_waiting(lane);
   return {};
 }

@@ -88,7 +88,7 @@ void Streams::offer_room(StreamState& stream) {
     return;
   }
   stream.wants_room = false;
-  context_->push({.kind = Event::Kind::kRoom, .stream = stream.id});
+  context_->push(RoomEvent{.stream = stream.id});
 }
 
 void Streams::note_sent_freed() {
@@ -109,7 +109,7 @@ void Streams::reset_all() {
     stream->phase = StreamState::Phase::kReset;
     stream->reset_code = ResetCode::kSessionLost;
     drop_buffers(*stream);
-    context_->push({.kind = Event::Kind::kReset, .stream = id, .code = ResetCode::kSessionLost});
+    context_->push(ResetEvent{.stream = id, .code = ResetCode::kSessionLost});
   }
   for (auto& [id, stream] : streams_) context_->lanes.bind(stream->lane, 0);
   streams_.clear();

@@ -37,10 +37,7 @@ Result<> Streams::on(const OpenFrame& frame, LaneNumber lane, bool wanted, std::
     reset(stream.id, ResetCode::kConnectionRefused);
     return {};
   }
-  context_->push({.kind = Event::Kind::kOpen,
-                  .stream = frame.stream,
-                  .address = frame.destination,
-                  .listener = frame.listener});
+  context_->push(OpenEvent{.stream = frame.stream, .address = frame.destination, .listener = frame.listener});
   return {};
 }
 
@@ -49,7 +46,7 @@ bool Streams::make_place() {
   const auto spared = longest_half_closed();
   if (!spared) return false;
   reset(*spared, ResetCode::kLimit);
-  context_->push({.kind = Event::Kind::kReset, .stream = *spared, .code = ResetCode::kLimit});
+  context_->push(ResetEvent{.stream = *spared, .code = ResetCode::kLimit});
   return true;
 }
 
@@ -69,7 +66,7 @@ Result<> Streams::on(const OpenedFrame& frame) {
   if (frame.bound.kind == Destination::Kind::kName) return violation("OPENED bound to a name");
   if (auto credited = stream->send.credit(0, frame.limit); !credited) return credited;
   stream->phase = Phase::kOpen;
-  context_->push({.kind = Event::Kind::kOpened, .stream = frame.stream, .address = frame.bound});
+  context_->push(OpenedEvent{.stream = frame.stream, .address = frame.bound});
   return {};
 }
 
@@ -82,7 +79,7 @@ Result<> Streams::on(const DataFrame& frame) {
   if (auto taken = stream->receive.data(frame.offset, frame.bytes); !taken) return taken;
   if (stream->wants_bytes && stream->receive.readable() > before) {
     stream->wants_bytes = false;
-    context_->push({.kind = Event::Kind::kReadable, .stream = frame.stream});
+    context_->push(ReadableEvent{.stream = frame.stream});
   }
   return {};
 }
@@ -95,7 +92,7 @@ Result<> Streams::on(const FinFrame& frame) {
   if (auto taken = stream->receive.fin(frame.final_offset); !taken) return taken;
   if (stream->wants_bytes) {
     stream->wants_bytes = false;
-    context_->push({.kind = Event::Kind::kReadable, .stream = frame.stream});
+    context_->push(ReadableEvent{.stream = frame.stream});
   }
   return {};
 }
@@ -123,7 +120,7 @@ Result<> Streams::on(const ResetFrame& frame) {
   stream->phase = Phase::kReset;
   stream->reset_code = frame.code;
   drop_buffers(*stream);
-  context_->push({.kind = Event::Kind::kReset, .stream = frame.stream, .code = frame.code});
+  context_->push(ResetEvent{.stream = frame.stream, .code = frame.code});
   settle(*stream);
   return {};
 }

@@ -163,7 +163,7 @@ void Streams::end_of_peer_table(LaneNumber lane) {
       continue;
     }
     if (!stream->over()) {
-      context_->push({.kind = Event::Kind::kReset, .stream = stream->id, .code = ResetCode::kSessionLost});
+      context_->push(ResetEvent{.stream = stream->id, .code = ResetCode::kSessionLost});
     }
     forget(*stream);
   }

@@ -209,9 +209,11 @@ Tunnel::Handlers Client::make_handlers() {
                                                      session::Destination from) {
     if (const auto self = weak.lock()) self->on_connection(id, std::move(stream), std::move(from));
   };
-  handlers.on_listener = [weak = weak_from_this()](const session::Event& event) {
-    if (const auto self = weak.lock()) self->on_listener(event);
+  const auto of_listener = [weak = weak_from_this()](const auto& event) {
+    if (const auto self = weak.lock()) self->on(event);
   };
+  handlers.on_listening = of_listener;
+  handlers.on_unlisten = of_listener;
   handlers.on_lane_lost = [weak = weak_from_this()](session::LaneNumber lane, const Error& why) {
     if (const auto self = weak.lock()) self->on_lane_lost(lane, why);
   };

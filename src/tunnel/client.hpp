@@ -105,7 +105,8 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   void forget_listeners();
   void ask_for_listeners();
   void refused(RemoteListener& listener, session::ResetCode code);
-  void on_listener(const session::Event& event);
+  void on(const session::ListeningEvent& event);
+  void on(const session::UnlistenEvent& event);
   void on_connection(session::ListenerId id, StreamPtr stream, session::Destination from);
   Tunnel::Handlers make_handlers();
   void on_up(session::LaneNumber lane, session::HelloMode mode);

@@ -57,14 +57,18 @@ Client::Remote* Client::find_remote(session::ListenerId id) {
   return nullptr;
 }
 
-void Client::on_listener(const session::Event& event) {
+void Client::on(const session::UnlistenEvent& event) {
   Remote* remote = find_remote(event.listener);
   if (remote == nullptr) return;
   const auto listener = remote->listener;
-  if (event.kind != session::Event::Kind::kListening) {
-    remote->id.reset();
-    return refused(*listener, event.code);
-  }
+  remote->id.reset();
+  refused(*listener, event.code);
+}
+
+void Client::on(const session::ListeningEvent& event) {
+  Remote* remote = find_remote(event.listener);
+  if (remote == nullptr) return;
+  const auto listener = remote->listener;
   listener->on_listening(event.address);
   if (listener->kind() == session::ListenKind::kUdp) listener->on_flow(tunnel_->flow_of(event.listener));
 }

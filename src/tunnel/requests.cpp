@@ -26,17 +26,17 @@ void Requests::await_echo(session::RequestId id, EchoHandler handler) {
   pings_.insert_or_assign(id, Ping{std::move(handler), now + kEchoWithin});
 }
 
-void Requests::on_resolved(session::Event& event) {
+void Requests::on(session::ResolvedEvent& event) {
   const auto at = questions_.find(event.request);
   if (at == questions_.end() || at->second->answer) return;
   at->second->answer = std::move(event.bytes);
   at->second->timer.cancel();
 }
 
-void Requests::on_echo_reply(const session::Event& event) {
+void Requests::on(const session::EchoReplyEvent& event) {
   const auto ping = pings_.extract(event.request);
   if (!ping || ping.mapped().until <= std::chrono::steady_clock::now()) return;
-  ping.mapped().handler({event.address, event.icmp, event.hop_limit, event.bytes});
+  ping.mapped().handler({event.address, event.said, event.hop_limit, event.bytes});
 }
 
 void Requests::close() {

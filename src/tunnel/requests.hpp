@@ -64,8 +64,8 @@ class Requests {
   // `handler` is called at most once, and not after kEchoWithin.
   void await_echo(session::RequestId id, EchoHandler handler);
 
-  void on_resolved(session::Event& event);
-  void on_echo_reply(const session::Event& event);
+  void on(session::ResolvedEvent& event);
+  void on(const session::EchoReplyEvent& event);
   void close();
 
  private:

@@ -8,7 +8,6 @@ namespace zks::tunnel {
 namespace {
 
 using namespace std::chrono_literals;
-using session::Event;
 
 constexpr auto kOpenTimeout = 30s;  // the exit's own limit for a connect is shorter
 constexpr auto kPlaceWithin = 5s;   // a round trip, and a lane that is made anew
@@ -432,97 +431,6 @@ void Tunnel::changed() {
     held.lane->wake();
   }
   arm_timer();
-}
-
-// Handlers may call back into the session, which makes new events: they wait for their turn in the outer
-// loop.
-void Tunnel::deliver_events() {
-  if (delivering_) return;
-  const Raised delivering(delivering_);
-  for (auto events = session_.take_events(); !events.empty(); events = session_.take_events()) {
-    for (auto& event : events) deliver(std::move(event));
-  }
-}
-
-void Tunnel::deliver(Event event) {
-  switch (event.kind) {
-    case Event::Kind::kWelcome:
-      up_ = true;
-      if (handlers_.on_up) handlers_.on_up(event.lane, event.mode);
-      return;
-    case Event::Kind::kLaneDown:
-      drop_lane(event.lane);
-      if (handlers_.on_lane_lost) {
-        handlers_.on_lane_lost(event.lane, make_error(ErrorKind::kClosed, "the other end gave it up"));
-      }
-      return;
-    case Event::Kind::kGoaway:
-      if (handlers_.on_goaway) handlers_.on_goaway(event.goaway, event.text);
-      return;
-    case Event::Kind::kListen:
-    case Event::Kind::kListening:
-    case Event::Kind::kUnlisten:
-      if (handlers_.on_listener) handlers_.on_listener(event);
-      return;
-    case Event::Kind::kResolve:
-    case Event::Kind::kEcho:
-      if (handlers_.on_request) handlers_.on_request(event);
-      return;
-    case Event::Kind::kResolved:
-      return requests_.on_resolved(event);
-    case Event::Kind::kEchoReply:
-      return requests_.on_echo_reply(event);
-    case Event::Kind::kOpen:
-      if (client_ && handlers_.on_connection) {
-        handlers_.on_connection(event.listener, std::make_shared<Stream>(shared_from_this(), event.stream),
-                                std::move(event.address));
-      } else if (handlers_.on_open) {
-        handlers_.on_open(std::make_shared<Stream>(shared_from_this(), event.stream),
-                          std::move(event.address));
-      } else {
-        session_.streams().reset(event.stream, session::ResetCode::kNotAllowed);
-      }
-      return;
-    case Event::Kind::kFlowOpen: {
-      auto flow = std::make_shared<SessionFlow>(shared_from_this(), event.flow);
-      if (handlers_.on_flow) handlers_.on_flow(std::move(flow));
-      return;
-    }
-    case Event::Kind::kDatagram:
-    case Event::Kind::kFlowError:
-    case Event::Kind::kFlowClosed:
-      return deliver_to_flow(event);
-    default:
-      break;
-  }
-  const auto at = streams_.find(event.stream);
-  if (at == streams_.end()) return;
-  Stream& stream = *at->second;
-  switch (event.kind) {
-    case Event::Kind::kOpened:
-      stream.bound_ = std::move(event.address);
-      stream.readable_.notify();
-      return;
-    case Event::Kind::kReadable:
-      stream.readable_.notify();
-      return;
-    case Event::Kind::kRoom:
-      stream.room_.notify();
-      return;
-    case Event::Kind::kReset:
-      stream.note_reset(event.code);
-      return;
-    default:
-      return;
-  }
-}
-
-void Tunnel::deliver_to_flow(const Event& event) {
-  const auto at = flows_.find(event.flow);
-  if (at == flows_.end()) return;
-  if (event.kind == Event::Kind::kDatagram) return at->second->on_datagram(event.address, event.bytes);
-  if (event.kind == Event::Kind::kFlowError) return at->second->on_error(event.address, event.icmp);
-  at->second->note_closed();
 }
 
 // The timer is only ever moved closer; when it fires too early it is set anew.

@@ -29,8 +29,11 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
     std::function<void(SessionFlowPtr)> on_flow;  // exit: the client has a new flow; dropped, it is refused
     // Client: somebody at that address connected to a listener of this client's.
     std::function<void(session::ListenerId, StreamPtr, session::Destination)> on_connection;
-    std::function<void(const session::Event&)> on_listener;              // kListen, kListening and kUnlisten
-    std::function<void(session::Event&)> on_request;                     // exit: kResolve and kEcho
+    std::function<void(const session::ListenEvent&)> on_listen;        // exit
+    std::function<void(const session::ListeningEvent&)> on_listening;  // client
+    std::function<void(const session::UnlistenEvent&)> on_unlisten;
+    std::function<void(session::ResolveEvent&)> on_resolve;              // exit
+    std::function<void(const session::EchoEvent&)> on_echo;              // exit
     std::function<void(session::LaneNumber, session::HelloMode)> on_up;  // client: the exit welcomed the lane
     std::function<void(session::LaneNumber, const Error&)> on_lane_lost;  // if orphaned(): streams wait
     std::function<void()> on_silence;  // some lane is_silent(), told again each second
@@ -135,9 +138,31 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   void tell_of_limit();
   void wake_place_waiters();
   void changed();  // after anything that may have made events or frames
+
+  // tunnel_events.cpp
   void deliver_events();
-  void deliver(session::Event event);
-  void deliver_to_flow(const session::Event& event);
+  void on(const session::WelcomeEvent& event);
+  void on(const session::LaneDownEvent& event);
+  void on(const session::GoawayEvent& event);
+  void on(session::OpenEvent& event);
+  void on(session::OpenedEvent& event);
+  void on(const session::ReadableEvent& event);
+  void on(const session::RoomEvent& event);
+  void on(const session::ResetEvent& event);
+  void on(const session::FlowOpenEvent& event);
+  void on(const session::DatagramEvent& event);
+  void on(const session::FlowErrorEvent& event);
+  void on(const session::FlowClosedEvent& event);
+  void on(const session::ListenEvent& event);
+  void on(const session::ListeningEvent& event);
+  void on(const session::UnlistenEvent& event);
+  void on(session::ResolveEvent& event);
+  void on(session::ResolvedEvent& event);
+  void on(const session::EchoEvent& event);
+  void on(const session::EchoReplyEvent& event);
+  Stream* find_stream(session::StreamId id);
+  SessionFlow* find_flow(session::FlowId id);
+
   void arm_timer();
   void on_timer();
   void drop_lane(session::LaneNumber number);

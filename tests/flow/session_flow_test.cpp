@@ -389,7 +389,7 @@ class World {
     for (std::size_t i = 8; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(number * 31 + i);
   }
 
-  void on_datagram(Side& side, const Event& event) {
+  void on(Side& side, const DatagramEvent& event) {
     ASSERT_TRUE(side.flows.contains(event.flow));
     ASSERT_GE(event.bytes.size(), 8U);
     const auto sent = other(side).datagrams.extract(load_be<std::uint64_t>(event.bytes.data()));
@@ -411,23 +411,30 @@ class World {
     return true;
   }
 
-  void on_request(Side& side, const Event& event) {
+  template <class Request>
+  void on_request(Side& side, const Request& event) {
     ASSERT_FALSE(side.client);
     const auto asked = asked_.find(event.request);
     ASSERT_TRUE(asked != asked_.end() && seen_.insert(event.request).second) << "a request that came twice";
     ASSERT_EQ(asked->second, event.bytes);
-    if (event.kind == Event::Kind::kResolve) {
-      (void)side.session.requests().resolved(event.request, event.bytes, now_);
-    } else {
-      (void)side.session.requests().echo_reply({event.request, event.address, {0, 0}, 60, event.bytes}, now_);
-    }
+  }
+  void on(Side& side, const ResolveEvent& event) {
+    on_request(side, event);
+    (void)side.session.requests().resolved(event.request, event.bytes, now_);
+  }
+  void on(Side& side, const EchoEvent& event) {
+    on_request(side, event);
+    (void)side.session.requests().echo_reply({event.request, event.address, {0, 0}, 60, event.bytes}, now_);
   }
 
-  void on_answer(const Event& event) {
+  template <class Answer>
+  void on_answer(const Answer& event) {
     const auto asked = asked_.extract(event.request);
     ASSERT_TRUE(asked) << "an answer that came twice, or to nothing";
     ASSERT_EQ(asked.mapped(), event.bytes);
   }
+  void on(Side&, const ResolvedEvent& event) { on_answer(event); }
+  void on(Side&, const EchoReplyEvent& event) { on_answer(event); }
 
   // Nothing moves any more, so nothing that is sent now may be lost.
   void check_requests() {
@@ -508,88 +515,69 @@ class World {
 
   void take_events(Side& side) {
     for (const Event& event : side.session.take_events()) {
-      switch (event.kind) {
-        case Event::Kind::kOpen: {
-          Endpoint& endpoint = side.streams[event.stream];
-          endpoint = {};  // an exit that was restarted may be asked again
-          if (pick(10) == 0) {
-            side.session.streams().reset(event.stream, ResetCode::kConnectionRefused);
-            endpoint.reset = ResetCode::kConnectionRefused;
-            break;
-          }
-          side.session.streams().accept(event.stream, some_address());
-          endpoint.opened = true;
-          break;
-        }
-        case Event::Kind::kFlowOpen:
-          ASSERT_FALSE(side.client);
-          ASSERT_TRUE(side.flows.insert(event.flow).second);
-          ASSERT_LE(side.flows.size(), kMaxFlows + kMaxListeners);
-          break;
-        case Event::Kind::kFlowClosed:
-          ASSERT_EQ(side.flows.erase(event.flow), 1U);
-          break;
-        case Event::Kind::kDatagram:
-          on_datagram(side, event);
-          break;
-        case Event::Kind::kResolve:
-        case Event::Kind::kEcho:
-          on_request(side, event);
-          break;
-        case Event::Kind::kResolved:
-        case Event::Kind::kEchoReply:
-          on_answer(event);
-          break;
-        case Event::Kind::kOpened:
-          side.streams.at(event.stream).opened = true;
-          break;
-        case Event::Kind::kWelcome:
-          welcomed_ = true;
-          welcomed_lanes_.insert(event.lane);
-          if (event.mode != HelloMode::kNew) break;
-          client_.listeners.clear();
-          listen();
-          break;
-        case Event::Kind::kListen:
-          ASSERT_FALSE(side.client);
-          if (pick(6) == 0) {
-            side.session.unlisten(event.listener, ResetCode::kNotAllowed);
-          } else {
-            side.session.listening(event.listener, some_address());
-            side.listeners.insert(event.listener);
-            if (event.listen_kind == ListenKind::kUdp) side.flows.insert(flow_of(event.listener));
-          }
-          break;
-        case Event::Kind::kListening:
-          if (udp_listeners_.contains(event.listener)) side.flows.insert(flow_of(event.listener));
-          break;
-        case Event::Kind::kUnlisten:
-          side.listeners.erase(event.listener);
-          break;
-        case Event::Kind::kLaneDown:
-          drop(side, event.lane);
-          break;
-        case Event::Kind::kReset:
-          if (event.code == ResetCode::kSessionLost) {
-            ASSERT_TRUE(side.client);  // only an exit forgets
-            side.streams.at(event.stream).reset = event.code;
-            break;
-          }
-          // The code is the one the other side gave, unless both reset at once, or its session did: its table
-          // was full, or the listener given up.
-          if (event.code == ResetCode::kLimit ||
-              (is_of_exit(event.stream) && !side.client && event.code == ResetCode::kConnectionRefused)) {
-            side.streams.at(event.stream).reset = event.code;
-            break;
-          }
-          EXPECT_EQ(event.code, other(side).streams.at(event.stream).reset);
-          side.streams.at(event.stream).reset = event.code;
-          break;
-        default:
-          break;
-      }
+      std::visit([&](const auto& e) { on(side, e); }, event);
     }
   }
+  void on(Side& side, const OpenEvent& event) {
+    Endpoint& endpoint = side.streams[event.stream];
+    endpoint = {};  // an exit that was restarted may be asked again
+    if (pick(10) == 0) {
+      side.session.streams().reset(event.stream, ResetCode::kConnectionRefused);
+      endpoint.reset = ResetCode::kConnectionRefused;
+      return;
+    }
+    side.session.streams().accept(event.stream, some_address());
+    endpoint.opened = true;
+  }
+  void on(Side& side, const OpenedEvent& event) { side.streams.at(event.stream).opened = true; }
+  void on(Side& side, const ResetEvent& event) {
+    Endpoint& endpoint = side.streams.at(event.stream);
+    if (event.code == ResetCode::kSessionLost) {
+      ASSERT_TRUE(side.client);  // only an exit forgets
+      endpoint.reset = event.code;
+      return;
+    }
+    // The code is the one the other side gave, unless both reset at once, or its session did: its table was
+    // full, or the listener given up.
+    const bool by_session = event.code == ResetCode::kLimit || (is_of_exit(event.stream) && !side.client &&
+                                                                event.code == ResetCode::kConnectionRefused);
+    if (!by_session) {
+      EXPECT_EQ(event.code, other(side).streams.at(event.stream).reset);
+    }
+    endpoint.reset = event.code;
+  }
+  void on(Side&, const ReadableEvent&) {}
+  void on(Side&, const RoomEvent&) {}
+  void on(Side&, const GoawayEvent&) {}
+  void on(Side& side, const FlowOpenEvent& event) {
+    ASSERT_FALSE(side.client);
+    ASSERT_TRUE(side.flows.insert(event.flow).second);
+    ASSERT_LE(side.flows.size(), kMaxFlows + kMaxListeners);
+  }
+  void on(Side& side, const FlowClosedEvent& event) { ASSERT_EQ(side.flows.erase(event.flow), 1U); }
+  void on(Side&, const FlowErrorEvent&) {}
+  void on(Side&, const WelcomeEvent& event) {
+    welcomed_ = true;
+    welcomed_lanes_.insert(event.lane);
+    if (event.mode != HelloMode::kNew) return;
+    client_.listeners.clear();
+    listen();
+  }
+  void on(Side& side, const ListenEvent& event) {
+    ASSERT_FALSE(side.client);
+    if (pick(6) == 0) {
+      side.session.unlisten(event.listener, ResetCode::kNotAllowed);
+      return;
+    }
+    side.session.listening(event.listener, some_address());
+    side.listeners.insert(event.listener);
+    if (event.kind == ListenKind::kUdp) side.flows.insert(flow_of(event.listener));
+  }
+  void on(Side& side, const ListeningEvent& event) {
+    if (udp_listeners_.contains(event.listener)) side.flows.insert(flow_of(event.listener));
+  }
+  void on(Side& side, const UnlistenEvent& event) { side.listeners.erase(event.listener); }
+  void on(Side& side, const LaneDownEvent& event) { drop(side, event.lane); }
 
   // Finishes every stream and moves everything until nothing moves, on one last lane or on those that there
   // are: what one end has lost ends for the other one too, as connections do.

@@ -67,13 +67,19 @@ class UdpForwardFlow : public testing::Test, public tunnel::StreamOpener {
     session::Options options;
     tunnel::Tunnel::Handlers at_client;
     at_client.on_up = [this](session::LaneNumber, session::HelloMode) { up_ = true; };
-    at_client.on_listener = [this](const session::Event& event) { on_listener(event); };
+    at_client.on_listening = [this](const session::ListeningEvent& event) {
+      remote_->on_listening(event.address);
+      remote_->on_flow(near_->flow_of(event.listener));
+    };
+    at_client.on_unlisten = [this](const session::UnlistenEvent& event) { remote_->on_refused(event.code); };
     near_ = std::make_shared<tunnel::Tunnel>(loop_.get_executor(), options, std::move(at_client));
     options.role = session::Role::kExit;
     options.max_listeners = 4;
     tunnel::Tunnel::Handlers at_exit;
     at_exit.on_flow = [this](tunnel::SessionFlowPtr flow) { host_->serve(std::move(flow), allowance_); };
-    at_exit.on_listener = [this](const session::Event& event) { listeners_->on_event(event); };
+    const auto to_listeners = [this](const auto& event) { listeners_->on(event); };
+    at_exit.on_listen = to_listeners;
+    at_exit.on_unlisten = to_listeners;
     far_ = std::make_shared<tunnel::Tunnel>(loop_.get_executor(), options, std::move(at_exit));
     const auto rules = std::make_shared<const exit::ListenRules>(
         std::vector<exit::ListenRule>{exit::parse_listen_rule("1024-65535").value()});
@@ -98,12 +104,6 @@ class UdpForwardFlow : public testing::Test, public tunnel::StreamOpener {
     const Key remote;
     return {crypto::RecordSealer(local.clone(), out, hash, remote),
             crypto::RecordOpener(local.clone(), in, hash, remote), std::uint64_t{16} << 20};
-  }
-
-  void on_listener(const session::Event& event) {
-    if (event.kind == session::Event::Kind::kUnlisten) return remote_->on_refused(event.code);
-    remote_->on_listening(event.address);
-    remote_->on_flow(near_->flow_of(event.listener));
   }
 
   // Where programs of this machine write to.

@@ -27,7 +27,12 @@ class ListenersTest : public testing::Test {
     session::Options options;
     tunnel::Tunnel::Handlers at_client;
     at_client.on_up = [this](session::LaneNumber, session::HelloMode) { up_ = true; };
-    at_client.on_listener = [this](const session::Event& event) { answers_.push_back(event); };
+    at_client.on_listening = [this](const session::ListeningEvent& event) {
+      answers_.push_back({.listens = true, .port = event.address.port});
+    };
+    at_client.on_unlisten = [this](const session::UnlistenEvent& event) {
+      answers_.push_back({.code = event.code});
+    };
     at_client.on_connection = [this](session::ListenerId, StreamPtr stream, session::Destination from) {
       came_.emplace_back(std::move(stream), std::move(from));
     };
@@ -35,7 +40,9 @@ class ListenersTest : public testing::Test {
     options.role = session::Role::kExit;
     options.max_listeners = kMaxListeners;
     tunnel::Tunnel::Handlers at_exit;
-    at_exit.on_listener = [this](const session::Event& event) { listeners_->on_event(event); };
+    const auto to_listeners = [this](const auto& event) { listeners_->on(event); };
+    at_exit.on_listen = to_listeners;
+    at_exit.on_unlisten = to_listeners;
     far_ = std::make_shared<tunnel::Tunnel>(context_.get_executor(), options, std::move(at_exit));
     listeners_ =
         std::make_shared<Listeners>(rules_, allowance_, far_, nullptr, [this](const Listeners::Place& place) {
@@ -73,13 +80,18 @@ class ListenersTest : public testing::Test {
   }
   void allow(const std::vector<std::string>& texts) { rules_->set(parse(texts)); }
 
-  // What the exit answers to a LISTEN.
-  session::Event listen(const char* address, std::uint16_t port, ListenKind kind = ListenKind::kTcp) {
+  // What the exit answers to a LISTEN: LISTENING, or UNLISTEN.
+  struct Answer {
+    bool listens = false;
+    std::uint16_t port = 0;
+    ResetCode code{};
+  };
+  Answer listen(const char* address, std::uint16_t port, ListenKind kind = ListenKind::kTcp) {
     answers_.clear();
     id_ = near_->listen(kind, tunnel::make_destination(tcp::endpoint(asio::ip::make_address(address), port)))
               .value();
     EXPECT_TRUE(run_until([this] { return !answers_.empty(); }));
-    return answers_.empty() ? session::Event{} : answers_.back();
+    return answers_.empty() ? Answer{} : answers_.back();
   }
   tcp::socket connect(std::uint16_t port) {
     tcp::socket socket(context_);
@@ -116,7 +128,7 @@ class ListenersTest : public testing::Test {
   std::shared_ptr<tunnel::Tunnel> far_;
   std::shared_ptr<Listeners> listeners_;
   session::ListenerId id_ = 0;
-  std::vector<session::Event> answers_;
+  std::vector<Answer> answers_;
   std::vector<std::pair<StreamPtr, session::Destination>> came_;
   std::vector<Listeners::Place> asked_to_make_way_;
   bool up_ = false;
@@ -124,8 +136,8 @@ class ListenersTest : public testing::Test {
 
 TEST_F(ListenersTest, AConnectionBecomesAStreamFromWhoConnected) {
   const auto answer = listen("127.0.0.1", 0);
-  ASSERT_EQ(answer.kind, session::Event::Kind::kListening);
-  auto socket = connect(answer.address.port);
+  ASSERT_TRUE(answer.listens);
+  auto socket = connect(answer.port);
   ASSERT_TRUE(run_until([this] { return came_.size() == 1; }));
   EXPECT_EQ(came_[0].second, tunnel::make_destination(socket.local_endpoint()));
   came_[0].first->accept(tunnel::make_destination(tcp::endpoint(asio::ip::make_address("192.0.2.1"), 1)));
@@ -137,7 +149,7 @@ TEST_F(ListenersTest, AConnectionBecomesAStreamFromWhoConnected) {
 }
 
 TEST_F(ListenersTest, WhatTheClientRefusesIsReset) {
-  auto socket = connect(listen("127.0.0.1", 0).address.port);
+  auto socket = connect(listen("127.0.0.1", 0).port);
   ASSERT_TRUE(run_until([this] { return came_.size() == 1; }));
   came_[0].first->reset(ResetCode::kConnectionRefused);
   EXPECT_EQ(next(socket), asio::error::connection_reset);
@@ -146,7 +158,7 @@ TEST_F(ListenersTest, WhatTheClientRefusesIsReset) {
 TEST_F(ListenersTest, RefusalsHaveTheirCodes) {
   const auto taken = tcp::acceptor(context_, {asio::ip::make_address("127.0.0.1"), 0});
   const auto in_use = listen("127.0.0.1", taken.local_endpoint().port());
-  EXPECT_EQ(in_use.kind, session::Event::Kind::kUnlisten);
+  EXPECT_FALSE(in_use.listens);
   EXPECT_EQ(in_use.code, ResetCode::kAddressInUse);
   ASSERT_EQ(asked_to_make_way_.size(), 1U);
   EXPECT_EQ(asked_to_make_way_[0].port, taken.local_endpoint().port());
@@ -167,19 +179,19 @@ TEST_F(ListenersTest, AnyPortIsOneOfThoseThatTheRulesOpen) {
   EXPECT_EQ(listen("127.0.0.1", 0).code, ResetCode::kAddressInUse) << "there is no other one";
   taken.close();
   const auto answer = listen("127.0.0.1", 0);
-  ASSERT_EQ(answer.kind, session::Event::Kind::kListening);
-  EXPECT_EQ(answer.address.port, port);
+  ASSERT_TRUE(answer.listens);
+  EXPECT_EQ(answer.port, port);
 }
 
 TEST_F(ListenersTest, AnInvitesOwnRulesOpenPortsToo) {
   allow({});
   EXPECT_EQ(listen("127.0.0.1", 0).code, ResetCode::kNotAllowed);
   allowance_->set_terms({}, {}, ListenRules(parse({"1024-65535"})));
-  EXPECT_EQ(listen("127.0.0.1", 0).kind, session::Event::Kind::kListening);
+  EXPECT_TRUE(listen("127.0.0.1", 0).listens);
 }
 
 TEST_F(ListenersTest, RulesThatCloseEndWhatTheyOpened) {
-  const auto port = listen("127.0.0.1", 0).address.port;
+  const auto port = listen("127.0.0.1", 0).port;
   auto socket = connect(port);
   ASSERT_TRUE(run_until([this] { return came_.size() == 1; }));
   answers_.clear();
@@ -188,14 +200,14 @@ TEST_F(ListenersTest, RulesThatCloseEndWhatTheyOpened) {
   allow({port == 1024 ? "1025" : "1024"});
   listeners_->recheck();
   ASSERT_TRUE(run_until([this] { return !answers_.empty(); }));
-  EXPECT_EQ(answers_[0].kind, session::Event::Kind::kUnlisten);
+  EXPECT_FALSE(answers_[0].listens);
   EXPECT_EQ(answers_[0].code, ResetCode::kNotAllowed);
   EXPECT_EQ(listeners_->size(), 0U);
   EXPECT_FALSE(came_[0].first->reset_code()) << "who had connected stays";
 }
 
 TEST_F(ListenersTest, ClosingAPlaceTellsTheClient) {
-  const auto port = listen("127.0.0.1", 0).address.port;
+  const auto port = listen("127.0.0.1", 0).port;
   const Listeners::Place place{ListenKind::kTcp, asio::ip::make_address("127.0.0.1"), port};
   EXPECT_FALSE(listeners_->close_at({ListenKind::kUdp, place.address, place.port}));
   answers_.clear();
@@ -206,7 +218,7 @@ TEST_F(ListenersTest, ClosingAPlaceTellsTheClient) {
 }
 
 TEST_F(ListenersTest, WhatTheClientGivesUpIsClosed) {
-  const auto port = listen("127.0.0.1", 0).address.port;
+  const auto port = listen("127.0.0.1", 0).port;
   near_->unlisten(id_, ResetCode::kCancelled);
   ASSERT_TRUE(run_until([this] { return listeners_->size() == 0; }));
   tcp::socket late(context_);
@@ -216,7 +228,7 @@ TEST_F(ListenersTest, WhatTheClientGivesUpIsClosed) {
 }
 
 TEST_F(ListenersTest, UnansweredConnectionsOfAListenerAreBounded) {
-  const auto port = listen("127.0.0.1", 0).address.port;
+  const auto port = listen("127.0.0.1", 0).port;
   std::vector<tcp::socket> sockets;
   for (std::size_t i = 0; i < kMaxPending + 3; ++i) sockets.push_back(connect(port));
   ASSERT_TRUE(run_until([this] { return came_.size() >= kMaxPending; }));
@@ -233,7 +245,7 @@ TEST_F(ListenersTest, AnInvitesLimitsHold) {
   link::Terms terms;
   terms.max_streams = 1;
   allowance_->set_terms({}, terms);
-  const auto port = listen("127.0.0.1", 0).address.port;
+  const auto port = listen("127.0.0.1", 0).port;
   auto first = connect(port);
   ASSERT_TRUE(run_until([this] { return came_.size() == 1; }));
   auto second = connect(port);

@@ -50,7 +50,9 @@ class SessionRequestsTest : public testing::Test {
     ends.role = session::Role::kExit;
     ends.capabilities = find_capabilities(*echo_);
     tunnel::Tunnel::Handlers handlers;
-    handlers.on_request = [this](session::Event& event) { requests_->on_event(event); };
+    const auto on_request = [this](auto& event) { requests_->on(event); };
+    handlers.on_resolve = on_request;
+    handlers.on_echo = on_request;
     far_ = std::make_shared<tunnel::Tunnel>(context_.get_executor(), ends, std::move(handlers));
     net::LookupOptions resolver;
     resolver = {.servers = dns_.address(), .attempt_timeout_ms = 250, .attempts = 2, .open = {}};

@@ -44,7 +44,7 @@ class RemoteForwardTest : public testing::Test {
     options.role = session::Role::kExit;
     options.max_listeners = 1;
     tunnel::Tunnel::Handlers at_exit;
-    at_exit.on_listener = [this](const session::Event& event) {
+    at_exit.on_listen = [this](const session::ListenEvent& event) {
       far_->listening(event.listener, event.address);
     };
     far_ = std::make_shared<tunnel::Tunnel>(context_.get_executor(), options, std::move(at_exit));

@@ -198,15 +198,18 @@ class SessionPair {
   std::chrono::milliseconds round_trip_;
 };
 
-inline std::size_t count_of(const std::vector<Event>& events, Event::Kind kind) {
-  return static_cast<std::size_t>(
-      std::count_if(events.begin(), events.end(), [kind](const Event& e) { return e.kind == kind; }));
+template <class E>
+std::size_t count_of(const std::vector<Event>& events) {
+  return static_cast<std::size_t>(std::count_if(
+      events.begin(), events.end(), [](const Event& event) { return std::holds_alternative<E>(event); }));
 }
 
-inline const Event* find_event(const std::vector<Event>& events, Event::Kind kind) {
-  const auto at =
-      std::find_if(events.begin(), events.end(), [kind](const Event& e) { return e.kind == kind; });
-  return at == events.end() ? nullptr : &*at;
+template <class E>
+const E* find_event(const std::vector<Event>& events) {
+  for (const Event& event : events) {
+    if (const auto* found = std::get_if<E>(&event)) return found;
+  }
+  return nullptr;
 }
 
 // The other side of one session, which may say anything.

@@ -24,7 +24,7 @@ Bytes payload(std::size_t size, std::uint8_t fill = 'x') {
 std::vector<Bytes> datagrams(const std::vector<Event>& events) {
   std::vector<Bytes> out;
   for (const Event& event : events) {
-    if (event.kind == Event::Kind::kDatagram) out.push_back(event.bytes);
+    if (const auto* datagram = std::get_if<DatagramEvent>(&event)) out.push_back(datagram->bytes);
   }
   return out;
 }
@@ -35,17 +35,21 @@ TEST(Flows, CarryDatagramsBothWays) {
   ASSERT_TRUE(pair.client.flows().send(flow, to_name("ns.example", 53), payload(3), pair.now));
   pair.pump();
   ASSERT_EQ(pair.exit_events.size(), 2U);
-  EXPECT_EQ(pair.exit_events[0].kind, Event::Kind::kFlowOpen);
-  EXPECT_EQ(pair.exit_events[1].address, to_name("ns.example", 53));
-  EXPECT_EQ(pair.exit_events[1].bytes, payload(3));
+  EXPECT_TRUE(std::holds_alternative<FlowOpenEvent>(pair.exit_events[0]));
+  const auto* asked = std::get_if<DatagramEvent>(&pair.exit_events[1]);
+  ASSERT_NE(asked, nullptr);
+  EXPECT_EQ(asked->address, to_name("ns.example", 53));
+  EXPECT_EQ(asked->bytes, payload(3));
   ASSERT_TRUE(pair.exit.flows().send(flow, kDns, {}, pair.now));
   ASSERT_TRUE(pair.exit.flows().send_error(flow, kDns, {3, 3}, pair.now));
   pair.pump();
   ASSERT_EQ(pair.client_events.size(), 2U);
-  EXPECT_EQ(pair.client_events[0].kind, Event::Kind::kDatagram);
-  EXPECT_TRUE(pair.client_events[0].bytes.empty());
-  EXPECT_EQ(pair.client_events[1].kind, Event::Kind::kFlowError);
-  EXPECT_EQ(pair.client_events[1].icmp, (IcmpError{3, 3}));
+  const auto* answer = std::get_if<DatagramEvent>(&pair.client_events[0]);
+  ASSERT_NE(answer, nullptr);
+  EXPECT_TRUE(answer->bytes.empty());
+  const auto* error = std::get_if<FlowErrorEvent>(&pair.client_events[1]);
+  ASSERT_NE(error, nullptr);
+  EXPECT_EQ(error->error, (IcmpError{3, 3}));
 }
 
 TEST(Flows, SeveralDatagramsShareARecord) {
@@ -180,8 +184,8 @@ TEST(Flows, CloseIsTold) {
   pair.client.flows().close(first);
   pair.exit.flows().close(second);
   pair.pump();
-  EXPECT_EQ(test::count_of(pair.exit_events, Event::Kind::kFlowClosed), 1U);
-  EXPECT_EQ(test::count_of(pair.client_events, Event::Kind::kFlowClosed), 1U);
+  EXPECT_EQ(test::count_of<FlowClosedEvent>(pair.exit_events), 1U);
+  EXPECT_EQ(test::count_of<FlowClosedEvent>(pair.client_events), 1U);
   EXPECT_EQ(pair.client.flows().size(), 0U);
   EXPECT_EQ(pair.exit.flows().size(), 0U);
   EXPECT_FALSE(pair.client.flows().send(first, kDns, payload(1), pair.now));
@@ -202,7 +206,7 @@ TEST(Flows, GoOnAfterAResume) {
   pair.client.attach_lane(next, pair.now);
   pair.exit.attach_lane(next, pair.now);
   pair.pump();
-  EXPECT_EQ(test::count_of(pair.exit_events, Event::Kind::kFlowOpen), 0U) << "it has this one";
+  EXPECT_EQ(test::count_of<FlowOpenEvent>(pair.exit_events), 0U) << "it has this one";
   EXPECT_EQ(datagrams(pair.exit_events), std::vector<Bytes>{payload(1, 'c')});
   EXPECT_EQ(datagrams(pair.client_events), std::vector<Bytes>{payload(1, 'e')});
 }
@@ -222,9 +226,9 @@ TEST(Flows, AreOpenedAnewAtAnExitThatForgotThem) {
   pair.client.attach_lane(next, pair.now);
   EXPECT_TRUE(pair.client.flows().send(flow, kDns, payload(1), pair.now));
   pair.pump();
-  EXPECT_EQ(test::count_of(pair.exit_events, Event::Kind::kFlowOpen), 1U);
+  EXPECT_EQ(test::count_of<FlowOpenEvent>(pair.exit_events), 1U);
   EXPECT_EQ(datagrams(pair.exit_events).size(), 1U);
-  EXPECT_EQ(test::count_of(pair.client_events, Event::Kind::kFlowClosed), 0U);
+  EXPECT_EQ(test::count_of<FlowClosedEvent>(pair.client_events), 0U);
 }
 
 TEST(Flows, DoNotStarveStreamsAndStreamsDoNotDelayThem) {
@@ -285,7 +289,7 @@ TEST(Flows, EndWithTheSession) {
   pair.take_events();
   pair.client.end();
   pair.keep_events();
-  EXPECT_EQ(test::count_of(pair.client_events, Event::Kind::kFlowClosed), 1U);
+  EXPECT_EQ(test::count_of<FlowClosedEvent>(pair.client_events), 1U);
   EXPECT_FALSE(pair.client.flows().send(flow, kDns, {}, pair.now));
   EXPECT_FALSE(pair.client.flows().open());
 }

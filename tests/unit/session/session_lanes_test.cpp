@@ -108,8 +108,8 @@ TEST_F(Lanes, StreamsOfADeadLaneMoveAndOthersAreNotHeld) {
   EXPECT_EQ(declared.all<DataFrame>()[0].stream, staying);
   ASSERT_TRUE(give(exit, 1, declared));
   const auto events = exit.take_events();
-  ASSERT_NE(test::find_event(events, Event::Kind::kLaneDown), nullptr);
-  EXPECT_EQ(test::find_event(events, Event::Kind::kLaneDown)->lane, 2U);
+  ASSERT_NE(test::find_event<LaneDownEvent>(events), nullptr);
+  EXPECT_EQ(test::find_event<LaneDownEvent>(events)->lane, 2U);
   pump(1);
   EXPECT_EQ(test::read(exit, moving, 1'000, 1'000, now), 1'000U);
   EXPECT_EQ(client.lanes(), 1U);
@@ -123,7 +123,7 @@ TEST_F(Lanes, AnExitThatLostALaneTellsAndTheClientMovesTheStreams) {
   ASSERT_TRUE(told.has<LaneDownFrame>());
   EXPECT_FALSE(told.has<TableFrame>()) << "the client chooses where they go";
   ASSERT_TRUE(give(client, 1, told));
-  EXPECT_NE(test::find_event(client.take_events(), Event::Kind::kLaneDown), nullptr);
+  EXPECT_NE(test::find_event<LaneDownEvent>(client.take_events()), nullptr);
   pump(1);
   expect_arrives_by(1, id, 0);
 }
@@ -184,7 +184,7 @@ TEST_F(Lanes, WithoutALaneTheDeadAreDeclaredOnTheOneThatJoinsNext) {
   ASSERT_TRUE(give(exit, 3, hello));
   pump(3);
   expect_arrives_by(3, id, 0);
-  EXPECT_NE(test::find_event(exit.take_events(), Event::Kind::kOpen), nullptr);
+  EXPECT_NE(test::find_event<OpenEvent>(exit.take_events()), nullptr);
 }
 
 TEST_F(Lanes, ResumeOverridesWhatIsThere) {
@@ -220,7 +220,7 @@ TEST_F(Lanes, APlaceThatTheClientHasFreedIsFree) {
   pump(1);
   EXPECT_TRUE(give(exit, 2, late));
   pump(2);
-  EXPECT_NE(test::find_event(exit.take_events(), Event::Kind::kOpen), nullptr);
+  EXPECT_NE(test::find_event<OpenEvent>(exit.take_events()), nullptr);
 }
 
 TEST_F(Lanes, EachLaneIsProbedForItsOwnStreams) {

@@ -60,7 +60,7 @@ TEST(SessionLimits, TheExitRefusesStreamsAboveItsMaximum) {
   Peer client(Role::kClient, with_max_streams(Role::kExit, 2));
   client.greet();
   for (StreamId id = 0; id < 8; id += 2) ASSERT_TRUE(client.send({OpenFrame{id, kThere, 0}}));
-  EXPECT_EQ(count_of(client.session.take_events(), Event::Kind::kOpen), 2U);
+  EXPECT_EQ(count_of<OpenEvent>(client.session.take_events()), 2U);
   const auto refusals = client.take().all<ResetFrame>();
   ASSERT_EQ(refusals.size(), 2U);
   EXPECT_EQ(refusals[0].stream, 4U);
@@ -104,16 +104,16 @@ TEST(SessionLimits, AtTheExitAHalfClosedStreamMakesRoom) {
   client.session.take_events();
   ASSERT_TRUE(client.send({OpenFrame{whole + 2, kThere, 0}}));
   const auto events = client.session.take_events();
-  const Event* reset = find_event(events, Event::Kind::kReset);
+  const auto* reset = find_event<ResetEvent>(events);
   ASSERT_NE(reset, nullptr);
   EXPECT_EQ(reset->stream, given_up);
-  EXPECT_EQ(count_of(events, Event::Kind::kOpen), 1U);
+  EXPECT_EQ(count_of<OpenEvent>(events), 1U);
   const auto told = client.take().all<ResetFrame>();
   ASSERT_EQ(told.size(), 1U);
   EXPECT_EQ(told[0].stream, given_up);
   EXPECT_EQ(told[0].code, ResetCode::kLimit);
   ASSERT_TRUE(client.send({OpenFrame{whole + 4, kThere, 0}}));
-  EXPECT_EQ(count_of(client.session.take_events(), Event::Kind::kOpen), 0U) << "both others are whole";
+  EXPECT_EQ(count_of<OpenEvent>(client.session.take_events()), 0U) << "both others are whole";
 }
 
 TEST(SessionLimits, GoawayEndsOpeningOnBothSides) {
@@ -125,14 +125,14 @@ TEST(SessionLimits, GoawayEndsOpeningOnBothSides) {
   const StreamId crossing = pair.client.streams().open(kThere, pair.now).value();
   pair.pump();
   EXPECT_TRUE(pair.exit.goaway_sent());
-  const Event* goaway = find_event(pair.client_events, Event::Kind::kGoaway);
+  const auto* goaway = find_event<GoawayEvent>(pair.client_events);
   ASSERT_NE(goaway, nullptr);
-  EXPECT_EQ(goaway->goaway, GoawayCode::kShutdown);
+  EXPECT_EQ(goaway->code, GoawayCode::kShutdown);
   EXPECT_EQ(goaway->text, "bye");
-  const Event* refused = find_event(pair.client_events, Event::Kind::kReset);
+  const auto* refused = find_event<ResetEvent>(pair.client_events);
   ASSERT_NE(refused, nullptr);
   EXPECT_EQ(refused->stream, crossing);
-  EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kOpen), 0U);
+  EXPECT_EQ(count_of<OpenEvent>(pair.exit_events), 0U);
   const auto another = pair.client.streams().open(kThere, pair.now);
   ASSERT_FALSE(another);
   EXPECT_EQ(another.error().kind, ErrorKind::kClosed);
@@ -165,7 +165,7 @@ TEST(SessionLimits, AReaderThatStopsBoundsTheMemoryOfBothSides) {
   EXPECT_EQ(pair.exit.streams().memory_bytes(), kFirstWindow);
   EXPECT_EQ(read(pair.client, id, kFirstWindow, 0, pair.now), kFirstWindow);
   pair.pump();
-  EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kRoom), 1U);
+  EXPECT_EQ(count_of<RoomEvent>(pair.exit_events), 1U);
   EXPECT_EQ(pair.exit.streams().buffered_to_send(), 0U);
   EXPECT_EQ(pair.exit.streams().memory_bytes(), 0U);
 }
@@ -208,7 +208,7 @@ TEST_F(LittleSendMemory, HoldsWritersBackAndTellsThemWhenItCameFree) {
   EXPECT_EQ(read(pair_.client, first, held, 0, pair_.now), held);
   pair_.run_for(200ms);
   EXPECT_EQ(pair_.exit.streams().buffered_to_send(), 0U);
-  EXPECT_EQ(count_of(pair_.exit_events, Event::Kind::kRoom), 2U);
+  EXPECT_EQ(count_of<RoomEvent>(pair_.exit_events), 2U);
   EXPECT_EQ(write(pair_.exit, second, 10, 0), 10U);
 }
 
@@ -220,7 +220,7 @@ TEST_F(LittleSendMemory, AResetFreesItForOthers) {
   pair_.take_events();
   pair_.exit.streams().reset(first, ResetCode::kConnectionReset);
   pair_.keep_events();
-  const Event* room = find_event(pair_.exit_events, Event::Kind::kRoom);
+  const auto* room = find_event<RoomEvent>(pair_.exit_events);
   ASSERT_NE(room, nullptr);
   EXPECT_EQ(room->stream, second);
 }
@@ -237,10 +237,10 @@ TEST_F(LittleSendMemory, ANewLimitWhileItIsFullIsNotForgotten) {
   client.take_all();
   client.session.take_events();
   ASSERT_TRUE(client.send({CreditFrame{waiting, 100, 10'000}}));
-  EXPECT_EQ(count_of(client.session.take_events(), Event::Kind::kRoom), 0U) << "there is no memory";
+  EXPECT_EQ(count_of<RoomEvent>(client.session.take_events()), 0U) << "there is no memory";
   ASSERT_TRUE(client.send({CreditFrame{full, 4 * kBlockBytes, 1'000'000}}));
   const auto events = client.session.take_events();
-  const Event* room = find_event(events, Event::Kind::kRoom);
+  const auto* room = find_event<RoomEvent>(events);
   ASSERT_NE(room, nullptr) << "nobody else would wake it";
   EXPECT_EQ(room->stream, waiting);
 }

@@ -69,14 +69,14 @@ TEST(SessionListen, IsAnsweredWithWhatItIsBoundTo) {
   SessionPair pair = make_pair_with(2);
   const ListenerId id = pair.client.listen(ListenKind::kTcp, kBind).value();
   pair.pump();
-  const Event* asked = find_event(pair.exit_events, Event::Kind::kListen);
+  const auto* asked = find_event<ListenEvent>(pair.exit_events);
   ASSERT_NE(asked, nullptr);
   EXPECT_EQ(asked->listener, id);
   EXPECT_EQ(asked->address, kBind);
-  EXPECT_EQ(asked->listen_kind, ListenKind::kTcp);
+  EXPECT_EQ(asked->kind, ListenKind::kTcp);
   pair.exit.listening(id, to_ipv4({127, 0, 0, 1}, 8081));
   pair.pump();
-  const Event* there = find_event(pair.client_events, Event::Kind::kListening);
+  const auto* there = find_event<ListeningEvent>(pair.client_events);
   ASSERT_NE(there, nullptr);
   EXPECT_EQ(there->listener, id);
   EXPECT_EQ(there->address, to_ipv4({127, 0, 0, 1}, 8081));
@@ -88,7 +88,7 @@ TEST(SessionListen, ARefusalHasAReasonAndLeavesNothing) {
   pair.pump();
   pair.exit.unlisten(id, ResetCode::kAddressInUse);
   pair.pump();
-  const Event* refused = find_event(pair.client_events, Event::Kind::kUnlisten);
+  const auto* refused = find_event<UnlistenEvent>(pair.client_events);
   ASSERT_NE(refused, nullptr);
   EXPECT_EQ(refused->listener, id);
   EXPECT_EQ(refused->code, ResetCode::kAddressInUse);
@@ -120,14 +120,14 @@ TEST(SessionListen, BothSidesOpenStreamsThatCarryBytesBothWays) {
   const StreamId id = pair.exit.open(listener, kSomebody, pair.now).value();
   EXPECT_EQ(id % 2, 1U);
   pair.pump();
-  const Event* open = find_event(pair.client_events, Event::Kind::kOpen);
+  const auto* open = find_event<OpenEvent>(pair.client_events);
   ASSERT_NE(open, nullptr);
   EXPECT_EQ(open->stream, id);
   EXPECT_EQ(open->listener, listener);
   EXPECT_EQ(open->address, kSomebody);
   pair.client.streams().accept(id, kBind);
   pair.pump();
-  ASSERT_NE(find_event(pair.exit_events, Event::Kind::kOpened), nullptr);
+  ASSERT_NE(find_event<OpenedEvent>(pair.exit_events), nullptr);
   EXPECT_EQ(write(pair.exit, id, 5'000, 0), 5'000U);
   EXPECT_EQ(write(pair.client, id, 7'000, 0), 7'000U);
   EXPECT_EQ(write(pair.client, theirs, 100, 0), 100U);
@@ -148,11 +148,11 @@ TEST(SessionListen, GivingUpIsToldAndNothingIsOpenedAfterIt) {
   ASSERT_TRUE(crossing);
   pair.client.unlisten(listener, ResetCode::kCancelled);
   pair.pump();
-  EXPECT_EQ(count_of(pair.client_events, Event::Kind::kOpen), 0U) << "it came after the end";
-  const Event* reset = find_event(pair.exit_events, Event::Kind::kReset);
+  EXPECT_EQ(count_of<OpenEvent>(pair.client_events), 0U) << "it came after the end";
+  const auto* reset = find_event<ResetEvent>(pair.exit_events);
   ASSERT_NE(reset, nullptr);
   EXPECT_EQ(reset->code, ResetCode::kConnectionRefused);
-  EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kUnlisten), 1U);
+  EXPECT_EQ(count_of<UnlistenEvent>(pair.exit_events), 1U);
   EXPECT_FALSE(pair.exit.open(listener, kSomebody, pair.now));
   EXPECT_EQ(pair.client.listeners().size() + pair.exit.listeners().size(), 0U);
 }
@@ -163,13 +163,13 @@ TEST(SessionListen, IsSaidAgainOnTheNextLane) {
   test::next_record(pair.client, pair.now);  // on its way when the lane dies
   change_lane(pair, 2, HelloMode::kResume);
   pair.pump();
-  ASSERT_EQ(count_of(pair.exit_events, Event::Kind::kListen), 1U);
+  ASSERT_EQ(count_of<ListenEvent>(pair.exit_events), 1U);
   pair.exit.listening(lost, kBind);
   test::next_record(pair.exit, pair.now);  // and the answer on the next one
   change_lane(pair, 3, HelloMode::kResume);
   pair.pump();
-  EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kListen), 1U) << "the exit has it already";
-  EXPECT_EQ(count_of(pair.client_events, Event::Kind::kListening), 1U);
+  EXPECT_EQ(count_of<ListenEvent>(pair.exit_events), 1U) << "the exit has it already";
+  EXPECT_EQ(count_of<ListeningEvent>(pair.client_events), 1U);
 }
 
 TEST(SessionListen, AnEndThatWasLostIsSaidAgain) {
@@ -179,7 +179,7 @@ TEST(SessionListen, AnEndThatWasLostIsSaidAgain) {
   test::next_record(pair.client, pair.now);
   change_lane(pair, 2, HelloMode::kResume);
   pair.pump();
-  EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kUnlisten), 1U);
+  EXPECT_EQ(count_of<UnlistenEvent>(pair.exit_events), 1U);
   EXPECT_EQ(pair.client.listeners().size() + pair.exit.listeners().size(), 0U);
 }
 
@@ -193,10 +193,10 @@ TEST(SessionListen, AnOpenThatWasLostIsSaidAgain) {
   const StreamId meanwhile = pair.exit.open(listener, kSomebody, pair.now).value();
   change_lane(pair, 2, HelloMode::kResume);
   pair.pump();
-  ASSERT_EQ(count_of(pair.client_events, Event::Kind::kOpen), 2U);
+  ASSERT_EQ(count_of<OpenEvent>(pair.client_events), 2U);
   for (const StreamId stream : {id, meanwhile}) pair.client.streams().accept(stream, kBind);
   pair.pump();
-  EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kOpened), 2U);
+  EXPECT_EQ(count_of<OpenedEvent>(pair.exit_events), 2U);
 }
 
 TEST(SessionListen, EndsWithASessionThatTheExitForgot) {
@@ -274,7 +274,7 @@ TEST(SessionListen, AClientThatOnlyAsksIsBounded) {
   while (id < 2 + kMaxListenersEnding) {
     ASSERT_TRUE(client.send({ListenFrame{id++, ListenKind::kTcp, kBind}}));
   }
-  EXPECT_EQ(count_of(client.session.take_events(), Event::Kind::kListen), 2U) << "the others are refused";
+  EXPECT_EQ(count_of<ListenEvent>(client.session.take_events()), 2U) << "the others are refused";
   EXPECT_TRUE(client.breaks_protocol({ListenFrame{id, ListenKind::kTcp, kBind}}));
 }
 

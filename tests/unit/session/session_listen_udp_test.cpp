@@ -45,14 +45,14 @@ void expect_carries(SessionPair& pair, ListenerId id) {
   pair.take_events();
   ASSERT_TRUE(pair.exit.flows().send(flow_of(id), kSomebody, kBytes, pair.now));
   pair.pump();
-  const Event* came = find_event(pair.client_events, Event::Kind::kDatagram);
+  const auto* came = find_event<DatagramEvent>(pair.client_events);
   ASSERT_NE(came, nullptr);
   EXPECT_EQ(came->flow, flow_of(id));
   EXPECT_EQ(came->address, kSomebody);
   EXPECT_EQ(came->bytes, kBytes);
   ASSERT_TRUE(pair.client.flows().send(flow_of(id), kSomebody, kBytes, pair.now));
   pair.pump();
-  const Event* answer = find_event(pair.exit_events, Event::Kind::kDatagram);
+  const auto* answer = find_event<DatagramEvent>(pair.exit_events);
   ASSERT_NE(answer, nullptr);
   EXPECT_EQ(answer->flow, flow_of(id));
   EXPECT_EQ(answer->address, kSomebody);
@@ -95,8 +95,8 @@ TEST(SessionListenUdp, ADatagramThatOvertakesItsListeningIsLost) {
   ASSERT_TRUE(exit.send({ListeningFrame{id, kBind}, DatagramFrame{flow_of(id), kSomebody, kBytes}}));
   const auto events = exit.session.take_events();
   ASSERT_EQ(events.size(), 2U);
-  EXPECT_EQ(events[0].kind, Event::Kind::kListening);
-  EXPECT_EQ(events[1].kind, Event::Kind::kDatagram);
+  EXPECT_TRUE(std::holds_alternative<ListeningEvent>(events[0]));
+  EXPECT_TRUE(std::holds_alternative<DatagramEvent>(events[1]));
 }
 
 TEST(SessionListenUdp, EndsWithItsListenerWhoeverEndsThat) {
@@ -105,8 +105,8 @@ TEST(SessionListenUdp, EndsWithItsListenerWhoeverEndsThat) {
     const ListenerId id = listen(pair);
     (by_client ? pair.client : pair.exit).unlisten(id, ResetCode::kCancelled);
     pair.pump();
-    EXPECT_EQ(count_of(pair.client_events, Event::Kind::kFlowClosed), 1U);
-    EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kFlowClosed), 1U);
+    EXPECT_EQ(count_of<FlowClosedEvent>(pair.client_events), 1U);
+    EXPECT_EQ(count_of<FlowClosedEvent>(pair.exit_events), 1U);
     EXPECT_EQ(pair.client.flows().size() + pair.exit.flows().size(), 0U);
     EXPECT_FALSE(pair.exit.flows().send(flow_of(id), kSomebody, kBytes, pair.now));
   }
@@ -131,7 +131,7 @@ TEST(SessionListenUdp, OutlivesItsLane) {
   pair.client.lose_lane(1);
   pair.exit.lose_lane(1);
   change_lane(pair, 2, HelloMode::kResume, HelloMode::kResume);
-  EXPECT_EQ(count_of(pair.client_events, Event::Kind::kFlowClosed), 0U);
+  EXPECT_EQ(count_of<FlowClosedEvent>(pair.client_events), 0U);
   expect_carries(pair, id);
 }
 
@@ -150,7 +150,7 @@ TEST(SessionListenUdp, EndsWithASessionThatTheExitForgot) {
   const ListenerId id = listen(pair);
   pair.exit = Session(exit_options());
   change_lane(pair, 2, HelloMode::kResume, HelloMode::kNew);
-  EXPECT_EQ(count_of(pair.client_events, Event::Kind::kFlowClosed), 1U);
+  EXPECT_EQ(count_of<FlowClosedEvent>(pair.client_events), 1U);
   EXPECT_FALSE(pair.client.flows().send(flow_of(id), kSomebody, kBytes, pair.now));
   expect_carries(pair, listen(pair));
 }
@@ -163,7 +163,7 @@ TEST(SessionListenUdp, TakesNoPlaceOfAFlow) {
   EXPECT_FALSE(pair.client.flows().open());
   ASSERT_TRUE(pair.client.flows().send(*flow, kSomebody, kBytes, pair.now));
   pair.pump();
-  EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kDatagram), 1U) << "the exit takes it, too";
+  EXPECT_EQ(count_of<DatagramEvent>(pair.exit_events), 1U) << "the exit takes it, too";
   expect_carries(pair, id);
 }
 
@@ -199,7 +199,7 @@ TEST(SessionListenUdp, WhatHasNoPlaceBreaksTheProtocol) {
   EXPECT_TRUE(client().send({ListenFrame{kMaxDatagramListener + 1, ListenKind::kTcp, kBind}}));
   Peer third = client();
   EXPECT_TRUE(third.send({DatagramFrame{1, kSomebody, kBytes}}));
-  EXPECT_EQ(count_of(third.session.take_events(), Event::Kind::kDatagram), 1U);
+  EXPECT_EQ(count_of<DatagramEvent>(third.session.take_events()), 1U);
   EXPECT_TRUE(Peer(Role::kExit).breaks_protocol({FlowCloseFrame{1}}));
 }
 

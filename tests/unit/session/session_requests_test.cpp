@@ -41,12 +41,14 @@ TEST_F(Requests, AnAnswerFindsItsQuery) {
   const RequestId second = pair.client.requests().resolve(message(40), pair.now).value();
   EXPECT_NE(first, second);
   pair.pump();
-  ASSERT_EQ(count_of(pair.exit_events, Event::Kind::kResolve), 2U);
-  EXPECT_EQ(pair.exit_events[1].request, second);
-  EXPECT_EQ(pair.exit_events[1].bytes, message(40));
+  ASSERT_EQ(count_of<ResolveEvent>(pair.exit_events), 2U);
+  const auto* query = std::get_if<ResolveEvent>(&pair.exit_events[1]);
+  ASSERT_NE(query, nullptr);
+  EXPECT_EQ(query->request, second);
+  EXPECT_EQ(query->bytes, message(40));
   EXPECT_TRUE(pair.exit.requests().resolved(second, message(500, 'a'), pair.now));
   pair.pump();
-  const Event* answer = find_event(pair.client_events, Event::Kind::kResolved);
+  const auto* answer = find_event<ResolvedEvent>(pair.client_events);
   ASSERT_NE(answer, nullptr);
   EXPECT_EQ(answer->request, second);
   EXPECT_EQ(answer->bytes, message(500, 'a'));
@@ -57,18 +59,18 @@ TEST_F(Requests, PingsOfBothFamilies) {
     pair.take_events();
     const RequestId ping = pair.client.requests().echo(host, 3, message(56), pair.now).value();
     pair.pump();
-    const Event* asked = find_event(pair.exit_events, Event::Kind::kEcho);
+    const auto* asked = find_event<EchoEvent>(pair.exit_events);
     ASSERT_NE(asked, nullptr);
     EXPECT_EQ(asked->address, host);
     EXPECT_EQ(asked->hop_limit, 3);
     EXPECT_EQ(asked->bytes, message(56));
     EXPECT_TRUE(pair.exit.requests().echo_reply({ping, host, {11, 0}, 250, {}}, pair.now));
     pair.pump();
-    const Event* reply = find_event(pair.client_events, Event::Kind::kEchoReply);
+    const auto* reply = find_event<EchoReplyEvent>(pair.client_events);
     ASSERT_NE(reply, nullptr);
     EXPECT_EQ(reply->request, ping);
     EXPECT_EQ(reply->address, host);
-    EXPECT_EQ(reply->icmp, (IcmpError{11, 0}));
+    EXPECT_EQ(reply->said, (IcmpError{11, 0}));
     EXPECT_EQ(reply->hop_limit, 250);
   }
 }
@@ -124,7 +126,7 @@ TEST_F(Requests, WhatWaitsIsBounded) {
   EXPECT_LE(pair.client.requests().queued_bytes(), kMaxQueuedRequestBytes);
   EXPECT_EQ(pair.client.requests().resolve(message(kMaxDnsQuery), pair.now).error().kind, ErrorKind::kLimit);
   pair.pump();
-  EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kResolve), taken);
+  EXPECT_EQ(count_of<ResolveEvent>(pair.exit_events), taken);
   EXPECT_EQ(pair.client.requests().queued_bytes(), 0U);
   for (std::size_t i = 0; i < 20; ++i)
     (void)pair.exit.requests().resolved(0, message(kMaxDnsAnswer), pair.now);
@@ -138,8 +140,8 @@ TEST_F(Requests, WhatWaitsTooLongIsDropped) {
   pair.now += kRequestPatience + 1ms;
   ASSERT_TRUE(pair.client.requests().resolve(message(31), pair.now));
   pair.pump();
-  ASSERT_EQ(count_of(pair.exit_events, Event::Kind::kResolve), 1U);
-  EXPECT_EQ(find_event(pair.exit_events, Event::Kind::kResolve)->bytes, message(31));
+  ASSERT_EQ(count_of<ResolveEvent>(pair.exit_events), 1U);
+  EXPECT_EQ(find_event<ResolveEvent>(pair.exit_events)->bytes, message(31));
 }
 
 TEST_F(Requests, GoOnOnTheNextLane) {
@@ -152,7 +154,7 @@ TEST_F(Requests, GoOnOnTheNextLane) {
   pair.client.attach_lane(lane, pair.now);
   pair.exit.attach_lane(lane, pair.now);
   pair.pump();
-  EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kResolve), 1U);
+  EXPECT_EQ(count_of<ResolveEvent>(pair.exit_events), 1U);
 }
 
 TEST_F(Requests, NotOnALaneThatTheExitMayRefuse) {

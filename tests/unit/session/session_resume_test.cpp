@@ -112,8 +112,10 @@ TEST(SessionResume, WhatThePeerForgotIsForgottenOrReset) {
   EXPECT_EQ(peer.session.streams().size(), 0U);
   const auto events = peer.session.take_events();
   ASSERT_EQ(events.size(), 1U);
-  EXPECT_EQ(events[0].stream, open);
-  EXPECT_EQ(events[0].code, ResetCode::kSessionLost);
+  const auto* reset = std::get_if<ResetEvent>(&events[0]);
+  ASSERT_NE(reset, nullptr);
+  EXPECT_EQ(reset->stream, open);
+  EXPECT_EQ(reset->code, ResetCode::kSessionLost);
 }
 
 TEST(SessionResume, AnExitThatDoesNotKnowTheSessionMakesItsStreamsEnd) {
@@ -122,7 +124,7 @@ TEST(SessionResume, AnExitThatDoesNotKnowTheSessionMakesItsStreamsEnd) {
   test::write(peer.session, id, 500, 0);
   resume(peer, Role::kExit, HelloMode::kNew);
   const auto events = peer.session.take_events();
-  const Event* reset = test::find_event(events, Event::Kind::kReset);
+  const auto* reset = test::find_event<ResetEvent>(events);
   ASSERT_NE(reset, nullptr);
   EXPECT_EQ(reset->code, ResetCode::kSessionLost);
   EXPECT_EQ(peer.session.streams().size(), 0U);

@@ -41,7 +41,7 @@ TEST(SessionStreams, WelcomeIsTheClientsFirstEvent) {
   const auto welcome = test::next_record(exit, pair.now);
   EXPECT_EQ(welcome.all<WelcomeFrame>().at(0).instance, test::options_of(Role::kExit).instance);
   ASSERT_TRUE(client.receive(1, welcome.bytes, welcome.size(), pair.now));
-  EXPECT_EQ(count_of(client.take_events(), Event::Kind::kWelcome), 1U);
+  EXPECT_EQ(count_of<WelcomeEvent>(client.take_events()), 1U);
 }
 
 TEST(SessionStreams, OpenAndAccept) {
@@ -49,13 +49,13 @@ TEST(SessionStreams, OpenAndAccept) {
   const StreamId id = pair.client.streams().open(test::to_name("example.org", 443), pair.now).value();
   EXPECT_EQ(id % 2, 0U);
   pair.pump();
-  const Event* asked = find_event(pair.exit_events, Event::Kind::kOpen);
+  const auto* asked = find_event<OpenEvent>(pair.exit_events);
   ASSERT_NE(asked, nullptr);
   EXPECT_EQ(asked->address, test::to_name("example.org", 443));
-  EXPECT_EQ(count_of(pair.client_events, Event::Kind::kOpened), 0U);
+  EXPECT_EQ(count_of<OpenedEvent>(pair.client_events), 0U);
   pair.exit.streams().accept(asked->stream, test::to_ipv4({192, 0, 2, 1}, 5000));
   pair.pump();
-  const Event* opened = find_event(pair.client_events, Event::Kind::kOpened);
+  const auto* opened = find_event<OpenedEvent>(pair.client_events);
   ASSERT_NE(opened, nullptr);
   EXPECT_EQ(opened->stream, id);
   EXPECT_EQ(opened->address, test::to_ipv4({192, 0, 2, 1}, 5000));
@@ -67,7 +67,7 @@ TEST(SessionStreams, ARefusalCarriesItsCodeAndIsForgotten) {
   pair.pump();
   pair.exit.streams().reset(id, ResetCode::kConnectionRefused);
   pair.pump();
-  const Event* refused = find_event(pair.client_events, Event::Kind::kReset);
+  const auto* refused = find_event<ResetEvent>(pair.client_events);
   ASSERT_NE(refused, nullptr);
   EXPECT_EQ(refused->stream, id);
   EXPECT_EQ(refused->code, ResetCode::kConnectionRefused);
@@ -113,8 +113,8 @@ void half_close(SessionPair& pair, Session& first, Session& second) {
   EXPECT_TRUE(first.streams().at_end(id));
   first.streams().consume_end(id);
   pair.pump();
-  EXPECT_EQ(count_of(pair.client_events, Event::Kind::kReset), 0U);
-  EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kReset), 0U);
+  EXPECT_EQ(count_of<ResetEvent>(pair.client_events), 0U);
+  EXPECT_EQ(count_of<ResetEvent>(pair.exit_events), 0U);
   expect_nothing_left(pair);
 }
 
@@ -173,7 +173,7 @@ void reset_with_data_under_way(SessionPair& pair, Session& from, std::vector<Eve
     from.streams().reset(id, code);
     EXPECT_EQ(write(from, id, 10, 0), 0U);
     pair.pump();
-    const Event* reset = find_event(seen_by_other, Event::Kind::kReset);
+    const auto* reset = find_event<ResetEvent>(seen_by_other);
     ASSERT_NE(reset, nullptr);
     EXPECT_EQ(reset->code, code);
     expect_nothing_left(pair);
@@ -198,8 +198,8 @@ TEST(SessionStreams, ResetsThatCross) {
   pair.client.streams().reset(id, ResetCode::kCancelled);
   pair.exit.streams().reset(id, ResetCode::kConnectionReset);
   pair.pump();
-  EXPECT_EQ(count_of(pair.client_events, Event::Kind::kReset), 0U) << "it knows";
-  EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kReset), 0U);
+  EXPECT_EQ(count_of<ResetEvent>(pair.client_events), 0U) << "it knows";
+  EXPECT_EQ(count_of<ResetEvent>(pair.exit_events), 0U);
   expect_nothing_left(pair);
 }
 
@@ -216,7 +216,7 @@ TEST(SessionStreams, ResetCrossesTheLastAcknowledgement) {
   pair.client.streams().reset(id, ResetCode::kCancelled);
   pair.deliver(pair.exit, last);
   pair.pump();
-  EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kReset), 0U);
+  EXPECT_EQ(count_of<ResetEvent>(pair.exit_events), 0U);
   expect_nothing_left(pair);
 }
 
@@ -226,7 +226,7 @@ TEST(SessionStreams, ResetWhileTheExitConnects) {
   pair.pump();
   pair.client.streams().reset(id, ResetCode::kCancelled);
   pair.pump();
-  EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kReset), 1U);
+  EXPECT_EQ(count_of<ResetEvent>(pair.exit_events), 1U);
   pair.exit.streams().accept(id, test::to_ipv4({192, 0, 2, 1}, 1));  // too late
   pair.pump();
   expect_nothing_left(pair);
@@ -238,7 +238,7 @@ TEST(SessionStreams, ResetBeforeOpenWasSentLeavesNothing) {
   pair.client.streams().reset(id, ResetCode::kCancelled);
   EXPECT_EQ(pair.client.streams().size(), 0U) << "the exit would never answer with DONE";
   pair.pump();
-  EXPECT_EQ(count_of(pair.exit_events, Event::Kind::kOpen), 0U);
+  EXPECT_EQ(count_of<OpenEvent>(pair.exit_events), 0U);
   expect_nothing_left(pair);
   EXPECT_NE(pair.connect(), id) << "ids are not reused";
 }
@@ -250,8 +250,8 @@ TEST(SessionStreams, AcceptedAndResetBeforeItIsToldIsARefusal) {
   pair.exit.streams().accept(id, test::to_ipv4({192, 0, 2, 1}, 1));
   pair.exit.streams().reset(id, ResetCode::kHostUnreachable);
   pair.pump();
-  EXPECT_EQ(count_of(pair.client_events, Event::Kind::kOpened), 0U);
-  EXPECT_EQ(count_of(pair.client_events, Event::Kind::kReset), 1U);
+  EXPECT_EQ(count_of<OpenedEvent>(pair.client_events), 0U);
+  EXPECT_EQ(count_of<ResetEvent>(pair.client_events), 1U);
   expect_nothing_left(pair);
 }
 
@@ -289,7 +289,7 @@ TEST(SessionStreams, OpenOfAKnownIdRepeatsItsAnswer) {
   const Destination there = test::to_ipv4({192, 0, 2, 1}, 80);
   ASSERT_TRUE(client.send({OpenFrame{0, there, 1000}}));
   ASSERT_TRUE(client.send({OpenFrame{0, there, 1000}}));
-  EXPECT_EQ(count_of(client.session.take_events(), Event::Kind::kOpen), 1U);
+  EXPECT_EQ(count_of<OpenEvent>(client.session.take_events()), 1U);
   EXPECT_TRUE(client.take_all().empty()) << "nothing while connecting";
   client.session.streams().accept(0, there);
   EXPECT_EQ(client.take().all<OpenedFrame>().size(), 1U);
@@ -336,11 +336,12 @@ TEST(SessionStreams, TheEndOfTheSessionResetsEveryStream) {
   write(pair.client, open, 1000, 0);
   pair.client.end();
   const auto events = pair.client.take_events();
-  ASSERT_EQ(count_of(events, Event::Kind::kReset), 2U);
+  ASSERT_EQ(count_of<ResetEvent>(events), 2U);
   for (const Event& event : events) {
-    if (event.kind != Event::Kind::kReset) continue;
-    EXPECT_TRUE(event.stream == open || event.stream == opening);
-    EXPECT_EQ(event.code, ResetCode::kSessionLost);
+    const auto* reset = std::get_if<ResetEvent>(&event);
+    if (reset == nullptr) continue;
+    EXPECT_TRUE(reset->stream == open || reset->stream == opening);
+    EXPECT_EQ(reset->code, ResetCode::kSessionLost);
   }
   EXPECT_EQ(pair.client.streams().size(), 0U);
   EXPECT_EQ(pair.client.streams().buffered_to_send(), 0U);
