@@ -79,9 +79,10 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
 
   exit::ExitPeerOptions peer;
   peer.relays = relays->relays;
-  peer.dial = options.common.dial;
-  peer.dial.pin = relays->pin;
-  announce_proxies(peer.dial, peer.relays);
+  carrier::DialOptions dial = options.common.dial;
+  dial.pin = relays->pin;
+  announce_proxies(dial, peer.relays);
+  peer.dialler = std::make_shared<carrier::NetworkDialler>(std::move(dial));
   peer.limits = limits_of(options);
   peer.orphan_timeout = options.orphan_timeout;
   peer.control_refresh = options.control_refresh;

@@ -67,11 +67,12 @@ Result<std::shared_ptr<ProxyService>> ProxyService::create(boost::asio::any_io_e
   tunnel::LaneSource& source = options.source;
   source.link = std::move(link);
   source.key = crypto::KeyPair::from_private(std::move(*key));
-  source.dial = common.dial;
-  source.dial.pin = source.link.pin;
-  const auto apart = refuse_own_proxy(source.dial, source.link.relays, proxy.listen);
+  carrier::DialOptions dial = common.dial;
+  dial.pin = source.link.pin;
+  const auto apart = refuse_own_proxy(dial, source.link.relays, proxy.listen);
   if (!apart) return apart.error();
-  announce_proxies(source.dial, source.link.relays);
+  announce_proxies(dial, source.link.relays);
+  source.dialler = std::make_shared<carrier::NetworkDialler>(std::move(dial));
   options.reconnect_max = common.reconnect_max;
   options.renew_after = proxy.renew_after;
   options.renew_bytes = proxy.renew_bytes;

@@ -13,6 +13,7 @@ namespace {
 using carrier::MessageType;
 using carrier::Task;
 
+constexpr std::chrono::seconds kDialWithin{10};
 constexpr std::size_t kNumber = sizeof(std::uint64_t);
 constexpr std::size_t kRecord = crypto::kRecordOverhead + kNumber;
 
@@ -47,7 +48,9 @@ PairSource::PairSource(asio::any_io_executor executor, const RelayUrl& relay,
       relay_(relay),
       identity_(std::move(identity)),
       exit_key_(crypto::KeyPair::from_private(identity_.static_secret.clone())) {
-  dial_.trust = std::move(trust);
+  carrier::DialOptions dial;
+  dial.trust = std::move(trust);
+  dialler_ = std::make_shared<carrier::NetworkDialler>(std::move(dial));
   link_.relays = {relay_};
   link_.room = identity_.room;
   link_.exit_public_key = exit_key_.public_key;
@@ -58,7 +61,7 @@ PairSource::PairSource(asio::any_io_executor executor, const RelayUrl& relay,
   options.room = identity_.room;
   options.instance = random_array<8>();
   options.room_public = identity_.room_public;
-  options.dial = dial_;
+  options.dialler = dialler_;
   exit::ControlLine::Handlers handlers;
   handlers.sign = [this](ByteView message) {
     Bytes signature(crypto_sign_BYTES);
@@ -77,8 +80,8 @@ PairSource::PairSource(asio::any_io_executor executor, const RelayUrl& relay,
 
 Task<Pair> PairSource::make() {
   const std::uint64_t number = next_++;
-  auto dialled =
-      co_await carrier::dial(executor_, relay_, "/v1/rooms/" + format_room(link_.room) + "/client", dial_);
+  auto dialled = co_await dialler_->dial(executor_, relay_,
+                                         "/v1/rooms/" + format_room(link_.room) + "/client", kDialWithin);
   if (!dialled) co_return dialled.error();
   carrier::CarrierPtr carrier = std::move(*dialled);
   auto paired = co_await tunnel::read_paired(*carrier);
@@ -105,7 +108,7 @@ asio::awaitable<void> PairSource::answer(PairId pair) {
 
 Task<> PairSource::meet(PairId pair) {
   const std::string target = "/v1/rooms/" + format_room(link_.room) + "/pairs/" + to_base64url(pair);
-  auto dialled = co_await carrier::dial(executor_, relay_, target, dial_);
+  auto dialled = co_await dialler_->dial(executor_, relay_, target, kDialWithin);
   if (!dialled) co_return dialled.error();
   carrier::CarrierPtr carrier = std::move(*dialled);
   auto paired = co_await tunnel::read_paired(*carrier);

@@ -52,7 +52,7 @@ class PairSource {
 
   asio::any_io_executor executor_;
   RelayUrl relay_;
-  carrier::DialOptions dial_;
+  carrier::DiallerPtr dialler_;
   link::ExitIdentity identity_;
   crypto::KeyPair exit_key_;
   crypto::KeyPair client_key_ = crypto::KeyPair::generate();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "carrier/dial.hpp"
 
+#include <algorithm>
 #include <memory>
 
 #include <boost/beast/core/error.hpp>
@@ -130,6 +131,14 @@ Task<CarrierPtr> dial(asio::any_io_executor executor, RelayUrl url, std::string 
   }
   if (carrier) known->worked(place.host, place.port, way->endpoint());
   co_return carrier;
+}
+
+// No coroutine: what is under way does not need the dialler.
+Task<CarrierPtr> NetworkDialler::dial(asio::any_io_executor executor, RelayUrl relay, std::string target,
+                                      std::chrono::milliseconds within) {
+  DialOptions options = options_;
+  options.timeout = std::min(options.timeout, within);
+  return carrier::dial(std::move(executor), std::move(relay), std::move(target), std::move(options));
 }
 
 }  // namespace zks::carrier

@@ -14,6 +14,7 @@
 #include "base/names.hpp"
 #include "base/relay_url.hpp"
 #include "carrier/carrier.hpp"
+#include "carrier/dialler.hpp"
 #include "carrier/segment_limits.hpp"
 #include "carrier/upstream_proxy.hpp"
 #include "net/known_addresses.hpp"
@@ -33,8 +34,8 @@ struct DialOptions {
   std::shared_ptr<const ProxyRules> proxies;                 // null: every relay is dialled directly
   std::string interface;                                     // both as in outside.hpp
   std::shared_ptr<net::Outside> outside;
-  std::shared_ptr<net::KnownAddresses> known =
-      std::make_shared<net::KnownAddresses>();  // this and the next of all dials with a copy of these
+  // These two learn: dials with a copy of these options share them.
+  std::shared_ptr<net::KnownAddresses> known = std::make_shared<net::KnownAddresses>();
   std::shared_ptr<SegmentLimits> segments = std::make_shared<SegmentLimits>();
   std::chrono::milliseconds timeout{10'000};  // for everything up to the upgrade's answer
   std::size_t max_message_bytes = 1 << 20;
@@ -44,5 +45,17 @@ struct DialOptions {
 // (certificate or pin), kRefused (an HTTP answer other than 101, or of a proxy other than 2xx; detail is the
 // status), kTimeout.
 Task<CarrierPtr> dial(asio::any_io_executor executor, RelayUrl url, std::string target, DialOptions options);
+
+class NetworkDialler final : public Dialler {
+ public:
+  explicit NetworkDialler(DialOptions options) : options_(std::move(options)) {}
+
+  Task<CarrierPtr> dial(asio::any_io_executor executor, RelayUrl relay, std::string target,
+                        std::chrono::milliseconds within) override;
+  void network_changed() override { options_.segments->network_changed(); }
+
+ private:
+  DialOptions options_;
+};
 
 }  // namespace zks::carrier

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,6 +45,11 @@ struct ConnectOutcome {
 asio::awaitable<ConnectOutcome> connect(asio::any_io_executor executor, session::Destination destination,
                                         std::shared_ptr<const Policy> policy,
                                         std::shared_ptr<GuestResolver> resolver, ConnectOptions options);
+
+// How an exit reaches destinations: connect(), or a test's way.
+using Connect = std::function<asio::awaitable<ConnectOutcome>(
+    asio::any_io_executor executor, session::Destination destination, std::shared_ptr<const Policy> policy,
+    std::shared_ptr<GuestResolver> resolver, ConnectOptions options)>;
 
 // The address that the destination is without any lookup: of an address type, or a name that spells one.
 std::optional<IpAddress> literal_address(const session::Destination& destination);

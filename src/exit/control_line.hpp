@@ -11,7 +11,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
-#include "carrier/dial.hpp"
+#include "carrier/dialler.hpp"
 #include "carrier/relay_control.hpp"
 #include "link/state_directory.hpp"
 
@@ -24,7 +24,7 @@ struct ControlLineOptions {
   RoomId room{};
   InstanceId instance{};
   PublicKey room_public{};
-  carrier::DialOptions dial;
+  carrier::DiallerPtr dialler;
 };
 
 class ControlLine : public std::enable_shared_from_this<ControlLine> {

@@ -34,7 +34,7 @@ void ControlSocket::dial_line() {
   options.room = options_.room;
   options.instance = options_.instance;
   options.room_public = options_.room_public;
-  options.dial = options_.dial;
+  options.dialler = options_.dialler;
   ControlLine::Handlers handlers;
   const auto weak = weak_from_this();
   handlers.sign = handlers_.sign;

@@ -31,7 +31,7 @@ struct ControlSocketOptions {
   RoomId room{};
   InstanceId instance{};
   PublicKey room_public{};
-  carrier::DialOptions dial;
+  carrier::DiallerPtr dialler;
   std::chrono::milliseconds reconnect_max{15'000};
   std::chrono::milliseconds refresh_every{0};  // 0: a line serves until it is lost
 };

@@ -45,7 +45,7 @@ struct Leaving {
 };
 
 Task<carrier::CarrierPtr> dial(asio::any_io_executor executor, RelayUrl relay, std::string target,
-                               carrier::DialOptions options, std::shared_ptr<HalfOpen::Place> place) {
+                               carrier::DiallerPtr dialler, std::shared_ptr<HalfOpen::Place> place) {
   const auto dialling = std::make_shared<Dialling>(executor);
   place->on_drop([dialling] { dialling->cancel.emit(asio::cancellation_type::terminal); });
   // It is over before anything that takes memory: whoever waits goes on also when there is none.
@@ -59,7 +59,7 @@ Task<carrier::CarrierPtr> dial(asio::any_io_executor executor, RelayUrl relay, s
       // It was left.
     }
   };
-  asio::co_spawn(executor, carrier::dial(executor, std::move(relay), std::move(target), std::move(options)),
+  asio::co_spawn(executor, dialler->dial(executor, std::move(relay), std::move(target), kDialWithin),
                  asio::bind_cancellation_slot(dialling->cancel.slot(), std::move(finished)));
   while (!dialling->over) co_await dialling->changed.wait();
   place->on_drop(nullptr);
@@ -69,16 +69,14 @@ Task<carrier::CarrierPtr> dial(asio::any_io_executor executor, RelayUrl relay, s
 
 }  // namespace
 
-Door::Door(asio::any_io_executor executor, carrier::DialOptions dial, RoomId room, crypto::KeyPair static_key,
-           Handlers handlers)
+Door::Door(asio::any_io_executor executor, carrier::DiallerPtr dialler, RoomId room,
+           crypto::KeyPair static_key, Handlers handlers)
     : executor_(std::move(executor)),
-      dial_(std::move(dial)),
+      dialler_(std::move(dialler)),
       room_(room),
       static_key_(std::move(static_key)),
       handlers_(std::move(handlers)),
-      log_lines_(kLogLinesPerSecond, kLogLinesAtOnce, std::chrono::steady_clock::now()) {
-  dial_.timeout = std::min<std::chrono::milliseconds>(dial_.timeout, kDialWithin);
-}
+      log_lines_(kLogLinesPerSecond, kLogLinesAtOnce, std::chrono::steady_clock::now()) {}
 
 void Door::on_knock(const RelayUrl& relay, const PairId& pair) {
   auto place = half_open_.admit(relay.text(), std::chrono::steady_clock::now());
@@ -107,7 +105,7 @@ void Door::refuse(const Error& error) {
 // Nothing of the client is kept before its first record was authentic.
 Task<> Door::make_lane(RelayUrl relay, PairId pair, Place place) {
   std::string target = "/v1/rooms/" + format_room(room_) + "/pairs/" + to_base64url(pair);
-  auto dialled = co_await dial(executor_, std::move(relay), std::move(target), dial_, place);
+  auto dialled = co_await dial(executor_, std::move(relay), std::move(target), dialler_, place);
   if (!dialled) co_return dialled.error();
   if (place->dropped()) co_return gave_way();
   carrier::CarrierPtr carrier = std::move(*dialled);

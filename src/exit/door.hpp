@@ -14,7 +14,7 @@
 #include <memory>
 
 #include "base/relay_url.hpp"
-#include "carrier/dial.hpp"
+#include "carrier/dialler.hpp"
 #include "crypto/x25519.hpp"
 #include "exit/half_open.hpp"
 #include "exit/seen_ephemerals.hpp"
@@ -39,7 +39,7 @@ class Door : public std::enable_shared_from_this<Door> {
     std::function<void(const Error&)> on_refused;  // a lane came to nothing
   };
 
-  Door(asio::any_io_executor executor, carrier::DialOptions dial, RoomId room, crypto::KeyPair static_key,
+  Door(asio::any_io_executor executor, carrier::DiallerPtr dialler, RoomId room, crypto::KeyPair static_key,
        Handlers handlers);
 
   void on_knock(const RelayUrl& relay, const PairId& pair);
@@ -56,7 +56,7 @@ class Door : public std::enable_shared_from_this<Door> {
   void refuse(const Error& error);
 
   asio::any_io_executor executor_;
-  carrier::DialOptions dial_;
+  carrier::DiallerPtr dialler_;
   RoomId room_;
   crypto::KeyPair static_key_;
   Handlers handlers_;

@@ -52,8 +52,8 @@ ExitPeer::ExitPeer(asio::any_io_executor executor, ExitPeerOptions options, link
 
 void ExitPeer::start() {
   echo_->start();
-  door_ =
-      std::make_shared<Door>(executor_, options_.dial, identity_.room, static_key_.clone(), door_handlers());
+  door_ = std::make_shared<Door>(executor_, options_.dialler, identity_.room, static_key_.clone(),
+                                 door_handlers());
   memory_.emplace(executor_, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->relieve_memory();
   });
@@ -67,7 +67,7 @@ void ExitPeer::add_relay(const RelayUrl& relay) {
   options.room = identity_.room;
   options.instance = instance_;
   options.room_public = identity_.room_public;
-  options.dial = options_.dial;
+  options.dialler = options_.dialler;
   options.reconnect_max = options_.reconnect_max;
   options.refresh_every = options_.control_refresh;
   ControlSocket::Handlers handlers;
@@ -390,8 +390,9 @@ asio::awaitable<void> ExitPeer::serve_stream(std::shared_ptr<ExitPeer> self, Vis
       self->options_.limits.log_destinations ? " to " + session::to_text(destination) : "";
   ConnectOptions options;
   options.asker = visit->claim;
-  auto outcome = co_await connect(self->executor_, std::move(destination), visit->allowance->policy(),
-                                  self->resolver_, std::move(options));
+  auto outcome =
+      co_await self->options_.connect(self->executor_, std::move(destination), visit->allowance->policy(),
+                                      self->resolver_, std::move(options));
   --visit->connecting;
   const bool told = !where.empty() || outcome.code == ResetCode::kNotAllowed;
   if (told && visit->allowance->may_log()) {
@@ -466,7 +467,7 @@ void ExitPeer::stop() {
 }
 
 void ExitPeer::network_changed() {
-  options_.dial.segments->network_changed();
+  options_.dialler->network_changed();
   for (const auto& control : controls_) control->network_changed();
   const std::list<VisitPtr> visits = visits_;
   for (const auto& visit : visits) visit->tunnel->network_changed();

@@ -46,7 +46,8 @@ struct ExitLimits {
 
 struct ExitPeerOptions {
   std::vector<RelayUrl> relays;
-  carrier::DialOptions dial;
+  carrier::DiallerPtr dialler;
+  Connect connect = &exit::connect;
   ExitLimits limits;
   std::chrono::seconds orphan_timeout{120};  // how long a session outlives its lane
   std::size_t orphan_memory_bytes = 256 * 1024 * 1024;

@@ -435,7 +435,7 @@ ClientStatus Client::status() const {
 }
 
 void Client::network_changed() {
-  source_->dial.segments->network_changed();
+  source_->dialler->network_changed();
   if (tunnel_) tunnel_->network_changed();
   backoff_.reset();
   joining_.reset();

@@ -14,7 +14,7 @@
 
 #include "base/names.hpp"
 #include "carrier/carrier.hpp"
-#include "carrier/dial.hpp"
+#include "carrier/dialler.hpp"
 #include "crypto/x25519.hpp"
 #include "link/access_link.hpp"
 #include "tunnel/handshake.hpp"
@@ -27,7 +27,7 @@ namespace asio = boost::asio;
 struct LaneSource {
   link::AccessLink link;
   crypto::KeyPair key;
-  carrier::DialOptions dial;
+  carrier::DiallerPtr dialler;
 };
 
 struct FreshLane {

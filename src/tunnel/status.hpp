@@ -53,8 +53,9 @@ struct TunnelStatus {
   bool orphaned = false;  // no lane: its streams wait
   std::vector<LaneStatus> lanes;
   std::uint64_t open_streams = 0;
-  std::uint64_t open_flows = 0;    // of UDP
-  std::uint64_t memory_bytes = 0;  // of the streams' buffers
+  std::uint64_t known_streams = 0;  // with those that are over, where the peer has yet to say so
+  std::uint64_t open_flows = 0;     // of UDP
+  std::uint64_t memory_bytes = 0;   // of the streams' buffers
   Traffic traffic;
 };
 

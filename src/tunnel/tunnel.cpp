@@ -375,6 +375,7 @@ TunnelStatus Tunnel::status() const {
   out.age = now() - began_;
   out.orphaned = orphaned();
   out.open_streams = session_.streams().open_count();
+  out.known_streams = session_.streams().size();
   out.open_flows = session_.flows().size();
   out.memory_bytes = session_.streams().memory_bytes();
   out.traffic = traffic();
