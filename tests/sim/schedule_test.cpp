@@ -27,6 +27,7 @@ constexpr milliseconds kForgottenWithin = 5s;
 
 enum class Fault : std::uint8_t { kStop, kFreeze, kCut, kForgetExits, kOtherNetwork, kKillExit };
 constexpr std::uint64_t kFaults = 6;
+constexpr std::uint64_t kMostTransfers = 64;
 
 struct Event {
   milliseconds at{0};
@@ -56,7 +57,7 @@ Schedule draw_schedule(std::uint64_t seed) {
   out.bytes_per_second = dice.between(50'000, 5'000'000);
   for (std::uint64_t i = dice.between(1, 4); i > 0; --i) {
     Transfer::Plan plan;
-    plan.number = seed * 16 + i;
+    plan.number = seed * kMostTransfers + i;
     plan.at = milliseconds(dice.between(0, 50'000));
     plan.up = dice.one_in(4) ? 0 : dice.between(1, 300'000);
     plan.down = dice.one_in(4) ? 0 : dice.between(1, 300'000);
@@ -73,6 +74,15 @@ Schedule draw_schedule(std::uint64_t seed) {
     event.lasts = milliseconds(dice.between(100, 20'000));
     out.kills_exit = out.kills_exit || event.fault == Fault::kKillExit;
     out.events.push_back(event);
+    // Streams that begin and end while it happens.
+    for (std::uint64_t j = dice.between(0, 8); j > 0; --j) {
+      Transfer::Plan plan;
+      plan.number = seed * kMostTransfers + out.transfers.size() + 1;
+      plan.at = event.at - std::min(event.at, milliseconds(dice.between(0, 500)));
+      plan.up = dice.between(0, 2'000);
+      plan.down = dice.between(0, 2'000);
+      out.transfers.push_back(plan);
+    }
   }
   return out;
 }
@@ -158,7 +168,7 @@ class Play {
   // A promise of time: whatever was the matter, a while after its end a user's next stream works.
   void look_after_all_is_well() {
     Transfer::Plan plan;
-    plan.number = schedule_.world.seed * 16;
+    plan.number = schedule_.world.seed * kMostTransfers;
     plan.up = plan.down = 1'000;
     add(plan);
     const auto probe = transfers_.at("t" + std::to_string(plan.number));
