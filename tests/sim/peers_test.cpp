@@ -98,7 +98,7 @@ TEST_F(Peers, AStreamOutlivesItsRelay) {
 TEST_F(Peers, ARelayThatWasAwayForTwoSecondsIsFoundTwoSecondsLater) {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     begin_with_both({.seed = seed});
-    const auto stream = world_->open("echo");
+    auto stream = world_->open("echo");
     ASSERT_NE(stream, nullptr);
     VirtualTime::run_for(world_->loop, 2s);
     world_->relays->stop("r0.test");
@@ -106,6 +106,7 @@ TEST_F(Peers, ARelayThatWasAwayForTwoSecondsIsFoundTwoSecondsLater) {
     world_->relays->start("r0.test");
     EXPECT_TRUE(world_->until([&] { return world_->client->status().state == State::kUp; }, 5s))
         << "seed " << seed << ": the exit's pause, then the client's, which is short while no exit is there";
+    stream.reset();
     world_.reset();
   }
 }
@@ -114,7 +115,7 @@ TEST_F(Peers, ARelayThatWasAwayForTwoSecondsIsFoundTwoSecondsLater) {
 TEST_F(Peers, ALossAfterALongOutageIsMendedAtOnce) {
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     begin_with_both({.seed = seed});
-    const auto stream = world_->open("echo");
+    auto stream = world_->open("echo");
     ASSERT_NE(stream, nullptr);
     world_->relays->stop("r0.test");
     VirtualTime::run_for(world_->loop, 60s);
@@ -125,6 +126,7 @@ TEST_F(Peers, ALossAfterALongOutageIsMendedAtOnce) {
     const auto began = std::chrono::steady_clock::now();
     EXPECT_TRUE(answers(*stream, "again"));
     EXPECT_LE(std::chrono::steady_clock::now() - began, 2s) << "seed " << seed;
+    stream.reset();
     world_.reset();
   }
 }
