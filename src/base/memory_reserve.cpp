@@ -4,7 +4,9 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdlib>
 #include <new>
+#include <utility>
 
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -12,7 +14,9 @@
 namespace zks {
 namespace {
 
-std::array<std::atomic<void*>, MemoryReserve::kPieces> held;
+// Each piece is in one of these, or given away.
+std::array<std::atomic<void*>, MemoryReserve::kPieces> held;       // address space, never touched
+std::array<std::atomic<void*>, MemoryReserve::kPieces> heap_held;  // what was freed, and malloc keeps
 std::atomic<int> event_of_lack = -1;
 
 void* reserve(std::size_t bytes) {
@@ -27,7 +31,29 @@ bool give_back_one() noexcept {
     ::munmap(at, MemoryReserve::kPieceBytes);
     return true;
   }
+  for (auto& piece : heap_held) {
+    void* const at = piece.exchange(nullptr);
+    if (at == nullptr) continue;
+    std::free(at);
+    return true;
+  }
   return false;
+}
+
+// Null unless as much is left beside it.
+void* reserve_addresses() {
+  void* const at = reserve(2 * MemoryReserve::kPieceBytes);
+  if (at != nullptr)
+    ::munmap(static_cast<std::byte*>(at) + MemoryReserve::kPieceBytes, MemoryReserve::kPieceBytes);
+  return at;
+}
+
+void* reserve_heap() {
+  void* at = std::malloc(MemoryReserve::kPieceBytes);
+  void* const beside = std::malloc(MemoryReserve::kPieceBytes);
+  std::free(beside);
+  if (beside == nullptr) std::free(std::exchange(at, nullptr));
+  return at;
 }
 
 // [new.handler]: returns when there may be more now.
@@ -55,12 +81,16 @@ void MemoryReserve::heard() const {
 }
 
 bool MemoryReserve::fill() {
-  for (auto& piece : held) {
-    if (piece != nullptr) continue;
-    void* const probe = reserve(2 * kPieceBytes);
-    if (probe == nullptr) return false;
-    ::munmap(static_cast<std::byte*>(probe) + kPieceBytes, kPieceBytes);
-    piece = probe;
+  for (std::size_t i = 0; i < kPieces; ++i) {
+    if (held[i] != nullptr || heap_held[i] != nullptr) continue;
+    // The heap does not get smaller by what is freed within it: there may be much memory, and no addresses.
+    if (void* const addresses = reserve_addresses()) {
+      held[i] = addresses;
+    } else if (void* const heap = reserve_heap()) {
+      heap_held[i] = heap;
+    } else {
+      return false;
+    }
   }
   return true;
 }

@@ -3,7 +3,8 @@
 // Address space in reserve, in pieces, for the moment in which there is no memory left. `new` that fails
 // gives one back and tries again, and tells by an event whoever can make something give way; until that is
 // done everybody else goes on. Nothing of it is ever touched, so that it costs no memory, and a limit of
-// resident memory (MemoryMax=) does not know of it.
+// resident memory (MemoryMax=) does not know of it. Where there are no addresses any more, pieces are made of
+// what was freed in the heap.
 //
 // The process's: of several, as in `demo`, the newest hears. Only give() may be called from any thread.
 #pragma once

@@ -75,6 +75,28 @@ std::size_t address_space() {
   ::_exit(0);
 }
 
+// What is freed in the middle of the heap is no address space for others, and memory all the same.
+[[noreturn]] void free_within_the_heap() {
+  MemoryReserve reserve;
+  constexpr std::size_t kBlock = 64 * 1024;  // of the heap, not mapped alone
+  std::vector<std::unique_ptr<char[]>> blocks;
+  blocks.reserve(1024);
+  while (blocks.size() < 1024) blocks.emplace_back(new char[kBlock]);
+  const std::unique_ptr<char[]> last(new char[kBlock]);  // or the heap would get smaller
+  while (MemoryReserve::give()) continue;
+  const rlimit tight{address_space(), RLIM_INFINITY};
+  if (::setrlimit(RLIMIT_AS, &tight) != 0) ::_exit(1);
+  if (reserve.fill()) ::_exit(2);
+  blocks.clear();
+  if (!reserve.fill()) ::_exit(3);
+  if (!MemoryReserve::give() || !reserve.fill()) ::_exit(4);
+  ::_exit(0);
+}
+
+TEST(MemoryReserveDeathTest, IsFilledFromWhatWasFreed) {
+  EXPECT_EXIT(free_within_the_heap(), testing::ExitedWithCode(0), "");
+}
+
 TEST(MemoryReserveDeathTest, IsThereWhenNothingElseIs) {
   EXPECT_EXIT(lack_memory(), testing::ExitedWithCode(0), "");
 }
