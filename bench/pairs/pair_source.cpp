@@ -13,7 +13,6 @@ namespace {
 using carrier::MessageType;
 using carrier::Task;
 
-constexpr std::chrono::seconds kDialWithin{10};
 constexpr std::size_t kNumber = sizeof(std::uint64_t);
 constexpr std::size_t kRecord = crypto::kRecordOverhead + kNumber;
 
@@ -80,8 +79,8 @@ PairSource::PairSource(asio::any_io_executor executor, const RelayUrl& relay,
 
 Task<Pair> PairSource::make() {
   const std::uint64_t number = next_++;
-  auto dialled = co_await dialler_->dial(executor_, relay_,
-                                         "/v1/rooms/" + format_room(link_.room) + "/client", kDialWithin);
+  auto dialled = co_await dialler_->dial(
+      executor_, relay_, "/v1/rooms/" + format_room(link_.room) + "/client", carrier::kDialWithin);
   if (!dialled) co_return dialled.error();
   carrier::CarrierPtr carrier = std::move(*dialled);
   auto paired = co_await tunnel::read_paired(*carrier);
@@ -108,7 +107,7 @@ asio::awaitable<void> PairSource::answer(PairId pair) {
 
 Task<> PairSource::meet(PairId pair) {
   const std::string target = "/v1/rooms/" + format_room(link_.room) + "/pairs/" + to_base64url(pair);
-  auto dialled = co_await dialler_->dial(executor_, relay_, target, kDialWithin);
+  auto dialled = co_await dialler_->dial(executor_, relay_, target, carrier::kDialWithin);
   if (!dialled) co_return dialled.error();
   carrier::CarrierPtr carrier = std::move(*dialled);
   auto paired = co_await tunnel::read_paired(*carrier);

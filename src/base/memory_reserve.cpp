@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdlib>
 #include <new>
-#include <utility>
 
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -15,45 +14,44 @@ namespace zks {
 namespace {
 
 // Each piece is in one of these, or given away.
-std::array<std::atomic<void*>, MemoryReserve::kPieces> held;       // address space, never touched
-std::array<std::atomic<void*>, MemoryReserve::kPieces> heap_held;  // what was freed, and malloc keeps
+using Pieces = std::array<std::atomic<void*>, MemoryReserve::kPieces>;
+Pieces held;       // address space, never touched
+Pieces heap_held;  // what was freed, and malloc keeps
 std::atomic<int> event_of_lack = -1;
 
-void* reserve(std::size_t bytes) {
-  void* const at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return at == MAP_FAILED ? nullptr : at;
+void* take_one(Pieces& pieces) noexcept {
+  for (auto& piece : pieces) {
+    if (void* const at = piece.exchange(nullptr)) return at;
+  }
+  return nullptr;
 }
 
 bool give_back_one() noexcept {
-  for (auto& piece : held) {
-    void* const at = piece.exchange(nullptr);
-    if (at == nullptr) continue;
-    ::munmap(at, MemoryReserve::kPieceBytes);
+  if (void* const addresses = take_one(held)) {
+    ::munmap(addresses, MemoryReserve::kPieceBytes);
     return true;
   }
-  for (auto& piece : heap_held) {
-    void* const at = piece.exchange(nullptr);
-    if (at == nullptr) continue;
-    std::free(at);
-    return true;
-  }
-  return false;
+  void* const heap = take_one(heap_held);
+  std::free(heap);
+  return heap != nullptr;
 }
 
-// Null unless as much is left beside it.
+// These two take a piece only where as much is left beside it.
 void* reserve_addresses() {
-  void* const at = reserve(2 * MemoryReserve::kPieceBytes);
-  if (at != nullptr)
-    ::munmap(static_cast<std::byte*>(at) + MemoryReserve::kPieceBytes, MemoryReserve::kPieceBytes);
+  void* const at = ::mmap(nullptr, 2 * MemoryReserve::kPieceBytes, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) return nullptr;
+  ::munmap(static_cast<std::byte*>(at) + MemoryReserve::kPieceBytes, MemoryReserve::kPieceBytes);
   return at;
 }
 
 void* reserve_heap() {
-  void* at = std::malloc(MemoryReserve::kPieceBytes);
+  void* const at = std::malloc(MemoryReserve::kPieceBytes);
   void* const beside = std::malloc(MemoryReserve::kPieceBytes);
   std::free(beside);
-  if (beside == nullptr) std::free(std::exchange(at, nullptr));
-  return at;
+  if (beside != nullptr) return at;
+  std::free(at);
+  return nullptr;
 }
 
 // [new.handler]: returns when there may be more now.

@@ -37,7 +37,7 @@ struct DialOptions {
   // These two learn: dials with a copy of these options share them.
   std::shared_ptr<net::KnownAddresses> known = std::make_shared<net::KnownAddresses>();
   std::shared_ptr<SegmentLimits> segments = std::make_shared<SegmentLimits>();
-  std::chrono::milliseconds timeout{10'000};  // for everything up to the upgrade's answer
+  std::chrono::milliseconds timeout = kDialWithin;  // for everything up to the upgrade's answer
   std::size_t max_message_bytes = 1 << 20;
 };
 

@@ -13,6 +13,9 @@
 
 namespace zks::carrier {
 
+// A dial, where nothing is in a greater hurry.
+inline constexpr std::chrono::seconds kDialWithin{10};
+
 class Dialler {
  public:
   virtual ~Dialler() = default;

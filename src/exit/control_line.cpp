@@ -15,7 +15,6 @@ using namespace std::chrono_literals;
 using carrier::MessageType;
 using carrier::Task;
 
-constexpr auto kDialWithin = 10s;
 constexpr auto kRegisterWithin = 10s;
 constexpr auto kPingEvery = 25s;
 constexpr auto kSilence = 40s;  // a ping every 25 s is answered at once, so this much silence is a dead relay
@@ -59,7 +58,7 @@ asio::awaitable<void> ControlLine::run(std::shared_ptr<ControlLine> self) {
 Task<> ControlLine::serve() {
   const std::string target =
       "/v1/rooms/" + format_room(options_.room) + "/exit?instance=" + to_base64url(options_.instance);
-  auto dialled = co_await options_.dialler->dial(executor_, options_.relay, target, kDialWithin);
+  auto dialled = co_await options_.dialler->dial(executor_, options_.relay, target, carrier::kDialWithin);
   if (!dialled) co_return dialled.error();
   carrier_ = std::move(*dialled);
   if (stopping_) co_return make_error(ErrorKind::kClosed, "stopping");

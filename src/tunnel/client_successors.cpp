@@ -18,13 +18,13 @@ constexpr auto kLookAgain = std::chrono::seconds(1);    // for a place among the
 
 std::optional<session::LaneNumber> Client::lane_to_renew() const {
   for (const auto& [lane, due] : lanes_) {
-    if (due <= std::chrono::steady_clock::now()) return lane;
+    if (due <= steady_clock::now()) return lane;
   }
   return std::nullopt;
 }
 
 void Client::watch_clock() {
-  auto next = wants_lane() ? join_at_ : std::chrono::steady_clock::time_point::max();
+  auto next = wants_lane() ? join_at_ : steady_clock::time_point::max();
   for (const auto& [lane, due] : lanes_) next = std::min(next, due);
   if (!silent_lanes().empty()) next = std::min(next, race_at_);
   clock_.expires_at(next);
@@ -40,7 +40,7 @@ asio::awaitable<void> Client::renew(session::LaneNumber old) {
   if (stopping_ || !lanes_.contains(old)) co_return;
   if (!added) {
     log::warn("the lane could not be renewed: {}", added.error().text);
-    lanes_[old] = std::chrono::steady_clock::now() + kRenewAgain;
+    lanes_[old] = steady_clock::now() + kRenewAgain;
     co_return;
   }
   lanes_.erase(old);
@@ -79,13 +79,14 @@ asio::awaitable<void> Client::race() {
     if (stopping_ || !tunnel_) co_return;
     silent = silent_lanes();
   }
+  const auto now = steady_clock::now();
   const bool won = added && (!silent.empty() || lanes_.size() <= options_.lanes);
   if (won) {
     racing_.reset();
   } else {
-    racing_.failed(steady_clock::now());
+    racing_.failed(now);
   }
-  race_at_ = steady_clock::now() + racing_.pause(steady_clock::now(), options_.reconnect_max);
+  race_at_ = now + racing_.pause(now, options_.reconnect_max);
   if (!won) {
     if (!silent.empty()) {
       log::warn("another lane could not be made: {}", added.error().text);

@@ -16,7 +16,6 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
-constexpr auto kDialWithin = 10s;
 constexpr auto kPairTimeout = 15s;  // the relay waits 10 s for the exit's half
 constexpr auto kHandshakeTimeout = 10s;
 constexpr auto kNextRelayAfter = 2'500ms;
@@ -48,7 +47,7 @@ carrier::Task<FreshLane> dial_by(asio::any_io_executor executor, RelayRacePtr ra
   log::debug("dialling {}", url.text());
   std::string target = "/v1/rooms/" + format_room(source->link.room) + "/client";
   if (instance) target += "?instance=" + to_base64url(*instance);
-  auto dialled = co_await source->dialler->dial(executor, url, target, kDialWithin);
+  auto dialled = co_await source->dialler->dial(executor, url, target, carrier::kDialWithin);
   if (!dialled) co_return dialled.error();
   if (race->over) co_return too_late();
   carrier::CarrierPtr carrier = std::move(*dialled);

@@ -103,6 +103,11 @@ def connect(stack, client, count):
 
 def tick(near, far):
     near.sendall(b"t")
+    assert_arrives(near, far)
+
+
+def assert_arrives(near, far):
+    """What `near` has sent already, and an answer."""
     assert socks.read_exactly(far, 1) == b"t"
     far.sendall(b"u")
     assert socks.read_exactly(near, 1) == b"u"
@@ -137,9 +142,7 @@ def test_a_black_hole_on_one_lane(cut_chain):
         assert len(arrived(ends)) == 2 or said(client, SILENT) == 1, "nobody's stream went on before that was noticed"
         for near, far in ends:
             far.settimeout(10)  # less than an end takes to give a lane up
-            assert socks.read_exactly(far, 1) == b"t"
-            far.sendall(b"u")
-            assert socks.read_exactly(near, 1) == b"u"
+            assert_arrives(near, far)
     client.says(REPLACED)
     assert said(client, MOVED) == said(client, LOST) == 0
 
@@ -162,9 +165,7 @@ def test_a_lane_that_is_heard_before_its_successor_goes_on(cut_chain):
         wait_until(lambda: cutter.connections() >= 2, 20, "another one is made")
         cutter.open_again(0)
         far.settimeout(40)
-        assert socks.read_exactly(far, 1) == b"t"
-        far.sendall(b"u")
-        assert socks.read_exactly(near, 1) == b"u"
+        assert_arrives(near, far)
         cutter.newcomers = "pass"
         for index in range(1, cutter.connections()):
             cutter.open_again(index)

@@ -18,6 +18,7 @@
 
 #include <gtest/gtest.h>
 
+#include "../unit/support/seeds.hpp"
 #include "session/session.hpp"
 
 namespace zks::session {
@@ -658,17 +659,12 @@ class World {
   Side exit_;
 };
 
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
 class SessionFlow : public testing::TestWithParam<int> {};
 
 TEST_P(SessionFlow, EveryByteArrivesOnceAndAllMemoryComesBack) {
-  const std::uint64_t one = from_environment("ZKS_FLOW_SEED", 0);
+  const std::uint64_t one = test::from_environment("ZKS_FLOW_SEED", 0);
   const std::uint64_t first = one == 0 ? static_cast<std::uint64_t>(GetParam()) + 1 : one;
-  const std::uint64_t last = one == 0 ? from_environment("ZKS_FLOW_SEEDS", 400) : one;
+  const std::uint64_t last = one == 0 ? test::from_environment("ZKS_FLOW_SEEDS", 400) : one;
   for (std::uint64_t seed = first; seed <= last; seed += kShards) {
     SCOPED_TRACE("replay with ZKS_FLOW_SEED=" + std::to_string(seed));
     World(seed).run();

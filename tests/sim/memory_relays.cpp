@@ -283,59 +283,58 @@ Task<carrier::CarrierPtr> reach(RelayPtr relay, asio::any_io_executor executor, 
 
 }  // namespace
 
-MemoryRelays::Relay& MemoryRelays::at(const std::string& host) {
+const RelayPtr& MemoryRelays::at(const std::string& host) {
   auto& relay = relays_[host];
   if (!relay) relay = std::make_shared<Relay>();
-  return *relay;
+  return relay;
 }
 
 void MemoryRelays::stop(const std::string& host) {
-  at(host).up = false;
-  at(host).cut();
+  at(host)->up = false;
+  at(host)->cut();
 }
 
 void MemoryRelays::start(const std::string& host) {
-  at(host).up = true;
+  at(host)->up = true;
 }
 
 void MemoryRelays::cut(const std::string& host) {
-  at(host).cut();
+  at(host)->cut();
 }
 
 void MemoryRelays::freeze(const std::string& host, bool on) {
-  at(host).frozen = on;
-  for (const auto& link : at(host).links) link->stall(on);
+  at(host)->frozen = on;
+  for (const auto& link : at(host)->links) link->stall(on);
 }
 
 void MemoryRelays::cut_exits(const std::string& host) {
-  for (auto& [room, exits] : std::exchange(at(host).exits, {})) {
+  for (auto& [room, exits] : std::exchange(at(host)->exits, {})) {
     for (auto& exit : exits) exit.carrier->abort();
   }
 }
 
 void MemoryRelays::set_path(const std::string& host, std::chrono::milliseconds delay,
                             std::uint64_t bytes_per_second) {
-  at(host).delay = delay;
-  at(host).bytes_per_second = bytes_per_second;
+  at(host)->delay = delay;
+  at(host)->bytes_per_second = bytes_per_second;
 }
 
 std::size_t MemoryRelays::dials(const std::string& host) {
-  return at(host).dials;
+  return at(host)->dials;
 }
 
 std::size_t MemoryRelays::pairs(const std::string& host) {
-  return at(host).pairs;
+  return at(host)->pairs;
 }
 
 bool MemoryRelays::has_exit(const std::string& host) {
-  const auto& exits = at(host).exits;
+  const auto& exits = at(host)->exits;
   return std::ranges::any_of(exits, [](const auto& room) { return !room.second.empty(); });
 }
 
 Task<carrier::CarrierPtr> MemoryRelays::dial(asio::any_io_executor executor, RelayUrl relay,
                                              std::string target, std::chrono::milliseconds within) {
-  (void)at(relay.host);
-  const RelayPtr host = relays_[relay.host];
+  const RelayPtr host = at(relay.host);
   return reach(host, std::move(executor), std::move(relay), parse(target), within);
 }
 

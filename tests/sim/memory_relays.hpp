@@ -39,7 +39,7 @@ class MemoryRelays final : public carrier::Dialler {
   struct Relay;
 
  private:
-  Relay& at(const std::string& host);
+  const std::shared_ptr<Relay>& at(const std::string& host);
 
   std::map<std::string, std::shared_ptr<Relay>> relays_;
 };

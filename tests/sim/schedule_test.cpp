@@ -2,7 +2,6 @@
 //
 // Transfers, and what happens to relays, exits and networks meanwhile, drawn from a seed. A seed that fails
 // is run again by ZKS_SIM_SEED=N.
-#include <cstdlib>
 #include <map>
 #include <sstream>
 
@@ -10,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
 
+#include "../unit/support/seeds.hpp"
 #include "transfer.hpp"
 
 namespace zks::sim {
@@ -213,11 +213,6 @@ class Play {
   World world_;
 };
 
-std::uint64_t seeds_wanted() {
-  const char* text = std::getenv("ZKS_SIM_SEEDS");
-  return text == nullptr ? 200 : std::strtoull(text, nullptr, 10);
-}
-
 std::string play(std::uint64_t seed) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   Play one(draw_schedule(seed));
@@ -236,15 +231,17 @@ class Schedules : public testing::TestWithParam<std::uint64_t> {
   }
   void TearDown() override { spdlog::set_level(level_); }
 
- private:
   spdlog::level::level_enum level_{};
 };
 
 TEST_P(Schedules, KeepEveryByteAndLeaveNothingBehind) {
-  for (std::uint64_t seed = 1 + GetParam(); seed <= seeds_wanted(); seed += kShares) {
+  const std::uint64_t one = test::from_environment("ZKS_SIM_SEED", 0);
+  const std::uint64_t first = one == 0 ? 1 + GetParam() : one;
+  const std::uint64_t last = one == 0 ? test::from_environment("ZKS_SIM_SEEDS", 200) : one;
+  if (one != 0) spdlog::set_level(level_);  // what happens is to be seen
+  for (std::uint64_t seed = first; seed <= last; seed += kShares) {
     (void)play(seed);
-    ASSERT_FALSE(HasFailure()) << "run it alone with ZKS_SIM_SEED=" << seed
-                               << " and the filter Schedule.Again";
+    ASSERT_FALSE(HasFailure()) << "replay with ZKS_SIM_SEED=" << seed;
   }
 }
 
@@ -252,12 +249,6 @@ INSTANTIATE_TEST_SUITE_P(Share, Schedules, testing::Range<std::uint64_t>(0, kSha
 
 TEST(Schedule, IsTheSameForTheSameSeed) {
   for (const std::uint64_t seed : {3, 5, 8, 13}) EXPECT_EQ(play(seed), play(seed)) << "seed " << seed;
-}
-
-// With its log.
-TEST(Schedule, Again) {
-  const char* seed = std::getenv("ZKS_SIM_SEED");
-  if (seed != nullptr) (void)play(std::strtoull(seed, nullptr, 10));
 }
 
 }  // namespace

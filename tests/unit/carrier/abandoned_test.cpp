@@ -114,11 +114,7 @@ class AbandonedTest : public testing::Test {
     io_.poll();
   }
   void run_until_ended(int calls) {
-    const auto deadline = std::chrono::steady_clock::now() + test::kHangLimit;
-    io_.restart();
-    while (ended_ + destroyed_ < calls && std::chrono::steady_clock::now() < deadline) {
-      if (io_.run_one_until(deadline) == 0) break;
-    }
+    test::run_until(io_, [&] { return ended_ + destroyed_ >= calls; });
     EXPECT_EQ(ended_ + destroyed_, calls);
   }
   void destroy_kept() { kept_ = {}; }

@@ -64,10 +64,7 @@ class ControlLineTest : public testing::Test {
 
   template <class Condition>
   bool until(Condition condition) {
-    const auto deadline = std::chrono::steady_clock::now() + 20s;
-    loop_.restart();
-    while (!condition() && std::chrono::steady_clock::now() < deadline) loop_.run_one_until(deadline);
-    return condition();
+    return test::run_until(loop_, condition);
   }
   bool ends() {
     return until([this] { return !ends_.empty(); });

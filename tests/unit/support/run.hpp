@@ -43,6 +43,17 @@ void run(asio::io_context& io, Coroutines... coroutines) {
   if (running > 0) throw std::runtime_error("the test hangs");
 }
 
+// Until the condition holds. False when there is nothing left to run, or the test hangs.
+template <class Condition>
+bool run_until(asio::io_context& io, Condition condition) {
+  const auto deadline = std::chrono::steady_clock::now() + kHangLimit;
+  io.restart();
+  while (!condition() && std::chrono::steady_clock::now() < deadline) {
+    if (io.run_one_until(deadline) == 0) break;
+  }
+  return condition();
+}
+
 template <class T>
 asio::awaitable<void> keep_result(asio::awaitable<T> coroutine, std::optional<T>* result) {
   result->emplace(co_await std::move(coroutine));
