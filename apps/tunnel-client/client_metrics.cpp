@@ -8,9 +8,7 @@
 namespace zks::app {
 namespace {
 
-double number(std::uint64_t value) {
-  return static_cast<double>(value);
-}
+using ops::number;
 
 // The best of the lanes: what a program that uses the tunnel feels. None when there is none yet.
 std::optional<tunnel::Age> round_trip(const tunnel::ClientStatus& status) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/usage_error.hpp"
 #include "link/state_directory.hpp"
 #include "ops/metrics_server.hpp"
 #include "secret_file.hpp"
@@ -17,10 +18,6 @@ namespace asio = boost::asio;
 constexpr std::uint16_t kSocksPort = 1080;  // RFC 1928, section 3
 constexpr std::size_t kMaxHeaderBytes = 4096;
 constexpr std::size_t kMaxUserBytes = 255 + 1 + 255;  // RFC 1929
-
-Error usage(std::string text) {
-  return make_error(ErrorKind::kUsage, std::move(text));
-}
 
 // RFC 9110, section 5.6.2: token.
 bool is_token(std::string_view text) {
@@ -41,7 +38,7 @@ bool set_by_upgrade(std::string name) {
 
 Result<std::string> parse_server_name(std::string_view text) {
   const Result<HostPort> name = parse_host_port(text, 0);
-  if (!name || name->host.size() != text.size()) return usage("not a DNS name");
+  if (!name || name->host.size() != text.size()) return usage_error("not a DNS name");
   return name->host;
 }
 
@@ -57,15 +54,16 @@ Result<frontdoor::Credentials> read_credentials(const ProxyText& text) {
 Result<std::pair<std::string, std::string>> parse_header(std::string_view text) {
   const std::size_t colon = text.find(':');
   if (colon == std::string_view::npos || text.size() > kMaxHeaderBytes)
-    return usage("not of the form 'Name: value'");
+    return usage_error("not of the form 'Name: value'");
   const std::string name(text.substr(0, colon));
   std::string_view value = text.substr(colon + 1);
   value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
   value = value.substr(0, value.find_last_not_of(" \t") + 1);
-  if (!is_token(name)) return usage("the name has characters that HTTP does not allow");
+  if (!is_token(name)) return usage_error("the name has characters that HTTP does not allow");
   const auto printable = [](unsigned char c) { return c == '\t' || (c >= 0x20 && c != 0x7f); };
-  if (!std::all_of(value.begin(), value.end(), printable)) return usage("the value has control characters");
-  if (set_by_upgrade(name)) return usage(name + " is set by the program itself");
+  if (!std::all_of(value.begin(), value.end(), printable))
+    return usage_error("the value has control characters");
+  if (set_by_upgrade(name)) return usage_error(name + " is set by the program itself");
   return std::pair(name, std::string(value));
 }
 
@@ -77,7 +75,7 @@ void add_state_dir(CLI::App& app, std::filesystem::path& state_dir) {
   state_dir = link::StateDirectory::default_path();
   const ops::Parser<std::filesystem::path> parse =
       [](std::string_view text) -> Result<std::filesystem::path> {
-    if (text.empty()) return usage("a directory's name is missing");
+    if (text.empty()) return usage_error("a directory's name is missing");
     return std::filesystem::path(text);
   };
   ops::add_parsed(app, "--state-dir", state_dir, parse,
@@ -168,15 +166,16 @@ void add_forwards(CLI::App& app, ForwardOptions& forwards) {
 
 Result<> finish_proxy(const ProxyText& text, ProxyOptions& proxy) {
   constexpr std::uint64_t kSmallestRenewal = 1024 * 1024;
-  if (proxy.renew_after.count() < 1) return usage("--renew-after: at least 1s");
-  if (proxy.renew_bytes < kSmallestRenewal) return usage("--renew-bytes: at least 1MiB");
+  if (proxy.renew_after.count() < 1) return usage_error("--renew-after: at least 1s");
+  if (proxy.renew_bytes < kSmallestRenewal) return usage_error("--renew-bytes: at least 1MiB");
   if (!text.user.empty() && !text.user_file.empty())
-    return usage("--user and --user-file exclude each other");
+    return usage_error("--user and --user-file exclude each other");
   if (text.user.empty() && text.user_file.empty()) {
     const bool loopback = std::all_of(proxy.listen.begin(), proxy.listen.end(),
                                       [](const auto& listen) { return listen.address().is_loopback(); });
     if (!proxy.wanted || loopback) return {};
-    return usage("a proxy that listens beyond loopback needs --user or --user-file, or anyone could use it");
+    return usage_error(
+        "a proxy that listens beyond loopback needs --user or --user-file, or anyone could use it");
   }
   Result<frontdoor::Credentials> credentials = read_credentials(text);
   if (!credentials) return credentials.error();

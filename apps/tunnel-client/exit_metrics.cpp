@@ -7,9 +7,7 @@
 namespace zks::app {
 namespace {
 
-double number(std::uint64_t value) {
-  return static_cast<double>(value);
-}
+using ops::number;
 
 template <class Reason, std::size_t N>
 std::vector<ops::Families::Sample> by_reason(const std::array<std::uint64_t, N>& counts) {

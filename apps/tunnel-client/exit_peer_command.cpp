@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The command line of exit-peer.
+#include "base/port.hpp"
+#include "base/usage_error.hpp"
 #include "commands.hpp"
 #include "common_options.hpp"
 #include "modes.hpp"
@@ -9,18 +11,13 @@
 namespace zks::app {
 namespace {
 
-constexpr std::uint16_t kDnsPort = 53;
 constexpr std::uint64_t kMostStreams = 2'048;  // their minimum credit fits the session's memory
 constexpr std::uint64_t kMostSessions = 65'536;
 constexpr std::uint64_t kMostFlows = 16'384;
 
-Error usage(std::string text) {
-  return make_error(ErrorKind::kUsage, std::move(text));
-}
-
 Result<Digest> parse_pin(std::string_view text) {
   const auto pin = parse_name<sizeof(Digest)>(text);
-  if (!pin) return usage("not 43 characters of base64url");
+  if (!pin) return usage_error("not 43 characters of base64url");
   return *pin;
 }
 
@@ -30,7 +27,7 @@ Result<std::string> parse_resolver(std::string_view text) {
   boost::system::error_code ec;
   boost::asio::ip::make_address(place->host, ec);
   if (ec || place->port == 0)
-    return usage("not an IP address, as in 192.0.2.1, 192.0.2.1:5353 or [2001:db8::1]:53");
+    return usage_error("not an IP address, as in 192.0.2.1, 192.0.2.1:5353 or [2001:db8::1]:53");
   return format_host_port(place->host, place->port);
 }
 
@@ -107,7 +104,7 @@ std::optional<int> read(ops::CommandLine& line, ExitPeerOptions& options, int ar
   if (auto done = finish_network(network, options.common); !done) return line.fail(done.error());
   if (options.relay_pin && options.relays.empty()) {
     return line.fail(
-        usage("--relay-pin belongs to --relay: give both, or neither to use those of the last start"));
+        usage_error("--relay-pin belongs to --relay: give both, or neither to use those of the last start"));
   }
   return std::nullopt;
 }

@@ -7,6 +7,7 @@
 #include <net/if.h>
 
 #include "base/log.hpp"
+#include "base/usage_error.hpp"
 #include "secret_file.hpp"
 
 namespace zks::app {
@@ -15,17 +16,13 @@ namespace {
 constexpr std::size_t kMaxUserBytes = 512;
 constexpr const char* kNone = "none";
 
-Error usage(std::string text) {
-  return make_error(ErrorKind::kUsage, std::move(text));
-}
-
 // What the kernel takes for a name (dev_valid_name()); whether there is such an interface is seen at each
 // dial.
 Result<std::string> parse_interface(std::string_view text) {
   const auto may_stand = [](unsigned char c) { return c > 0x20 && c != 0x7f && c != '/' && c != ':'; };
   if (text.empty() || text.size() >= IFNAMSIZ || text == "." || text == ".." ||
       !std::all_of(text.begin(), text.end(), may_stand)) {
-    return usage("not the name of a network interface, as in eth0; `ip link` lists them");
+    return usage_error("not the name of a network interface, as in eth0; `ip link` lists them");
   }
   return std::string(text);
 }
@@ -71,13 +68,13 @@ Result<> finish_network(const NetworkText& text, CommonOptions& common) {
   if (!rules) return rules.error();
   if (!text.http_proxy_user_file.empty()) {
     if (!rules->for_tls && !rules->for_plain)
-      return usage("--http-proxy-user-file: there is no proxy; give one with --http-proxy");
+      return usage_error("--http-proxy-user-file: there is no proxy; give one with --http-proxy");
     const auto line = read_secret_line(text.http_proxy_user_file, kMaxUserBytes);
     if (!line) return line.error();
     for (auto* proxy : {&rules->for_tls, &rules->for_plain}) {
       if (!*proxy) continue;
       if (auto set = carrier::set_credentials(**proxy, line->view()); !set)
-        return usage(text.http_proxy_user_file + ": " + set.error().text);
+        return usage_error(text.http_proxy_user_file + ": " + set.error().text);
     }
   }
   common.dial.proxies = std::make_shared<const carrier::ProxyRules>(std::move(*rules));
@@ -93,7 +90,7 @@ Result<> refuse_own_proxy(const carrier::DialOptions& dial, const std::vector<Re
                               (proxy->host == "localhost" || proxy->host == at.address().to_string());
                      });
     if (!own) continue;
-    return usage(
+    return usage_error(
         "the HTTP proxy for relays, " + proxy->text() +
         ", is the one that this program is to be itself; give --http-proxy none where https_proxy is "
         "meant for other programs");

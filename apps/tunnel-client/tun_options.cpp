@@ -5,22 +5,21 @@
 
 #include <pwd.h>
 
+#include "base/usage_error.hpp"
+
 namespace zks::app {
 namespace {
 
 constexpr std::size_t kMinMtu = 1280;  // RFC 8200, section 5
 constexpr std::size_t kMaxMtu = 65'535;
 
-Error usage(std::string text) {
-  return make_error(ErrorKind::kUsage, std::move(text));
-}
-
 Result<std::vector<Prefix>> parse_prefixes(const char* option, const std::vector<std::string>& texts) {
   std::vector<Prefix> out;
   for (const std::string& text : texts) {
     const auto prefix = parse_prefix(text);
     if (!prefix)
-      return usage(std::string(option) + ": not an address or a network, as in 192.168.0.0/16: " + text);
+      return usage_error(std::string(option) +
+                         ": not an address or a network, as in 192.168.0.0/16: " + text);
     out.push_back(*prefix);
   }
   return out;
@@ -39,7 +38,8 @@ Result<host::UidRange> parse_uid_range(const std::string& text) {
   const std::size_t dash = text.find('-');
   const auto first = parse_uid(text.substr(0, dash));
   const auto last = dash == std::string::npos ? std::nullopt : parse_uid(text.substr(dash + 1));
-  if (!first || !last || *first > *last) return usage("--uid: not a user, a number or FIRST-LAST: " + text);
+  if (!first || !last || *first > *last)
+    return usage_error("--uid: not a user, a number or FIRST-LAST: " + text);
   return host::UidRange{*first, *last};
 }
 
@@ -105,7 +105,8 @@ Result<> finish_tun(const TunText& text, TunOptions& options) {
   plan.dns = text.dns != "none";
   if (plan.dns && !text.dns.empty()) {
     const auto address = parse_ip_address(text.dns);
-    if (!address || !address->is_ipv4()) return usage("--dns: not an IPv4 address, or 'none': " + text.dns);
+    if (!address || !address->is_ipv4())
+      return usage_error("--dns: not an IPv4 address, or 'none': " + text.dns);
     plan.dns_ipv4 = *address;
   }
   return {};

@@ -2,12 +2,13 @@
 #include "base/relay_url.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 #include <arpa/inet.h>
 
 #include "base/ascii.hpp"
+#include "base/port.hpp"
+#include "base/usage_error.hpp"
 
 namespace zks {
 namespace {
@@ -17,10 +18,6 @@ constexpr std::size_t kMaxNameBytes = 253;
 constexpr std::size_t kMaxLabelBytes = 63;
 // The relay refuses request targets over 512 bytes; its own part of one takes about 70.
 constexpr std::size_t kMaxPrefixBytes = 256;
-
-Error usage(std::string text) {
-  return make_error(ErrorKind::kUsage, std::move(text));
-}
 
 bool is_ipv4(const std::string& text) {
   in_addr address{};
@@ -59,15 +56,6 @@ bool is_host_name(const std::string& name) {
   return !std::all_of(label.begin(), label.end(), is_digit) || is_ipv4(name);
 }
 
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-  if (text.empty() || text.size() > 5 || !std::all_of(text.begin(), text.end(), is_digit))
-    return std::nullopt;
-  std::uint32_t port = 0;
-  std::from_chars(text.data(), text.data() + text.size(), port);
-  if (port > 65535) return std::nullopt;
-  return static_cast<std::uint16_t>(port);
-}
-
 // RFC 3986's unreserved characters, in segments that are neither empty nor dots.
 bool is_prefix(std::string_view prefix) {
   if (prefix.size() > kMaxPrefixBytes) return false;
@@ -102,24 +90,24 @@ Result<HostPort> parse_host_port(std::string_view text, std::uint16_t default_po
   std::string_view port;
   if (text.starts_with('[')) {
     const std::size_t end = text.find(']');
-    if (end == std::string_view::npos) return usage("an IPv6 address lacks its closing ]");
+    if (end == std::string_view::npos) return usage_error("an IPv6 address lacks its closing ]");
     auto address = canonical_ipv6(std::string(text.substr(1, end - 1)));
-    if (!address) return usage("what stands in [] is not an IPv6 address");
+    if (!address) return usage_error("what stands in [] is not an IPv6 address");
     out.host = std::move(*address);
     port = text.substr(end + 1);
-    if (!port.empty() && port.front() != ':') return usage("after ] only :PORT may follow");
+    if (!port.empty() && port.front() != ':') return usage_error("after ] only :PORT may follow");
   } else {
     const std::size_t colon = std::min(text.find(':'), text.size());
     out.host = to_lower(text.substr(0, colon));
     port = text.substr(colon);
     if (port.find(':', 1) != std::string_view::npos)
-      return usage("an IPv6 address stands in [], as in [::1]:443");
-    if (out.host.empty()) return usage("the host is missing");
-    if (!is_host_name(out.host)) return usage("the host is neither a DNS name nor an IP address");
+      return usage_error("an IPv6 address stands in [], as in [::1]:443");
+    if (out.host.empty()) return usage_error("the host is missing");
+    if (!is_host_name(out.host)) return usage_error("the host is neither a DNS name nor an IP address");
   }
   if (!port.empty()) {
-    const auto number = parse_port(port.substr(1));
-    if (!number) return usage("the port is not a number up to 65535");
+    const auto number = parse_port_to_bind(port.substr(1));
+    if (!number) return usage_error("the port is not a number up to 65535");
     out.port = *number;
   }
   return out;
@@ -143,21 +131,21 @@ Result<RelayUrl> parse_relay_url(std::string_view text) {
     out.tls = false;
     text.remove_prefix(5);
   } else {
-    return usage("a relay URL starts with wss:// or ws://");
+    return usage_error("a relay URL starts with wss:// or ws://");
   }
   if (text.find_first_of("?#@") != std::string_view::npos) {
-    return usage("a relay URL has no user, query or fragment");
+    return usage_error("a relay URL has no user, query or fragment");
   }
   const std::size_t slash = std::min(text.find('/'), text.size());
   auto host = parse_host_port(text.substr(0, slash), default_port(out.tls));
-  if (!host) return usage("relay URL: " + host.error().text);
-  if (host->port == 0) return usage("relay URL: port 0 can't be dialled");
+  if (!host) return usage_error("relay URL: " + host.error().text);
+  if (host->port == 0) return usage_error("relay URL: port 0 can't be dialled");
   out.host = std::move(host->host);
   out.port = host->port;
   std::string_view prefix = text.substr(slash);
   if (prefix.ends_with('/')) prefix.remove_suffix(1);
   if (!is_prefix(prefix))
-    return usage("relay URL: the path may hold letters, digits and -._~ between single slashes");
+    return usage_error("relay URL: the path may hold letters, digits and -._~ between single slashes");
   out.prefix = std::string(prefix);
   return out;
 }

@@ -8,6 +8,7 @@
 #include <sodium.h>
 
 #include "base/ascii.hpp"
+#include "base/usage_error.hpp"
 
 namespace zks::carrier {
 namespace {
@@ -16,10 +17,6 @@ constexpr std::uint16_t kHttpPort = 80;
 constexpr std::size_t kMaxUrlBytes = 2048;
 constexpr std::size_t kMaxCredentialBytes = 512;
 constexpr std::string_view kSeparators = ", \t";
-
-Error usage(std::string text) {
-  return make_error(ErrorKind::kUsage, std::move(text));
-}
 
 // Owns a text that is wiped when the last owner lets go of it.
 std::shared_ptr<std::string> secret_text() {
@@ -59,11 +56,11 @@ Result<> check_scheme(std::string_view& url) {
   url.remove_prefix(end + 3);
   if (scheme == "http") return {};
   if (scheme == "https") {
-    return usage(
+    return usage_error(
         "TLS to the proxy itself is not built in; if the proxy has an http:// port too, give that: what goes "
         "through it is TLS with the relay anyway");
   }
-  return usage("not an HTTP proxy: its URL starts with http://");
+  return usage_error("not an HTTP proxy: its URL starts with http://");
 }
 
 struct Address {
@@ -111,7 +108,8 @@ Result<std::optional<UpstreamProxy>> read_variable(const std::function<const cha
     if (value == nullptr) continue;
     if (*value == '\0') return std::optional<UpstreamProxy>();
     auto proxy = parse_upstream_proxy(value);
-    if (!proxy) return usage(std::string(name) + ": " + proxy.error().text + "; or give --http-proxy none");
+    if (!proxy)
+      return usage_error(std::string(name) + ": " + proxy.error().text + "; or give --http-proxy none");
     return std::optional<UpstreamProxy>(std::move(*proxy));
   }
   return std::optional<UpstreamProxy>();
@@ -120,12 +118,13 @@ Result<std::optional<UpstreamProxy>> read_variable(const std::function<const cha
 }  // namespace
 
 Result<> set_credentials(UpstreamProxy& proxy, std::string_view user_and_password) {
-  if (user_and_password.size() > kMaxCredentialBytes) return usage("the user and password are too long");
+  if (user_and_password.size() > kMaxCredentialBytes)
+    return usage_error("the user and password are too long");
   if (user_and_password.find(':') == std::string_view::npos)
-    return usage("the proxy's user and password are joined by a colon, USER:PASSWORD");
+    return usage_error("the proxy's user and password are joined by a colon, USER:PASSWORD");
   const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
   if (std::any_of(user_and_password.begin(), user_and_password.end(), is_control))
-    return usage("the proxy's user or password has control characters");
+    return usage_error("the proxy's user or password has control characters");
   constexpr std::string_view kScheme = "Basic ";
   const std::size_t size =
       sodium_base64_encoded_len(user_and_password.size(), sodium_base64_VARIANT_ORIGINAL);
@@ -142,7 +141,7 @@ Result<> set_credentials(UpstreamProxy& proxy, std::string_view user_and_passwor
 }
 
 Result<UpstreamProxy> parse_upstream_proxy(std::string_view url) {
-  if (url.size() > kMaxUrlBytes) return usage("the proxy's URL is too long");
+  if (url.size() > kMaxUrlBytes) return usage_error("the proxy's URL is too long");
   if (auto scheme = check_scheme(url); !scheme) return scheme.error();
   if (url.ends_with('/')) url.remove_suffix(1);
   UpstreamProxy out;
@@ -151,15 +150,16 @@ Result<UpstreamProxy> parse_upstream_proxy(std::string_view url) {
     const auto decoded = secret_text();
     decoded->reserve(at);
     if (!percent_decode(url.substr(0, at), *decoded))
-      return usage("a % in the proxy's user or password is written %25");
+      return usage_error("a % in the proxy's user or password is written %25");
     if (auto set = set_credentials(out, *decoded); !set) return set.error();
     url.remove_prefix(at + 1);
   }
   if (url.find_first_of("/?#") != std::string_view::npos)
-    return usage("a proxy's URL has no path, and /, ? and # in a password are written %2F, %3F and %23");
+    return usage_error(
+        "a proxy's URL has no path, and /, ? and # in a password are written %2F, %3F and %23");
   auto place = parse_host_port(url, kHttpPort);
-  if (!place) return usage("the proxy's URL: " + place.error().text);
-  if (place->port == 0) return usage("the proxy's URL: port 0 can't be dialled");
+  if (!place) return usage_error("the proxy's URL: " + place.error().text);
+  if (place->port == 0) return usage_error("the proxy's URL: port 0 can't be dialled");
   out.host = std::move(place->host);
   out.port = place->port;
   return out;

@@ -22,8 +22,8 @@ constexpr auto kDialWithin = 3s;         // as long as a relay waits for one ins
 constexpr auto kPairTimeout = 10s;       // from our half to the relay's `paired`
 constexpr auto kFirstRecordWithin = 5s;  // from there to the first authentic record
 
-constexpr double kLogLinesPerSecond = 10;
-constexpr double kLogLinesAtOnce = 200;
+constexpr double kRefusalsLoggedASecond = 10;
+constexpr double kRefusalsLoggedAtOnce = 200;
 
 Error gave_way() {
   return make_error(ErrorKind::kLimit, "its place was needed before it had shown a record");
@@ -76,7 +76,7 @@ Door::Door(asio::any_io_executor executor, carrier::DiallerPtr dialler, RoomId r
       room_(room),
       static_key_(std::move(static_key)),
       handlers_(std::move(handlers)),
-      log_lines_(kLogLinesPerSecond, kLogLinesAtOnce, std::chrono::steady_clock::now()) {}
+      log_lines_(kRefusalsLoggedASecond, kRefusalsLoggedAtOnce, std::chrono::steady_clock::now()) {}
 
 void Door::on_knock(const RelayUrl& relay, const PairId& pair) {
   auto place = half_open_.admit(relay.text(), std::chrono::steady_clock::now());

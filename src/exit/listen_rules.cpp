@@ -3,25 +3,13 @@
 
 #include <algorithm>
 
+#include "base/port.hpp"
+#include "base/usage_error.hpp"
+
 namespace zks::exit {
 namespace {
 
 constexpr std::uint16_t kFirstUnprivileged = 1024;
-
-Error usage(std::string text) {
-  return make_error(ErrorKind::kUsage, std::move(text));
-}
-
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-  if (text.empty() || text.size() > 5) return std::nullopt;
-  std::uint32_t value = 0;
-  for (const char c : text) {
-    if (c < '0' || c > '9') return std::nullopt;
-    value = value * 10 + static_cast<std::uint32_t>(c - '0');
-  }
-  if (value == 0 || value > 65'535) return std::nullopt;
-  return static_cast<std::uint16_t>(value);
-}
 
 bool is_loopback(const IpAddress& address) {
   if (address.is_ipv4()) return address.bytes[0] == 127;
@@ -53,19 +41,20 @@ Result<ListenRule> parse_listen_rule(std::string_view text) {
     std::string_view address = text.substr(0, colon);
     if (address.starts_with('[') && address.ends_with(']')) {
       address = address.substr(1, address.size() - 2);
-      if (address.find(':') == std::string_view::npos) return usage("brackets are for IPv6 addresses");
+      if (address.find(':') == std::string_view::npos) return usage_error("brackets are for IPv6 addresses");
     } else if (address.find(':') != std::string_view::npos) {
-      return usage("an IPv6 address stands in brackets, as in [::1]:8080");
+      return usage_error("an IPv6 address stands in brackets, as in [::1]:8080");
     }
     rule.address = parse_ip_address(address);
-    if (!rule.address) return usage("not an IP address and port, as in 127.0.0.1:8080");
+    if (!rule.address) return usage_error("not an IP address and port, as in 127.0.0.1:8080");
     text.remove_prefix(colon + 1);
   }
   const std::size_t dash = text.find('-');
   const auto first = parse_port(text.substr(0, dash));
   const auto last = dash == std::string_view::npos ? first : parse_port(text.substr(dash + 1));
   if (!first || !last || *first > *last) {
-    return usage("not a port or range of ports, as in 8080 or 8000-8999, with an address in front or none");
+    return usage_error(
+        "not a port or range of ports, as in 8080 or 8000-8999, with an address in front or none");
   }
   rule.first = *first;
   rule.last = *last;

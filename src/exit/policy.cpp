@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/ascii.hpp"
+#include "base/port.hpp"
 #include "base/relay_url.hpp"
 #include "exit/special_ranges.hpp"
 
@@ -13,13 +14,6 @@ namespace {
 
 Error usage(std::string_view rule, const char* what) {
   return make_error(ErrorKind::kUsage, "rule \"" + std::string(rule) + "\": " + what);
-}
-
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-  std::uint16_t port = 0;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (ec != std::errc{} || end != text.data() + text.size() || port == 0) return std::nullopt;
-  return port;
 }
 
 // Splits "X:PORT" and "[X]:PORT"; more than one colon without brackets is an IPv6 prefix without a port.

@@ -26,7 +26,6 @@ constexpr std::uint16_t kDns = 53;
 constexpr auto kNameKept = 60s;
 constexpr auto kFailureKept = 5s;
 constexpr auto kLookupWithin = 5s;
-constexpr int kBatchesATurn = 4;  // then other flows and the lanes have theirs
 
 enum class Unreachable { kNetwork, kHost, kProhibited };
 

@@ -11,8 +11,6 @@ using asio::ip::udp;
 using session::Destination;
 using std::chrono::steady_clock;
 
-constexpr int kBatchesATurn = 4;  // then flows and the lanes have theirs
-
 }  // namespace
 
 UdpListener::UdpListener(UdpSocket socket, std::shared_ptr<UdpBuffers> buffers,

@@ -23,6 +23,8 @@ namespace zks::exit {
 
 namespace asio = boost::asio;
 
+inline constexpr int kBatchesATurn = 4;  // then other sockets and the lanes have theirs
+
 // Where datagrams are read to: one for the whole exit, since nothing stays in it.
 class UdpBuffers {
  public:

@@ -9,7 +9,7 @@ namespace zks::frontdoor {
 namespace {
 
 constexpr std::string_view kScheme = "basic ";
-constexpr std::size_t kMaxBytes = 255 + 1 + 255;
+constexpr std::size_t kMaxUserAndPassword = 255 + 1 + 255;
 
 bool is_base64(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '/' ||
@@ -30,10 +30,10 @@ bool basic_auth_matches(std::string_view value, const Credentials& credentials) 
   value.remove_prefix(std::min(value.find_first_not_of(' ', kScheme.size()), value.size()));
   // libsodium's decoder takes other bytes for characters of its alphabet.
   if (!std::all_of(value.begin(), value.end(), is_base64)) return false;
-  Secret<kMaxBytes> text;
+  Secret<kMaxUserAndPassword> text;
   std::size_t size = 0;
-  if (::sodium_base642bin(text.data(), kMaxBytes, value.data(), value.size(), nullptr, &size, nullptr,
-                          sodium_base64_VARIANT_ORIGINAL) != 0) {
+  if (::sodium_base642bin(text.data(), kMaxUserAndPassword, value.data(), value.size(), nullptr, &size,
+                          nullptr, sodium_base64_VARIANT_ORIGINAL) != 0) {
     return false;
   }
   const ByteView all(text.data(), size);

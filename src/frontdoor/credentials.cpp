@@ -6,7 +6,7 @@
 namespace zks::frontdoor {
 namespace {
 
-constexpr std::size_t kMaxBytes = 255;
+constexpr std::size_t kMaxPartBytes = 255;
 
 // The length of the user comes first, so that "ab","c" and "a","bc" differ.
 Secret<32> hash_of(ByteView user, ByteView password) {
@@ -40,7 +40,7 @@ Result<Credentials> parse_credentials(std::string_view text) {
   }
   const std::string_view user = text.substr(0, colon);
   const std::string_view password = text.substr(colon + 1);
-  if (user.empty() || user.size() > kMaxBytes || password.empty() || password.size() > kMaxBytes) {
+  if (user.empty() || user.size() > kMaxPartBytes || password.empty() || password.size() > kMaxPartBytes) {
     return make_error(ErrorKind::kUsage, "a proxy's user and password have 1 to 255 bytes each");
   }
   return Credentials(as_bytes(user), as_bytes(password));

@@ -7,6 +7,8 @@
 #include <arpa/inet.h>
 
 #include "base/bytes.hpp"
+#include "base/port.hpp"
+#include "base/usage_error.hpp"
 #include "frontdoor/http_target.hpp"
 
 namespace zks::frontdoor {
@@ -18,23 +20,9 @@ using session::ListenKind;
 constexpr std::size_t kMaxPath = 107;  // sun_path, with its NUL
 constexpr std::size_t kMaxSpec = 1024;
 
-Error usage(std::string text) {
-  return make_error(ErrorKind::kUsage, std::move(text));
-}
-
 Error not_a_forward() {
-  return usage("not of the form [BIND:]PORT:HOST:PORT, as in 8080:example.org:80; IPv6 stands in brackets");
-}
-
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-  if (text.empty() || text.size() > 5) return std::nullopt;
-  std::uint32_t value = 0;
-  for (const char c : text) {
-    if (c < '0' || c > '9') return std::nullopt;
-    value = value * 10 + static_cast<std::uint32_t>(c - '0');
-  }
-  if (value > 65'535) return std::nullopt;
-  return static_cast<std::uint16_t>(value);
+  return usage_error(
+      "not of the form [BIND:]PORT:HOST:PORT, as in 8080:example.org:80; IPv6 stands in brackets");
 }
 
 std::optional<Destination> parse_bind(std::string_view text) {
@@ -66,16 +54,17 @@ Result<ForwardPlace> take_listen(std::string_view& text) {
   if (end == std::string_view::npos) return not_a_forward();
   if (text[end] == ']') ++end;
   const std::string_view front = text.substr(0, end);
-  auto port = parse_port(front);
+  auto port = parse_port_to_bind(front);
   if (!port) {
     bind = front;
     text.remove_prefix(end + 1);
     end = text.find(':');
     if (end == std::string_view::npos) return not_a_forward();
-    port = parse_port(text.substr(0, end));
+    port = parse_port_to_bind(text.substr(0, end));
   }
   text.remove_prefix(end + 1);
-  if (!set_bind(bind, place)) return usage("the address to listen on is not an IP address, localhost or *");
+  if (!set_bind(bind, place))
+    return usage_error("the address to listen on is not an IP address, localhost or *");
   if (!port) return not_a_forward();
   place.address.port = *port;
   if (place.also) place.also->port = *port;
@@ -83,8 +72,9 @@ Result<ForwardPlace> take_listen(std::string_view& text) {
 }
 
 Result<ForwardPlace> parse_path(std::string_view text) {
-  if (text.size() > kMaxPath) return usage("the path of a unix socket has at most 107 bytes");
-  if (text.find('\0') != std::string_view::npos || text.size() < 2) return usage("not the path of a socket");
+  if (text.size() > kMaxPath) return usage_error("the path of a unix socket has at most 107 bytes");
+  if (text.find('\0') != std::string_view::npos || text.size() < 2)
+    return usage_error("not the path of a socket");
   ForwardPlace place;
   place.path = std::string(text);
   return place;
@@ -136,7 +126,7 @@ Result<ForwardSpec> parse(std::string_view text) {
   if (!target) return target.error();
   spec.target = std::move(*target);
   if (spec.kind == ListenKind::kUdp && (spec.listen.is_unix() || spec.target.is_unix())) {
-    return usage("unix sockets are forwarded as streams only, without /udp");
+    return usage_error("unix sockets are forwarded as streams only, without /udp");
   }
   return spec;
 }
@@ -146,14 +136,15 @@ Result<ForwardSpec> parse(std::string_view text) {
 Result<ForwardSpec> parse_local_forward(std::string_view text) {
   auto spec = parse(text);
   if (spec && spec->target.is_unix()) {
-    return usage("a unix socket at the exit can't be reached, only HOST:PORT");
+    return usage_error("a unix socket at the exit can't be reached, only HOST:PORT");
   }
   return spec;
 }
 
 Result<ForwardSpec> parse_remote_forward(std::string_view text) {
   auto spec = parse(text);
-  if (spec && spec->listen.is_unix()) return usage("the exit does not listen on unix sockets, only on PORT");
+  if (spec && spec->listen.is_unix())
+    return usage_error("the exit does not listen on unix sockets, only on PORT");
   if (spec) spec->listen.also.reset();
   return spec;
 }

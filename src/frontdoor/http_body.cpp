@@ -7,7 +7,7 @@
 namespace zks::frontdoor {
 namespace {
 
-using Kind = BodyFraming::Kind;
+using FramingKind = BodyFraming::Kind;
 
 constexpr std::string_view kLastChunk = "0\r\n\r\n";
 constexpr std::size_t kMaxSizeDigits = 15;  // 2^60 bytes
@@ -28,10 +28,10 @@ bool is_text(std::uint8_t c) {
 
 BodyReader::BodyReader(BodyFraming framing, LineEnd line_end)
     : kind_(framing.kind), line_end_(line_end), remaining_(framing.length) {
-  if (kind_ == Kind::kChunked) {
+  if (kind_ == FramingKind::kChunked) {
     remaining_ = 0;
     state_ = State::kSize;
-  } else if (kind_ == Kind::kNone || (kind_ == Kind::kLength && remaining_ == 0)) {
+  } else if (kind_ == FramingKind::kNone || (kind_ == FramingKind::kLength && remaining_ == 0)) {
     state_ = State::kDone;
   }
 }
@@ -44,14 +44,14 @@ ByteView BodyReader::next(ByteView& input) {
       continue;
     }
     const std::size_t size =
-        kind_ == Kind::kUntilClose
+        kind_ == FramingKind::kUntilClose
             ? input.size()
             : static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, input.size()));
     const ByteView data = input.first(size);
     input = input.subspan(size);
-    if (kind_ != Kind::kUntilClose) remaining_ -= size;
-    if (kind_ != Kind::kUntilClose && remaining_ == 0)
-      state_ = kind_ == Kind::kChunked ? State::kDataCr : State::kDone;
+    if (kind_ != FramingKind::kUntilClose) remaining_ -= size;
+    if (kind_ != FramingKind::kUntilClose && remaining_ == 0)
+      state_ = kind_ == FramingKind::kChunked ? State::kDataCr : State::kDone;
     return data;
   }
   return {};
@@ -72,7 +72,7 @@ bool BodyReader::within_line() const {
 }
 
 void BodyReader::end() {
-  if (!done()) state_ = kind_ == Kind::kUntilClose ? State::kDone : State::kFailed;
+  if (!done()) state_ = kind_ == FramingKind::kUntilClose ? State::kDone : State::kFailed;
 }
 
 // A lone LF where a line may end is a line end without its CR.
@@ -139,13 +139,13 @@ BodyReader::State BodyReader::on_text_byte(std::uint8_t byte, State same, State 
   return same;
 }
 
-Bytes reframe(BodyReader& body, ByteView& input, Kind kind) {
+Bytes reframe(BodyReader& body, ByteView& input, FramingKind kind) {
   Bytes data;
   while (!input.empty() && !body.done() && !body.failed()) {
     const ByteView part = body.next(input);
     data.insert(data.end(), part.begin(), part.end());
   }
-  if (kind != Kind::kChunked) return data;
+  if (kind != FramingKind::kChunked) return data;
   Bytes out;
   if (!data.empty()) {
     char size[24];

@@ -16,7 +16,7 @@ namespace zks::frontdoor {
 namespace {
 
 using Outcome = HttpExchange::Outcome;
-using Kind = HttpRequest::Kind;
+using RequestKind = HttpRequest::Kind;
 
 static_assert(kMaxRequestHeaderBytes <= tunnel::Connection::kMaxInputBytes);
 
@@ -53,7 +53,7 @@ struct Visit {
   }
 };
 
-bool is_blank(std::uint8_t byte) {
+bool is_line_end(std::uint8_t byte) {
   return byte == '\r' || byte == '\n';
 }
 
@@ -63,7 +63,7 @@ enum class Header : std::uint8_t { kComplete, kTooLarge, kEnded };
 void skip_blank(tunnel::Connection& client) {
   const ByteView input = client.input();
   client.take(
-      static_cast<std::size_t>(std::find_if_not(input.begin(), input.end(), is_blank) - input.begin()));
+      static_cast<std::size_t>(std::find_if_not(input.begin(), input.end(), is_line_end) - input.begin()));
 }
 
 asio::awaitable<Header> read_header(std::shared_ptr<tunnel::Connection> client) {
@@ -200,11 +200,11 @@ asio::awaitable<bool> serve_request(std::shared_ptr<Visit> self) {
     co_return next;
   }
   HttpRequest request = std::get<HttpRequest>(std::move(asked));
-  if (request.kind == Kind::kOwn) {
+  if (request.kind == RequestKind::kOwn) {
     request.keep_alive = self->may_continue(request);
     Bytes page = own_page(request, self->address(), self->door.credentials != nullptr);
     next = co_await say(self->client, std::move(page), request.keep_alive);
-  } else if (request.kind == Kind::kConnect) {
+  } else if (request.kind == RequestKind::kConnect) {
     co_await serve_connect(self, std::move(request));
   } else {
     next = co_await serve_forward(self, std::move(request));

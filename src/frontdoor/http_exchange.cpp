@@ -17,9 +17,8 @@ namespace {
 
 using session::ResetCode;
 using std::chrono::steady_clock;
-using Kind = BodyFraming::Kind;
+using FramingKind = BodyFraming::Kind;
 
-constexpr unsigned kSwitchingProtocols = 101;
 // However many a server sends while it works (RFC 9110, section 15.2), it needs no more of them at a time.
 constexpr double kMaxInterimAnswersPerSecond = 256;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "frontdoor/http_page.hpp"
 
+#include "base/port.hpp"
 #include "base/relay_url.hpp"
 #include "frontdoor/http_target.hpp"
 
@@ -11,7 +12,6 @@ using session::ResetCode;
 
 constexpr std::string_view kHtml = "text/html; charset=utf-8";
 constexpr std::string_view kPac = "application/x-ns-proxy-autoconfig";
-constexpr std::uint16_t kHttpPort = 80;
 
 std::string_view reason_phrase(unsigned status) {
   switch (status) {

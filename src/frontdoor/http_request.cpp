@@ -16,7 +16,7 @@ namespace zks::frontdoor {
 namespace {
 
 using boost::beast::iequals;
-using Kind = HttpRequest::Kind;
+using RequestKind = HttpRequest::Kind;
 using Message = http::request_header<HttpFields>;
 
 // Told apart from other nonsense since a client may try again with another version (RFC 9110, section
@@ -138,7 +138,7 @@ std::string header_to_send(const Message& message, const HttpTarget& target, con
 }
 
 std::variant<HttpRequest, HttpRefusal> read_connect(const Message& message, HttpRequest request) {
-  request.kind = Kind::kConnect;
+  request.kind = RequestKind::kConnect;
   // What follows is the tunnel's, for us and for everybody who reads along.
   if (!BodyReader(request.body).done()) return refuse(400, "CONNECT has no body");
   const auto destination = parse_authority(view(message.target()), std::nullopt);
@@ -158,14 +158,14 @@ std::variant<HttpRequest, HttpRefusal> read_forward(const Message& message, Http
     return refuse(400, "the request's target is neither a path nor a URL");
   }
   const HttpTarget& to = std::get<HttpTarget>(target);
-  request.kind = Kind::kForward;
+  request.kind = RequestKind::kForward;
   request.destination = to.destination;
   request.upgrade = request.is_http11 && count_of(message, http::field::upgrade) == 1 &&
                     list_has(message, http::field::connection, "upgrade") && BodyReader(request.body).done();
   request.repeatable = is_safe(message.method()) && BodyReader(request.body).done() && !request.upgrade;
   std::string fields = passed_on_fields(message);
   if ((is_options || message.method() == http::verb::trace) && !count_down_forwards(message, fields)) {
-    request.kind = Kind::kOwn;
+    request.kind = RequestKind::kOwn;
     request.path = "/";
     return request;
   }
@@ -174,7 +174,7 @@ std::variant<HttpRequest, HttpRefusal> read_forward(const Message& message, Http
 }
 
 HttpRequest read_own(const Message& message, HttpRequest request) {
-  request.kind = Kind::kOwn;
+  request.kind = RequestKind::kOwn;
   request.path = std::string(view(message.target()));
   request.host = std::string(view(message[http::field::host]));
   return request;

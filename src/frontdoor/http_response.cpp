@@ -7,10 +7,9 @@
 namespace zks::frontdoor {
 namespace {
 
-using Message = http::response_header<HttpFields>;
-using Kind = BodyFraming::Kind;
+using ResponseHeader = http::response_header<HttpFields>;
+using FramingKind = BodyFraming::Kind;
 
-constexpr unsigned kSwitchingProtocols = 101;
 constexpr unsigned kNoContent = 204;
 constexpr unsigned kNotModified = 304;
 constexpr unsigned kUpgradeRequired = 426;
@@ -20,25 +19,25 @@ bool has_no_body(unsigned status, const HttpRequest& request) {
   return request.is_head || status < 200 || status == kNoContent || status == kNotModified;
 }
 
-std::string status_line(const Message& message) {
+std::string status_line(const ResponseHeader& message) {
   return "HTTP/1.1 " + std::to_string(message.result_int()) + " " + std::string(view(message.reason())) +
          "\r\n";
 }
 
 // What a body is framed as for a client: as it came, only that HTTP/1.0 does not know chunks.
 BodyFraming framing_for(const BodyFraming& body, const HttpRequest& request) {
-  if (body.kind == Kind::kChunked && !request.is_http11) return {Kind::kUntilClose, 0};
+  if (body.kind == FramingKind::kChunked && !request.is_http11) return {FramingKind::kUntilClose, 0};
   return body;
 }
 
-HttpResponse read_interim(const Message& message, const HttpRequest& request) {
+HttpResponse read_interim(const ResponseHeader& message, const HttpRequest& request) {
   HttpResponse out;
   out.status = message.result_int();
   if (request.is_http11) out.header = status_line(message) + passed_on_fields(message) + "\r\n";
   return out;
 }
 
-std::optional<HttpResponse> read_upgrade(const Message& message, const HttpRequest& request) {
+std::optional<HttpResponse> read_upgrade(const ResponseHeader& message, const HttpRequest& request) {
   if (!request.upgrade) return std::nullopt;
   HttpResponse out;
   out.status = kSwitchingProtocols;
@@ -57,7 +56,7 @@ std::optional<HttpResponse> read_http_response(std::string_view header, const Ht
   HeaderParser<false> parser;
   http::error error{};
   if (!parse_header_block(parser, *strict, error)) return std::nullopt;
-  const Message& message = parser.get();
+  const ResponseHeader& message = parser.get();
   const unsigned status = message.result_int();
   if (status < 100) return std::nullopt;
   if (status == kSwitchingProtocols) return read_upgrade(message, request);
@@ -70,12 +69,12 @@ std::optional<HttpResponse> read_http_response(std::string_view header, const Ht
   const bool bodiless = has_no_body(status, request);
   if (!bodiless) {
     out.body = *framing;
-    if (out.body.kind == Kind::kNone) out.body.kind = Kind::kUntilClose;
+    if (out.body.kind == FramingKind::kNone) out.body.kind = FramingKind::kUntilClose;
     out.sent = framing_for(out.body, request);
   }
   out.reusable = message.version() >= 11 && !list_has(message, http::field::connection, "close") &&
-                 out.body.kind != Kind::kUntilClose;
-  out.keep_alive = request.keep_alive && !closing && out.sent.kind != Kind::kUntilClose;
+                 out.body.kind != FramingKind::kUntilClose;
+  out.keep_alive = request.keep_alive && !closing && out.sent.kind != FramingKind::kUntilClose;
   out.header = status_line(message) + passed_on_fields(message);
   // In an answer to HEAD, and in 304, Content-Length is what a body would have had.
   if (status >= 200 && status != kNoContent) out.header += framing_field(bodiless ? *framing : out.sent);

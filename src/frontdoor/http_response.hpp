@@ -13,6 +13,7 @@
 
 namespace zks::frontdoor {
 
+inline constexpr unsigned kSwitchingProtocols = 101;  // RFC 9110, section 15.2.2
 inline constexpr std::size_t kMaxResponseHeaderBytes = 64 * 1024;
 
 struct HttpResponse {
@@ -23,7 +24,7 @@ struct HttpResponse {
   bool keep_alive = false;  // the client may send another request behind it
   bool reusable = false;    // the destination takes another request behind it
 
-  bool is_interim() const { return status < 200 && status != 101; }
+  bool is_interim() const { return status < 200 && status != kSwitchingProtocols; }
   friend bool operator==(const HttpResponse&, const HttpResponse&) = default;
 };
 

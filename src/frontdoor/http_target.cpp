@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 
 #include "base/ascii.hpp"
+#include "base/port.hpp"
 
 namespace zks::frontdoor {
 namespace {
@@ -14,16 +15,6 @@ namespace {
 using session::Destination;
 
 constexpr std::size_t kMaxNameBytes = 255;  // as in an OPEN frame
-constexpr std::uint16_t kHttpPort = 80;
-
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-  if (text.empty() || text.size() > 5 || !std::all_of(text.begin(), text.end(), is_digit))
-    return std::nullopt;
-  std::uint32_t port = 0;
-  std::from_chars(text.data(), text.data() + text.size(), port);
-  if (port == 0 || port > 65535) return std::nullopt;
-  return static_cast<std::uint16_t>(port);
-}
 
 bool parse_ipv6(std::string_view text, Destination& out) {
   out.kind = Destination::Kind::kIpv6;

@@ -9,6 +9,7 @@
 #include "base/log.hpp"
 #include "base/relay_url.hpp"
 #include "frontdoor/listen_endpoints.hpp"
+#include "frontdoor/udp_sizes.hpp"
 #include "net/listen.hpp"
 
 namespace zks::frontdoor {
@@ -18,9 +19,6 @@ using asio::ip::udp;
 using boost::system::error_code;
 using session::Destination;
 
-constexpr std::size_t kDatagramBytes = 64 * 1024;
-constexpr int kDatagramsATurn = 64;  // then others have theirs
-constexpr int kSocketBufferBytes = 1024 * 1024;
 constexpr std::chrono::seconds kComplainAgain{60};
 
 // The program that sent it would need a socket of its own to hear of that.

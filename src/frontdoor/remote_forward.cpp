@@ -93,7 +93,7 @@ AttemptPtr begin(const asio::any_io_executor& executor, const ForwardPlace& targ
 }
 
 // What the one at the exit's port is told.
-ResetCode code_of(const Error& error) {
+ResetCode code_of_failed_connect(const Error& error) {
   if (error.kind == ErrorKind::kTimeout) return ResetCode::kTimedOut;
   if (error.detail == 0) return ResetCode::kNameNotFound;            // no address was tried
   if (error.detail == ENOENT) return ResetCode::kConnectionRefused;  // no such unix socket
@@ -176,7 +176,7 @@ asio::awaitable<void> RemoteForward::serve(std::shared_ptr<RemoteForward> self, 
   if (!attempt->socket) {
     const Error& why = attempt->socket.error();
     log::warn("a connection that came by -R {} failed here: {}", to_text(self->spec_.listen), why.text);
-    stream->reset(code_of(why));
+    stream->reset(code_of_failed_connect(why));
     co_return;
   }
   stream->accept(attempt->bound);

@@ -4,14 +4,14 @@
 #include <algorithm>
 #include <optional>
 
+#include "frontdoor/socks_codes.hpp"
+
 namespace zks::frontdoor {
 namespace {
 
 using session::Destination;
 using Step = Socks4Request::Step;
 
-constexpr std::uint8_t kVersion = 4;
-constexpr std::uint8_t kCommandConnect = 1;
 constexpr std::uint8_t kGranted = 90;
 constexpr std::uint8_t kRejected = 91;
 constexpr std::size_t kHead = 8;
@@ -42,7 +42,7 @@ bool has_name(const std::uint8_t* address) {
 Socks4Request parse_socks4(ByteView input) {
   Socks4Request out;
   const std::size_t all = input.size();
-  if (all >= 1 && input[0] != kVersion) out.step = Step::kRefused;
+  if (all >= 1 && input[0] != kSocks4Version) out.step = Step::kRefused;
   if (all >= 2 && input[1] != kCommandConnect) out.step = Step::kRefused;
   if (out.step == Step::kRefused || all < kHead) return out;
 

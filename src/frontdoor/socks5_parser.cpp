@@ -6,21 +6,20 @@
 
 #include <sodium.h>
 
+#include "frontdoor/socks_codes.hpp"
+
 namespace zks::frontdoor {
 namespace {
 
 using session::Destination;
 using session::ResetCode;
 
-constexpr std::uint8_t kVersion = 5;
 constexpr std::uint8_t kPasswordVersion = 1;
 constexpr std::uint8_t kMethodNone = 0;
 constexpr std::uint8_t kMethodPassword = 2;
 constexpr std::uint8_t kNoAcceptableMethod = 0xff;
 constexpr std::uint8_t kPasswordAccepted = 0;
 constexpr std::uint8_t kPasswordRefused = 1;
-constexpr std::uint8_t kCommandConnect = 1;
-constexpr std::uint8_t kCommandUdpAssociate = 3;
 
 constexpr std::size_t kRequestHead = 4;  // version, command, reserved, address type
 
@@ -65,7 +64,7 @@ std::optional<std::size_t> Socks5Parser::message_bytes() const {
 
 // A wrong version ends a message after its first byte: what follows is some other protocol.
 std::size_t Socks5Parser::greeting_bytes() const {
-  if (size_ < 1 || buffer_[0] != kVersion) return 1;
+  if (size_ < 1 || buffer_[0] != kSocks5Version) return 1;
   return size_ < 2 ? 2 : 2 + std::size_t{buffer_[1]};
 }
 
@@ -78,7 +77,7 @@ std::size_t Socks5Parser::password_bytes() const {
 }
 
 std::optional<std::size_t> Socks5Parser::request_bytes() const {
-  if (size_ < 1 || buffer_[0] != kVersion) return 1;
+  if (size_ < 1 || buffer_[0] != kSocks5Version) return 1;
   if (size_ < kRequestHead) return kRequestHead;
   constexpr std::size_t kPort = 2;
   switch (static_cast<Destination::Kind>(buffer_[3])) {
@@ -93,7 +92,7 @@ std::optional<std::size_t> Socks5Parser::request_bytes() const {
 }
 
 void Socks5Parser::on_message() {
-  const std::uint8_t version = state_ == State::kPassword ? kPasswordVersion : kVersion;
+  const std::uint8_t version = state_ == State::kPassword ? kPasswordVersion : kSocks5Version;
   if (buffer_[0] != version) {
     state_ = State::kRefused;
     return;
@@ -112,7 +111,7 @@ void Socks5Parser::on_greeting() {
   const std::uint8_t wanted = credentials_ != nullptr ? kMethodPassword : kMethodNone;
   const ByteView methods(buffer_.data() + 2, size_ - 2);
   const bool offered = std::find(methods.begin(), methods.end(), wanted) != methods.end();
-  replies_.insert(replies_.end(), {kVersion, offered ? wanted : kNoAcceptableMethod});
+  replies_.insert(replies_.end(), {kSocks5Version, offered ? wanted : kNoAcceptableMethod});
   if (!offered) {
     state_ = State::kRefused;
   } else {
@@ -155,7 +154,7 @@ void Socks5Parser::refuse_request(ResetCode code) {
 }
 
 Bytes encode_socks5_reply(std::uint8_t code, const Destination& bound) {
-  Bytes out{kVersion, code, 0, static_cast<std::uint8_t>(bound.kind)};
+  Bytes out{kSocks5Version, code, 0, static_cast<std::uint8_t>(bound.kind)};
   switch (bound.kind) {
     case Destination::Kind::kIpv4:
       out.insert(out.end(), bound.address.begin(), bound.address.begin() + 4);

@@ -8,8 +8,6 @@
 namespace zks::frontdoor {
 namespace {
 
-constexpr std::uint8_t kSucceeded = 0;
-
 Bytes success(std::uint8_t version, const session::Destination& bound) {
   return version == kSocks4Version ? encode_socks4_reply(true, bound)
                                    : encode_socks5_reply(kSucceeded, bound);

@@ -8,14 +8,12 @@
 #include <optional>
 
 #include "frontdoor/credentials.hpp"
+#include "frontdoor/socks_codes.hpp"
 #include "tunnel/connection.hpp"
 
 namespace zks::frontdoor {
 
 namespace asio = boost::asio;
-
-inline constexpr std::uint8_t kSocks4Version = 4;
-inline constexpr std::uint8_t kSocks5Version = 5;
 
 struct SocksRequest {
   std::uint8_t version = kSocks5Version;

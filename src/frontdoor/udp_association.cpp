@@ -11,6 +11,8 @@
 #include "base/log.hpp"
 #include "frontdoor/socks5_parser.hpp"
 #include "frontdoor/socks5_udp.hpp"
+#include "frontdoor/socks_codes.hpp"
+#include "frontdoor/udp_sizes.hpp"
 #include "tunnel/endpoints.hpp"
 
 namespace zks::frontdoor {
@@ -20,11 +22,6 @@ using asio::ip::udp;
 using boost::system::error_code;
 using session::Destination;
 using session::ResetCode;
-
-constexpr std::uint8_t kSucceeded = 0;
-constexpr std::size_t kDatagramBytes = 64 * 1024;
-constexpr int kDatagramsATurn = 64;  // then others have theirs
-constexpr int kSocketBufferBytes = 1024 * 1024;
 
 class Association : public std::enable_shared_from_this<Association> {
  public:
@@ -121,7 +118,7 @@ struct AssociationGuard {
   ~AssociationGuard() { association->stop(); }
 };
 
-ResetCode code_of(const Error& error) {
+ResetCode code_of_failed_bind(const Error& error) {
   if (error.kind == ErrorKind::kRefused) return ResetCode::kCommandNotSupported;
   return error.kind == ErrorKind::kLimit ? ResetCode::kLimit : ResetCode::kGeneralFailure;
 }
@@ -139,7 +136,7 @@ asio::awaitable<void> serve_udp_associate(std::shared_ptr<tunnel::Connection> cl
     bound = guard.association->start(tunnel::unmapped(client->local_endpoint().address()), *opener);
   if (!bound) {
     log::warn("UDP ASSOCIATE refused: {}", bound.error().text);
-    Bytes reply = encode_socks5_refusal(code_of(bound.error()));
+    Bytes reply = encode_socks5_refusal(code_of_failed_bind(bound.error()));
     co_await tunnel::Connection::refuse(client, std::move(reply));
     co_return;
   }

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/log.hpp"
+#include "frontdoor/udp_sizes.hpp"
 #include "tunnel/endpoints.hpp"
 
 namespace zks::frontdoor {
@@ -16,8 +17,6 @@ using boost::system::error_code;
 using session::Destination;
 using std::chrono::steady_clock;
 
-constexpr std::size_t kDatagramBytes = 64 * 1024;
-constexpr int kDatagramsATurn = 64;  // then others have theirs
 constexpr auto kNameKept = 60s;
 constexpr auto kFailureKept = 5s;
 

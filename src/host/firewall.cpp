@@ -50,7 +50,7 @@ constexpr std::string_view kAlways = R"(
 	}}
 )";
 
-constexpr std::string_view kExcluded = R"(ip daddr @excluded4 accept
+constexpr std::string_view kExcludedRules = R"(ip daddr @excluded4 accept
 		ip6 daddr @excluded6 accept)";
 
 // With a name server outside the tunnel systemd-resolved would tell it which names are looked up, whatever
@@ -64,7 +64,7 @@ std::string resolved_is_ours(const Plan& plan) {
 }
 
 // Programs hear of it at once; the ICMP error goes over lo to the packet's own sender.
-constexpr std::string_view kTaken = R"(
+constexpr std::string_view kTakenRules = R"(
 	chain taken {
 		ip daddr @taken4 reject with icmpx admin-prohibited
 		ip6 daddr @taken6 reject with icmpx admin-prohibited
@@ -137,17 +137,17 @@ std::string always(const Plan& plan, const std::vector<RelayEndpoint>& allowed, 
 std::string kill_switch(const Plan& plan, const std::vector<RelayEndpoint>& allowed) {
   std::string out = prefix_sets("excluded", plan.excludes) + prefix_sets("taken", plan.routes);
   if (!plan.uids.empty()) out += uid_set(plan.uids);
-  out += kTaken;
+  out += kTakenRules;
   // Packets without a socket, such as the answer to an echo request, are nobody's.
   const char* whose = plan.uids.empty() ? "goto taken" : "meta skuid @uids goto taken";
   out += always(
       plan, allowed,
-      fmt::format("{}\n\t\t{}{}\n\t\t{}", resolved_is_ours(plan), kExcluded,
+      fmt::format("{}\n\t\t{}{}\n\t\t{}", resolved_is_ours(plan), kExcludedRules,
                   fmt::format(kUplinkKeeping,
                               fmt::arg("services", fmt::format("{}-{}", kServices.first, kServices.last))),
                   whose));
   if (plan.uids.empty()) {
-    out += fmt::format(kForward, fmt::arg("tun", plan.tun), fmt::arg("excluded", kExcluded));
+    out += fmt::format(kForward, fmt::arg("tun", plan.tun), fmt::arg("excluded", kExcludedRules));
   }
   return out;
 }

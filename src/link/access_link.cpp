@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view kSecureScheme = "zks://";
 constexpr std::string_view kPlaintextScheme = "zks+ws://";
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kLinkVersion = 1;
 constexpr std::size_t kChecksumBytes = 4;
 constexpr std::size_t kBodyBytes = 1 + sizeof(PublicKey) + sizeof(InviteId) + Key::kSize;
 constexpr std::size_t kKeyBytes = kBodyBytes + kChecksumBytes;
@@ -30,7 +30,7 @@ Result<> parse_key(std::string_view text, AccessLink& link) {
   if (!decode_base64url(text, key.mutable_view())) {
     return wrong("the key after '#' is incomplete or damaged; copy the whole link");
   }
-  if (key.data()[0] != kVersion)
+  if (key.data()[0] != kLinkVersion)
     return wrong("the key after '#' is of a version that this program does not know");
   const Digest digest = checksum(key);
   if (sodium_memcmp(digest.data(), key.data() + kBodyBytes, kChecksumBytes) != 0) {
@@ -110,7 +110,7 @@ Result<AccessLink> parse_access_link(std::string_view text) {
 std::string format_access_link(const AccessLink& link) {
   Secret<kKeyBytes> key;
   std::uint8_t* to = key.data();
-  *to++ = kVersion;
+  *to++ = kLinkVersion;
   to = std::copy(link.exit_public_key.begin(), link.exit_public_key.end(), to);
   to = std::copy(link.invite.begin(), link.invite.end(), to);
   to = std::copy_n(link.psk.data(), Key::kSize, to);

@@ -22,7 +22,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::int64_t kVersion = 1;
+constexpr std::int64_t kFileVersion = 1;
 constexpr std::size_t kMaxNameBytes = 64;
 
 Error damaged(std::string what) {
@@ -61,7 +61,7 @@ Result<Document> parse(std::string_view text) {
   if (too_deep || !document.json.is_object()) return damaged("not a JSON object");
   const auto version = document.json.find("version");
   if (version == document.json.end() || !version->is_number_integer()) return damaged("no version");
-  if (*version != kVersion) {
+  if (*version != kFileVersion) {
     return make_error(ErrorKind::kUsage, "written by another version of this program");
   }
   return document;
@@ -238,7 +238,7 @@ Result<ExitIdentity> decode_exit_identity(std::string_view json) {
 SecretText encode_exit_identity(const ExitIdentity& identity) {
   Key seed;
   crypto_sign_ed25519_sk_to_seed(seed.data(), identity.room_secret.data());
-  return Document(Json{{"version", kVersion},
+  return Document(Json{{"version", kFileVersion},
                        {"room_seed", to_base64url(seed.view())},
                        {"static_key", to_base64url(identity.static_secret.view())}})
       .text();
@@ -253,7 +253,7 @@ Result<Key> decode_client_key(std::string_view json) {
 }
 
 SecretText encode_client_key(const Key& key) {
-  return Document(Json{{"version", kVersion}, {"static_key", to_base64url(key.view())}}).text();
+  return Document(Json{{"version", kFileVersion}, {"static_key", to_base64url(key.view())}}).text();
 }
 
 Result<RelayList> decode_relays(std::string_view json) {
@@ -283,7 +283,7 @@ Result<RelayList> decode_relays(std::string_view json) {
 SecretText encode_relays(const RelayList& relays, std::string_view before) {
   Json urls = Json::array();
   for (const RelayUrl& relay : relays.relays) urls.push_back(relay.text());
-  Json out{{"version", kVersion}, {"relays", std::move(urls)}};
+  Json out{{"version", kFileVersion}, {"relays", std::move(urls)}};
   if (relays.pin) out["pin"] = to_base64url(*relays.pin);
   keep_unknown(out, parse_before(before).json, {"version", "relays", "pin"});
   return Document(std::move(out)).text();
@@ -310,7 +310,7 @@ Result<std::vector<Invite>> decode_invites(std::string_view json) {
 }
 
 SecretText encode_invites(const std::vector<Invite>& invites, std::string_view before) {
-  Document document(Json{{"version", kVersion}, {"invites", Json::array()}});
+  Document document(Json{{"version", kFileVersion}, {"invites", Json::array()}});
   const Document old = parse_before(before);
   keep_unknown(document.json, old.json, {"version", "invites"});
   std::map<std::string, const Json*> by_id;
@@ -350,7 +350,7 @@ Result<Usage> decode_usage(std::string_view json) {
 SecretText encode_usage(const Usage& usage, std::string_view before) {
   Json used = Json::object();
   for (const auto& [id, bytes] : usage) used[to_base64url(id)] = bytes;
-  Document document(Json{{"version", kVersion}, {"used", std::move(used)}});
+  Document document(Json{{"version", kFileVersion}, {"used", std::move(used)}});
   keep_unknown(document.json, parse_before(before).json, {"version", "used"});
   return document.text();
 }

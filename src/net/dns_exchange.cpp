@@ -17,6 +17,8 @@
 
 #include "base/dns_message.hpp"
 #include "base/name_server.hpp"
+#include "base/port.hpp"
+#include "net/as_tuple.hpp"
 #include "net/endpoint.hpp"
 
 namespace zks::net {
@@ -28,8 +30,6 @@ using asio::ip::udp;
 using boost::system::error_code;
 using TimePoint = std::chrono::steady_clock::time_point;
 
-constexpr auto kToTuple = asio::as_tuple(asio::use_awaitable);
-constexpr std::uint16_t kDnsPort = 53;
 constexpr std::size_t kMaxResolvConf = 64 * 1024;
 
 // A socket whose waits end at a deadline. Shared, as the timer's handler may be queued already when the
@@ -87,7 +87,7 @@ asio::awaitable<Result<Bytes>> ask_by_udp(asio::any_io_executor executor, udp::e
   if (!ec) timed->socket.non_blocking(true, ec);
   if (!ec) timed->socket.send(asio::buffer(query), 0, ec);
   while (!ec) {
-    const auto [waited] = co_await timed->socket.async_wait(udp::socket::wait_read, kToTuple);
+    const auto [waited] = co_await timed->socket.async_wait(udp::socket::wait_read, kTuple);
     ec = waited;
     if (ec) break;
     Bytes answer(timed->socket.available(ec));
@@ -108,16 +108,16 @@ asio::awaitable<Result<Bytes>> ask_by_tcp(asio::any_io_executor executor, udp::e
   const auto opened = co_await open_for(timed, where, std::move(open));
   if (!opened) co_return opened.error();
   error_code ec;
-  std::tie(ec) = co_await timed->socket.async_connect(where, kToTuple);
+  std::tie(ec) = co_await timed->socket.async_connect(where, kTuple);
   const auto size = static_cast<std::uint16_t>(query.size());
   query.insert(query.begin(), {static_cast<std::uint8_t>(size >> 8), static_cast<std::uint8_t>(size)});
   std::size_t count = 0;
-  if (!ec) std::tie(ec, count) = co_await asio::async_write(timed->socket, asio::buffer(query), kToTuple);
+  if (!ec) std::tie(ec, count) = co_await asio::async_write(timed->socket, asio::buffer(query), kTuple);
   Bytes answer(2);
-  if (!ec) std::tie(ec, count) = co_await asio::async_read(timed->socket, asio::buffer(answer), kToTuple);
+  if (!ec) std::tie(ec, count) = co_await asio::async_read(timed->socket, asio::buffer(answer), kTuple);
   if (!ec) {
     answer.resize(load_be<std::uint16_t>(answer.data()));
-    std::tie(ec, count) = co_await asio::async_read(timed->socket, asio::buffer(answer), kToTuple);
+    std::tie(ec, count) = co_await asio::async_read(timed->socket, asio::buffer(answer), kTuple);
   }
   if (ec) co_return timed->failure(ec);
   if (is_dns_answer(answer, *question)) co_return answer;

@@ -17,7 +17,7 @@ namespace zks::net {
 namespace {
 
 // One name's answer is at most 64 KiB of DNS; happy eyeballs never tries more than a few of its addresses.
-constexpr std::size_t kMaxAddresses = 64;
+constexpr std::size_t kMaxAnswered = 64;
 // What passes every path unfragmented (RFC 9715); a longer answer is asked for over TCP.
 constexpr int kUdpSize = 1232;
 
@@ -57,7 +57,7 @@ void read_addresses(const Bytes& message, int family, DnsLookup::Answer& answer)
   if (answer.status != ARES_SUCCESS || host == nullptr) return;
   const std::unique_ptr<hostent, decltype(&ares_free_hostent)> owned(host, &ares_free_hostent);
   for (char** entry = host->h_addr_list; *entry != nullptr; ++entry) {
-    if (answer.addresses.size() == kMaxAddresses) break;
+    if (answer.addresses.size() == kMaxAnswered) break;
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(*entry);
     answer.addresses.push_back(family == AF_INET ? make_ipv4(bytes) : make_ipv6(bytes));
   }

@@ -11,23 +11,15 @@
 #include <unistd.h>
 
 #include "base/log.hpp"
+#include "base/log_failure.hpp"
+#include "net/as_tuple.hpp"
 #include "ops/control_request.hpp"
 
 namespace zks::ops {
 namespace {
 
 namespace asio = boost::asio;
-
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
-
-void log_failure(const std::exception_ptr& failure) {
-  if (!failure) return;
-  try {
-    std::rethrow_exception(failure);
-  } catch (const std::exception& e) {
-    log::error("control socket: {}", e.what());
-  }
-}
+using net::kTuple;
 
 // Closes the socket when the time is over; not any more when this is gone.
 template <class Socket>
@@ -67,7 +59,8 @@ ControlServer::ControlServer(asio::any_io_executor executor, SocketFile file, St
 std::shared_ptr<ControlServer> ControlServer::start(asio::any_io_executor executor, SocketFile file,
                                                     Status status) {
   auto server = std::make_shared<ControlServer>(std::move(executor), std::move(file), std::move(status));
-  asio::co_spawn(server->acceptor_.get_executor(), accept_loop(server), log_failure);
+  asio::co_spawn(server->acceptor_.get_executor(), accept_loop(server),
+                 [](const std::exception_ptr& failure) { log_failure(failure, "control socket"); });
   return server;
 }
 
@@ -92,7 +85,7 @@ asio::awaitable<void> ControlServer::accept_loop(std::shared_ptr<ControlServer> 
     auto socket = std::make_shared<Socket>(std::move(accepted));
     asio::co_spawn(self->acceptor_.get_executor(), serve(self, socket),
                    [self](const std::exception_ptr& failure) {
-                     log_failure(failure);
+                     log_failure(failure, "control socket");
                      --self->connections_;
                      self->spare_.fill();
                    });

@@ -4,6 +4,7 @@
 // is registered and nothing of the library is near the work that is counted. metrics_server.hpp serves them.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,11 @@
 #include <prometheus/metric_family.h>
 
 namespace zks::ops {
+
+// A count as metrics have it; exact up to 2^53.
+inline double number(std::uint64_t value) {
+  return static_cast<double>(value);
+}
 
 class Families {
  public:

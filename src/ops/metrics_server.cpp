@@ -8,15 +8,17 @@
 #include <prometheus/text_serializer.h>
 
 #include "base/log.hpp"
+#include "base/log_failure.hpp"
+#include "net/as_tuple.hpp"
 
 namespace zks::ops {
 namespace {
 
 namespace asio = boost::asio;
+using net::kTuple;
 namespace http = boost::beast::http;
 using asio::ip::tcp;
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kPause{100};  // after an accept that failed for lack of descriptors
 
 struct Answer {
@@ -24,15 +26,6 @@ struct Answer {
   std::string type;
   std::string body;
 };
-
-void log_failure(const std::exception_ptr& failure) {
-  if (!failure) return;
-  try {
-    std::rethrow_exception(failure);
-  } catch (const std::exception& e) {
-    log::error("metrics: {}", e.what());
-  }
-}
 
 http::response<http::string_body> respond(Answer answer, bool with_body) {
   http::response<http::string_body> response(answer.status, 11);
@@ -85,7 +78,8 @@ void MetricsServer::start() {
     log::warn("--metrics: whoever can reach {} can read them; there is no password", where);
   }
   for (Door& door : doors_) {
-    asio::co_spawn(door.acceptor.get_executor(), accept_loop(shared_from_this(), &door), log_failure);
+    asio::co_spawn(door.acceptor.get_executor(), accept_loop(shared_from_this(), &door),
+                   [](const std::exception_ptr& failure) { log_failure(failure, "metrics"); });
   }
 }
 
@@ -119,7 +113,7 @@ asio::awaitable<void> MetricsServer::accept_loop(std::shared_ptr<MetricsServer> 
     self->connections_.push_back(stream);
     asio::co_spawn(door->acceptor.get_executor(), serve(self, stream),
                    [self, stream](const std::exception_ptr& failure) {
-                     log_failure(failure);
+                     log_failure(failure, "metrics");
                      self->connections_.remove(stream);
                      self->spare_.fill();
                    });

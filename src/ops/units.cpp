@@ -7,6 +7,8 @@
 #include <span>
 #include <string>
 
+#include "base/usage_error.hpp"
+
 namespace zks::ops {
 namespace {
 
@@ -35,10 +37,6 @@ constexpr Unit kSizes[] = {{"", 1},
                            {"TiB", kKibi* kKibi* kKibi* kKibi},
                            {"TB", kKilo* kKilo* kKilo* kKilo}};
 
-Error usage(std::string text) {
-  return make_error(ErrorKind::kUsage, std::move(text));
-}
-
 // Digits and one of `units`; nothing on anything else, overflow included.
 std::optional<std::uint64_t> parse_with_unit(std::string_view text, std::span<const Unit> units) {
   std::uint64_t number = 0;
@@ -59,22 +57,22 @@ Result<std::uint64_t> parse_count(std::string_view text, std::uint64_t low, std:
   constexpr Unit kNone[] = {{"", 1}};
   const auto count = parse_with_unit(text, kNone);
   if (!count || *count < low || *count > high) {
-    return usage("not a whole number from " + std::to_string(low) + " to " + std::to_string(high));
+    return usage_error("not a whole number from " + std::to_string(low) + " to " + std::to_string(high));
   }
   return *count;
 }
 
 Result<std::chrono::seconds> parse_duration(std::string_view text) {
   const auto count = parse_with_unit(text, kDurations);
-  if (!count) return usage("not a duration such as 90s, 15m, 12h, 30d or 2w");
+  if (!count) return usage_error("not a duration such as 90s, 15m, 12h, 30d or 2w");
   if (*count == 0 || *count > kLongestSeconds)
-    return usage("a duration is between one second and a hundred years");
+    return usage_error("a duration is between one second and a hundred years");
   return std::chrono::seconds(*count);
 }
 
 Result<std::uint64_t> parse_bytes(std::string_view text) {
   const auto count = parse_with_unit(text, kSizes);
-  if (!count) return usage("not a size such as 4096, 512K, 64MiB or 1GB");
+  if (!count) return usage_error("not a size such as 4096, 512K, 64MiB or 1GB");
   return *count;
 }
 

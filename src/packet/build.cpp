@@ -6,8 +6,6 @@
 namespace zks::packet {
 namespace {
 
-constexpr std::size_t kIcmpHeader = 8;
-
 // More than one packet may be made of what is above IP; this says which part a packet has.
 struct Part {
   std::uint32_t id = 0;
@@ -267,13 +265,13 @@ std::size_t build_icmp_error(const Packet& packet, const IcmpMessage& message, c
                              MutableBytes out) {
   const bool ipv4 = packet.is_ipv4();
   if (!is_error(ipv4, message.type) || !may_be_answered(packet, message)) return 0;
-  const std::size_t most = (ipv4 ? kMinMtuV4 : kMinMtuV6) - ip_header(ipv4) - kIcmpHeader;
+  const std::size_t most = (ipv4 ? kMinMtuV4 : kMinMtuV6) - ip_header(ipv4) - kIcmpErrorHeader;
   const ByteView quoted = packet.whole.first(std::min(most, packet.whole.size()));
-  const std::size_t length = kIcmpHeader + quoted.size();
+  const std::size_t length = kIcmpErrorHeader + quoted.size();
   const std::size_t header = begin(from, packet.source, ipv4 ? kIcmp : kIcmpV6, length, out);
   if (header == 0) return 0;
   std::uint8_t* icmp = out.data() + header;
-  std::fill_n(icmp, kIcmpHeader, std::uint8_t{0});
+  std::fill_n(icmp, kIcmpErrorHeader, std::uint8_t{0});
   icmp[0] = message.type;
   icmp[1] = message.code;
   const bool has_mtu = ipv4 ? message.type == 3 && message.code == 4 : message.type == 2;
@@ -282,7 +280,7 @@ std::size_t build_icmp_error(const Packet& packet, const IcmpMessage& message, c
   } else if (has_mtu) {
     store_be(message.mtu, icmp + 4);
   }
-  put(quoted, icmp + kIcmpHeader);
+  put(quoted, icmp + kIcmpErrorHeader);
   const std::uint64_t sum = ipv4 ? 0 : pseudo_header(from, packet.source, kIcmpV6, length);
   store_checksum(add_bytes(sum, {icmp, length}), icmp + 2);
   return header + length;

@@ -6,7 +6,6 @@
 namespace zks::packet {
 namespace {
 
-constexpr std::size_t kIcmpHeader = 8;
 constexpr std::size_t kQuotedTransport = 8;  // RFC 792: as much of it is always there
 
 bool is_error_type(bool ipv4, std::uint8_t type) {
@@ -69,11 +68,11 @@ Parsed<IcmpError> parse_icmp_error(const Packet& packet) {
   if (packet.fragment) return Malformed::kFragment;
   if (packet.protocol != (ipv4 ? kIcmp : kIcmpV6)) return Malformed::kProtocol;
   const ByteView bytes = packet.transport;
-  if (bytes.size() < kIcmpHeader) return Malformed::kIcmpHeader;
+  if (bytes.size() < kIcmpErrorHeader) return Malformed::kIcmpHeader;
   const std::uint64_t sum = ipv4 ? 0 : pseudo_header(packet.source, packet.target, kIcmpV6, bytes.size());
   if (!is_good(add_bytes(sum, bytes))) return Malformed::kIcmpChecksum;
   if (!is_error_type(ipv4, bytes[0])) return Malformed::kNotEcho;
-  const ByteView quoted_bytes = bytes.subspan(kIcmpHeader);
+  const ByteView quoted_bytes = bytes.subspan(kIcmpErrorHeader);
   if (quoted_bytes.empty() || quoted_bytes[0] >> 4 != (ipv4 ? 4 : 6)) return Malformed::kIcmpHeader;
   const auto quoted = ipv4 ? read_ipv4(quoted_bytes) : read_ipv6(quoted_bytes);
   if (!quoted) return quoted.error();

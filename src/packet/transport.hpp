@@ -12,6 +12,7 @@ namespace zks::packet {
 inline constexpr std::size_t kTcpHeader = 20;  // without options
 inline constexpr std::size_t kUdpHeader = 8;
 inline constexpr std::size_t kEchoHeader = 8;
+inline constexpr std::size_t kIcmpErrorHeader = 8;
 
 // The checksum is not looked at: the kernel behind the second TUN does, or the packet came from one.
 struct Tcp {

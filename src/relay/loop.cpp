@@ -59,15 +59,4 @@ void Loop::abort_all() {
   for (const auto& socket : sockets) socket->abort();
 }
 
-void log_failure(const std::exception_ptr& failure, const char* where) noexcept {
-  try {
-    try {
-      std::rethrow_exception(failure);
-    } catch (const std::exception& e) {
-      log::error("{}: {}", where, e.what());
-    }
-  } catch (...) {
-  }
-}
-
 }  // namespace zks::relay

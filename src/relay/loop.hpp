@@ -4,13 +4,13 @@
 // owns them until they are done; a relay that stops asks each loop to end its own.
 #pragma once
 
-#include <exception>
 #include <memory>
 #include <unordered_set>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "base/log_failure.hpp"
 #include "relay/backlog.hpp"
 #include "relay/counters.hpp"
 
@@ -71,9 +71,5 @@ class Loop : public std::enable_shared_from_this<Loop> {
   bool stopping_ = false;
   Counters counters_;
 };
-
-// For co_spawn: an exception ends the connection it happened in, not the relay. It can only be lack of
-// memory; where there is none to log with, nothing is said.
-void log_failure(const std::exception_ptr& failure, const char* where) noexcept;
 
 }  // namespace zks::relay

@@ -22,8 +22,8 @@ struct Source {
 
   struct Hash {
     std::size_t operator()(const Source& source) const {
-      const auto& bytes = source.bytes;
-      return std::hash<std::string_view>()({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+      const auto* first = reinterpret_cast<const char*>(source.bytes.data());
+      return std::hash<std::string_view>()({first, source.bytes.size()});
     }
   };
 };

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "vpn/error_gate.hpp"
 
+#include "base/port.hpp"
+
 namespace zks::vpn {
 namespace {
 
-constexpr std::uint16_t kDnsPort = 53;
 constexpr std::uint8_t kReplyV4 = 0;
 constexpr std::uint8_t kReplyV6 = 129;
 

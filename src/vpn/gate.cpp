@@ -2,13 +2,13 @@
 #include "vpn/gate.hpp"
 
 #include "base/log.hpp"
+#include "base/port.hpp"
 #include "packet/udp_segments.hpp"
 #include "vpn/addresses.hpp"
 
 namespace zks::vpn {
 namespace {
 
-constexpr std::uint16_t kDnsPort = 53;
 constexpr packet::IcmpMessage kNoProtocolV4{3, 2};  // RFC 792: protocol unreachable
 constexpr packet::IcmpMessage kNoProtocolV6{4, 1};  // RFC 4443, section 3.4: unrecognised next header
 

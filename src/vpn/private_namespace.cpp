@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/system_error.hpp"
 #include "vpn/namespace_routes.hpp"
 #include "vpn/supervisor_wire.hpp"
 
@@ -42,21 +43,20 @@ table inet zks {
 }
 )";
 
-Error failed(const std::string& what, int number = errno) {
-  return make_error(ErrorKind::kIo, what + ": " + std::strerror(number), number);
-}
-
 Result<> bring_up(const char* name, unsigned mtu) {
   const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq request{};
   std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
   if (mtu != 0) {
     request.ifr_mtu = static_cast<int>(mtu);
-    if (::ioctl(socket.get(), SIOCSIFMTU, &request) != 0) return failed("the MTU of the inner device");
+    if (::ioctl(socket.get(), SIOCSIFMTU, &request) != 0)
+      return system_error("set the MTU of the inner device", errno);
   }
-  if (::ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0) return failed(name);
+  if (::ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0)
+    return system_error("set up " + std::string(name), errno);
   request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
-  if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) return failed(name);
+  if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0)
+    return system_error("set up " + std::string(name), errno);
   return {};
 }
 
@@ -94,7 +94,7 @@ Result<Fd> listen_at(const Address& address, int family) {
   if (!socket || ::setsockopt(socket.get(), level, option, &yes, sizeof(yes)) != 0 ||
       ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
       ::listen(socket.get(), kBacklog) != 0) {
-    return failed("the listener in the private namespace");
+    return system_error("listen in the private namespace", errno);
   }
   return socket;
 }
@@ -116,7 +116,7 @@ Result<Fd> listen_ipv6() {
 }
 
 Result<PrivateNamespace> make_here(unsigned mtu, bool offloads) {
-  if (::unshare(CLONE_NEWNET) != 0) return failed("a network namespace (run this as root)");
+  if (::unshare(CLONE_NEWNET) != 0) return system_error("make a network namespace", errno);
   PrivateNamespace out;
   auto device = open_tun(kDevice, offloads);
   if (!device) return device.error();
@@ -166,11 +166,12 @@ Result<Message> next_message(int socket) {
 
 Result<PrivateNamespace> make_private_namespace(unsigned mtu, bool offloads) {
   std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) return failed("socketpair");
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0)
+    return system_error("make a pair of sockets", errno);
   Fd ours(ends[0]);
   Fd theirs(ends[1]);
   const pid_t pid = ::fork();
-  if (pid < 0) return failed("fork");
+  if (pid < 0) return system_error("fork", errno);
   if (pid == 0) child(theirs.get(), mtu, offloads);
   theirs = Fd();
   while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {

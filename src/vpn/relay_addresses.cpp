@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "base/log.hpp"
+#include "base/port.hpp"
 #include "net/resolver.hpp"
 #include "net/wakeup.hpp"
 #include "vpn/supervisor_wire.hpp"
@@ -17,7 +18,6 @@ namespace {
 
 using asio::posix::stream_descriptor;
 
-constexpr std::uint16_t kDnsPort = 53;
 constexpr std::size_t kMaxAddressesOfPlace = 64;   // the latest; a lane may still be over an older one
 constexpr std::chrono::seconds kNamePatience{11};  // a second more than the name process has
 

@@ -19,6 +19,7 @@
 #include "base/log.hpp"
 #include "base/netlink.hpp"
 #include "base/repeat_notice.hpp"
+#include "base/system_error.hpp"
 #include "host/change_watch.hpp"
 #include "host/preflight.hpp"
 #include "net/run_loop.hpp"
@@ -39,10 +40,6 @@ constexpr std::chrono::seconds kNameServiceEvery{2};
 constexpr std::chrono::milliseconds kRestorePause{100};  // between two looks at what is set up
 constexpr std::chrono::seconds kTellAgainAfter{10};      // what was put back
 constexpr std::chrono::seconds kAliveAtMostEvery{1};
-
-Error failed(const std::string& what) {
-  return make_error(ErrorKind::kIo, what + ": " + std::strerror(errno), errno);
-}
 
 class Parent {
  public:
@@ -296,7 +293,7 @@ void Parent::on_alive() {
 void Parent::give_socket(const SocketRequest& wanted) {
   const Fd socket = marked_socket(wanted.ipv4 ? AF_INET : AF_INET6, SOCK_STREAM);
   Json answer = {{"id", wanted.id}};
-  if (!socket) answer["error"] = failed("a socket").text;
+  if (!socket) answer["error"] = system_error("open a socket", errno).text;
   (void)send_message(worker_.native_handle(), answer, socket.get());
 }
 
@@ -344,12 +341,12 @@ Result<Part> supervise(SupervisorOptions options) {
   if (!inner) return inner.error();
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0) {
-    return failed("socketpair");
+    return system_error("make a pair of sockets", errno);
   }
   Fd ours(ends[0]);
   Fd theirs(ends[1]);
   const pid_t pid = ::fork();
-  if (pid < 0) return failed("fork");
+  if (pid < 0) return system_error("fork", errno);
   if (pid == 0) {
     (void)::signal(SIGINT, SIG_IGN);  // of Ctrl-C; the parent passes it on
     return Part{Worker{{std::move(tun->fd), std::move(*inner)}, std::move(theirs)}, 0};

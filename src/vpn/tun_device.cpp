@@ -21,7 +21,7 @@ constexpr unsigned kUso6 = 0x40;
 constexpr std::chrono::seconds kDevicePatience{3};
 constexpr std::chrono::milliseconds kDevicePause{50};
 
-Error failed(const std::string& what, int number) {
+Error tun_error(const std::string& what, int number) {
   const std::string text = what + ": " + std::strerror(number);
   switch (number) {
     case ENOENT:
@@ -58,20 +58,20 @@ Result<TunDevice> open_tun(const std::string& name, bool offloads) {
     return make_error(ErrorKind::kUsage, "not a name for a network device: " + name);
   }
   Fd fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
-  if (!fd) return failed("/dev/net/tun", errno);
+  if (!fd) return tun_error("/dev/net/tun", errno);
   ifreq request{};
   std::memcpy(request.ifr_name, name.data(), name.size());
   // Never one that somebody else has made, of whatever kind.
   request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL);
-  if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) return failed("the network device " + name, errno);
+  if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) return tun_error("the network device " + name, errno);
   TunDevice out{std::move(fd), request.ifr_name};
   int header_bytes = 10;
-  if (::ioctl(out.fd.get(), TUNSETVNETHDRSZ, &header_bytes) != 0) return failed(out.name, errno);
+  if (::ioctl(out.fd.get(), TUNSETVNETHDRSZ, &header_bytes) != 0) return tun_error(out.name, errno);
   // The most first; what the kernel does not know, it refuses as a whole.
   constexpr unsigned kTcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
   out.datagrams = offloads && ::ioctl(out.fd.get(), TUNSETOFFLOAD, kTcp | kUso4 | kUso6) == 0;
   out.segments = offloads && (out.datagrams || ::ioctl(out.fd.get(), TUNSETOFFLOAD, kTcp) == 0);
-  if (!out.segments && ::ioctl(out.fd.get(), TUNSETOFFLOAD, 0) != 0) return failed(out.name, errno);
+  if (!out.segments && ::ioctl(out.fd.get(), TUNSETOFFLOAD, 0) != 0) return tun_error(out.name, errno);
   return out;
 }
 

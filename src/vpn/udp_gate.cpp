@@ -4,12 +4,12 @@
 #include <array>
 
 #include "base/bytes.hpp"
+#include "base/port.hpp"
 #include "vpn/addresses.hpp"
 
 namespace zks::vpn {
 namespace {
 
-constexpr std::uint16_t kDnsPort = 53;
 constexpr std::chrono::seconds kSweepEvery{1};
 
 }  // namespace

@@ -10,15 +10,15 @@
 
 #include "../support/run.hpp"
 #include "carrier/websocket_carrier.hpp"
+#include "net/as_tuple.hpp"
 #include "net/on_end.hpp"
 
 namespace zks::carrier {
 namespace {
 
 using asio::ip::tcp;
+using net::kTuple;
 using test::run;
-
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 // Handlers of reads or writes that are kept instead of begun; clear() destroys them.
 struct Kept {
@@ -64,7 +64,7 @@ void async_teardown(boost::beast::role_type role, KeepingStream& stream, Handler
   async_teardown(role, stream.next_layer(), std::forward<Handler>(handler));
 }
 
-using Carrier = WebSocketCarrier<KeepingStream>;
+using KeepingCarrier = WebSocketCarrier<KeepingStream>;
 
 asio::awaitable<void> accept(WebSocket<KeepingStream>* ws) {
   co_await ws->async_accept(asio::use_awaitable);
@@ -76,17 +76,17 @@ asio::awaitable<void> ping(WebSocket<net::TcpStream>* ws) {
   co_await ws->async_ping({}, asio::use_awaitable);
 }
 
-asio::awaitable<void> read_one(Carrier* carrier, int* ended, Result<MessageType>* out) {
+asio::awaitable<void> read_one(KeepingCarrier* carrier, int* ended, Result<MessageType>* out) {
   Buffer buffer;
   *out = co_await carrier->read(buffer);
   ++*ended;
 }
-asio::awaitable<void> write_one(Carrier* carrier, int* ended, Result<>* out) {
+asio::awaitable<void> write_one(KeepingCarrier* carrier, int* ended, Result<>* out) {
   const Bytes message(10);
   *out = co_await carrier->write(MessageType::kBinary, message);
   ++*ended;
 }
-asio::awaitable<void> close_one(Carrier* carrier, int* ended, Result<>* out) {
+asio::awaitable<void> close_one(KeepingCarrier* carrier, int* ended, Result<>* out) {
   *out = co_await carrier->close(close_code::kRestart);
   ++*ended;
 }
@@ -101,7 +101,7 @@ class AbandonedTest : public testing::Test {
     WebSocket<KeepingStream> ws(KeepingStream(net::TcpStream(std::move(near)), &kept_));
     far_ = std::make_unique<WebSocket<net::TcpStream>>(net::TcpStream(std::move(far)));
     run(io_, accept(&ws), shake_hands(far_.get()));
-    carrier_ = std::make_unique<Carrier>(std::move(ws));
+    carrier_ = std::make_unique<KeepingCarrier>(std::move(ws));
   }
 
   // Until it waits for something.
@@ -122,7 +122,7 @@ class AbandonedTest : public testing::Test {
   asio::io_context io_;
   Kept kept_;
   std::unique_ptr<WebSocket<net::TcpStream>> far_;
-  std::unique_ptr<Carrier> carrier_;
+  std::unique_ptr<KeepingCarrier> carrier_;
   int ended_ = 0, destroyed_ = 0;
   Result<MessageType> read_ = MessageType::kText;
   Result<> wrote_, closed_;

@@ -10,6 +10,7 @@
 #include "carrier/accept.hpp"
 #include "carrier/dial.hpp"
 #include "certificate.hpp"
+#include "net/as_tuple.hpp"
 
 namespace zks::carrier {
 namespace {
@@ -18,8 +19,8 @@ using namespace std::chrono_literals;
 namespace http = boost::beast::http;
 namespace ssl = asio::ssl;
 using asio::ip::tcp;
+using net::kTuple;
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kNone = 99;
 
 // Takes connections; in the order of their coming, one of them is served.

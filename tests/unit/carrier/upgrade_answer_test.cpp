@@ -17,6 +17,7 @@
 #include "../support/run.hpp"
 #include "carrier/dial.hpp"
 #include "carrier/websocket_carrier.hpp"
+#include "net/as_tuple.hpp"
 
 namespace zks::carrier {
 namespace {
@@ -24,9 +25,8 @@ namespace {
 namespace http = boost::beast::http;
 namespace websocket = boost::beast::websocket;
 using asio::ip::tcp;
+using net::kTuple;
 using test::run;
-
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 const std::string kUpgraded =
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -9,6 +9,7 @@
 #include "carrier/accept.hpp"
 #include "carrier/dial.hpp"
 #include "certificate.hpp"
+#include "net/as_tuple.hpp"
 #include "net/spawn.hpp"
 
 namespace zks::carrier {
@@ -17,11 +18,10 @@ namespace {
 namespace http = boost::beast::http;
 namespace ssl = asio::ssl;
 using asio::ip::tcp;
+using net::kTuple;
 using test::Certificate;
 using test::make_certificate;
 using test::run;
-
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 // What the accepting side does with a request.
 enum class Answer { kUpgrade, kNotFound, kSilence };

@@ -24,7 +24,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr std::int64_t kYear = 365 * 86'400;
+constexpr std::int64_t kYearSeconds = 365 * 86'400;
 
 ExpiryClock::Readings readings;
 
@@ -188,7 +188,7 @@ TEST_F(GuestsTest, ANewDeviceThatCanNotBeWrittenDownIsToldLaterAndTheFaultIsOver
 }
 
 TEST_F(GuestsTest, AnInviteEndsWithItsTimeNotWithAJumpOfTheClock) {
-  for (const std::int64_t jump : {kYear, -kYear}) {
+  for (const std::int64_t jump : {kYearSeconds, -kYearSeconds}) {
     readings = {readings.wall + jump, readings.steady + 3};
     ASSERT_TRUE(guests_->refresh());
     EXPECT_TRUE(guests_->welcome(known_));

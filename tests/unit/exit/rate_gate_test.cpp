@@ -10,7 +10,7 @@ namespace zks::exit {
 namespace {
 
 using namespace std::chrono_literals;
-using Place = RateGate::Place;
+using RatePlace = RateGate::Place;
 using TimePoint = RateGate::TimePoint;
 
 constexpr std::uint64_t kRate = 16 * 1024;  // so a piece is 1 KiB, and a burst 4 KiB
@@ -20,7 +20,7 @@ constexpr std::uint64_t kBurst = 4096;
 class RateGateTest : public testing::Test {
  protected:
   // Moves whole pieces as long as it may; how many bytes passed.
-  std::uint64_t move(Place& place, std::uint64_t most = 1 << 30) {
+  std::uint64_t move(RatePlace& place, std::uint64_t most = 1 << 30) {
     std::uint64_t moved = 0;
     while (moved < most) {
       const std::uint64_t may = std::min(gate.ask(place, now), most - moved);
@@ -40,7 +40,7 @@ class RateGateTest : public testing::Test {
 };
 
 TEST_F(RateGateTest, WithoutARateNobodyWaits) {
-  Place place(wakeups[0]);
+  RatePlace place(wakeups[0]);
   EXPECT_EQ(move(place, 1 << 20), 1u << 20);
   EXPECT_EQ(gate.due(now), TimePoint::max());
   EXPECT_TRUE(gate.try_pass(1 << 20, now));
@@ -48,7 +48,7 @@ TEST_F(RateGateTest, WithoutARateNobodyWaits) {
 
 TEST_F(RateGateTest, PassesABurstAndThenTheRate) {
   gate.set_rate(kRate, now);
-  Place place(wakeups[0]);
+  RatePlace place(wakeups[0]);
   EXPECT_EQ(move(place), kBurst + kPiece) << "the last piece is on credit";
   std::uint64_t moved = 0;
   for (const TimePoint end = now + 10s; now < end; now += 1ms) moved += move(place);
@@ -58,22 +58,22 @@ TEST_F(RateGateTest, PassesABurstAndThenTheRate) {
 
 TEST_F(RateGateTest, AnIdleGateSavesNoMoreThanABurst) {
   gate.set_rate(kRate, now);
-  Place place(wakeups[0]);
+  RatePlace place(wakeups[0]);
   now += 1h;
   EXPECT_EQ(move(place), kBurst + kPiece);
 }
 
 TEST_F(RateGateTest, EachHasItsTurn) {
   gate.set_rate(kRate, now);
-  Place first(wakeups[0]);
-  Place second(wakeups[1]);
-  Place third(wakeups[2]);
+  RatePlace first(wakeups[0]);
+  RatePlace second(wakeups[1]);
+  RatePlace third(wakeups[2]);
   move(first);
   EXPECT_EQ(gate.ask(second, now), 0u);
   EXPECT_EQ(gate.ask(third, now), 0u);
   EXPECT_EQ(gate.waiting(), 3u);
   std::uint64_t moved[3] = {};
-  Place* const places[3] = {&third, &second, &first};  // who asks first does not come first
+  RatePlace* const places[3] = {&third, &second, &first};  // who asks first does not come first
   for (const TimePoint end = now + 9s; now < end; now += 1ms) {
     for (int i = 0; i < 3; ++i) {
       const std::uint64_t may = gate.ask(*places[i], now);
@@ -86,8 +86,8 @@ TEST_F(RateGateTest, EachHasItsTurn) {
 
 TEST_F(RateGateTest, WakesOnlyTheFirst) {
   gate.set_rate(kRate, now);
-  Place first(wakeups[0]);
-  Place second(wakeups[1]);
+  RatePlace first(wakeups[0]);
+  RatePlace second(wakeups[1]);
   move(first);
   EXPECT_EQ(gate.ask(second, now), 0u);
   EXPECT_EQ(gate.due(now), now + 62'500us) << "a piece at that rate";
@@ -107,9 +107,9 @@ TEST_F(RateGateTest, WakesOnlyTheFirst) {
 
 TEST_F(RateGateTest, WhoLeavesWhileItIsCalledDoesNotHoldUpTheNext) {
   gate.set_rate(kRate, now);
-  Place second(wakeups[1]);
+  RatePlace second(wakeups[1]);
   {
-    Place first(wakeups[0]);
+    RatePlace first(wakeups[0]);
     move(first);
     EXPECT_EQ(gate.ask(second, now), 0u);
     gate.wake();
@@ -122,8 +122,8 @@ TEST_F(RateGateTest, WhoLeavesWhileItIsCalledDoesNotHoldUpTheNext) {
 
 TEST_F(RateGateTest, ATurnWithoutBytesIsATurn) {
   gate.set_rate(kRate, now);
-  Place first(wakeups[0]);
-  Place second(wakeups[1]);
+  RatePlace first(wakeups[0]);
+  RatePlace second(wakeups[1]);
   move(first);
   EXPECT_EQ(gate.ask(second, now), 0u);
   now += 63ms;
@@ -134,7 +134,7 @@ TEST_F(RateGateTest, ATurnWithoutBytesIsATurn) {
 
 TEST_F(RateGateTest, AnotherRateCountsAtOnce) {
   gate.set_rate(kPiece, now);
-  Place place(wakeups[0]);
+  RatePlace place(wakeups[0]);
   move(place);
   gate.passed(place, 3600 * kPiece, now);
   EXPECT_EQ(gate.ask(place, now), 0u);
@@ -145,7 +145,7 @@ TEST_F(RateGateTest, AnotherRateCountsAtOnce) {
 }
 
 TEST_F(RateGateTest, NothingPassesAClosedGate) {
-  Place place(wakeups[0]);
+  RatePlace place(wakeups[0]);
   gate.set_closed(true, now);
   EXPECT_EQ(gate.ask(place, now), 0u);
   EXPECT_FALSE(gate.try_pass(1, now));
@@ -164,7 +164,7 @@ TEST_F(RateGateTest, DatagramsAreDroppedBeyondTheRate) {
 }
 
 TEST_F(RateGateTest, PlacesMayOutliveIt) {
-  Place place(wakeups[0]);
+  RatePlace place(wakeups[0]);
   {
     RateGate short_lived([] {});
     short_lived.set_closed(true, now);

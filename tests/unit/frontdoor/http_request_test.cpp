@@ -12,7 +12,7 @@
 namespace zks::frontdoor {
 namespace {
 
-using Kind = HttpRequest::Kind;
+using RequestKind = HttpRequest::Kind;
 using Framing = BodyFraming::Kind;
 
 const Credentials& credentials() {
@@ -44,7 +44,7 @@ unsigned refused(std::string_view header, const Credentials* wanted = nullptr) {
 TEST(HttpRequestTest, Get) {
   const HttpRequest request = accepted(
       head({"GET http://Example.org/a?b HTTP/1.1", "Host: Example.org", "Accept: */*", "Cookie: a=b"}));
-  EXPECT_EQ(request.kind, Kind::kForward);
+  EXPECT_EQ(request.kind, RequestKind::kForward);
   EXPECT_EQ(session::to_text(request.destination), "example.org:80");
   EXPECT_EQ(request.header, head({"GET /a?b HTTP/1.1", "Host: Example.org", "Accept: */*", "Cookie: a=b"}));
   EXPECT_EQ(request.body, BodyFraming{});
@@ -159,10 +159,10 @@ TEST(HttpRequestTest, Upgrade) {
 
 TEST(HttpRequestTest, Connect) {
   const HttpRequest request = accepted(head({"CONNECT [2001:db8::1]:443 HTTP/1.1", "Host: x"}));
-  EXPECT_EQ(request.kind, Kind::kConnect);
+  EXPECT_EQ(request.kind, RequestKind::kConnect);
   EXPECT_EQ(session::to_text(request.destination), "[2001:db8::1]:443");
-  EXPECT_EQ(accepted(head({"CONNECT host:22 HTTP/1.0"})).kind, Kind::kConnect);
-  EXPECT_EQ(accepted(head({"CONNECT host:22 HTTP/1.1", "Content-Length: 0"})).kind, Kind::kConnect);
+  EXPECT_EQ(accepted(head({"CONNECT host:22 HTTP/1.0"})).kind, RequestKind::kConnect);
+  EXPECT_EQ(accepted(head({"CONNECT host:22 HTTP/1.1", "Content-Length: 0"})).kind, RequestKind::kConnect);
   for (const char* target : {"host", "host:", "http://host/", "/", "*", "host:22/", "user@host:22"})
     EXPECT_EQ(refused(head({std::string("CONNECT ") + target + " HTTP/1.1"})), 400u) << target;
   EXPECT_EQ(refused(head({"CONNECT host:22 HTTP/1.1", "Content-Length: 1"})), 400u);
@@ -214,11 +214,11 @@ TEST(HttpRequestTest, OtherTargets) {
   EXPECT_EQ(refused(head({"GET ftp://host/ HTTP/1.1"})), 501u);
   EXPECT_EQ(refused(head({"GET host HTTP/1.1"})), 400u);
   const HttpRequest own = accepted(head({"GET /proxy.pac HTTP/1.1", "Host: 127.0.0.1:1080"}));
-  EXPECT_EQ(own.kind, Kind::kOwn);
+  EXPECT_EQ(own.kind, RequestKind::kOwn);
   EXPECT_EQ(own.path, "/proxy.pac");
   EXPECT_EQ(own.host, "127.0.0.1:1080");
   EXPECT_EQ(own.method, "GET");
-  EXPECT_EQ(accepted(head({"OPTIONS * HTTP/1.1"})).kind, Kind::kOwn);
+  EXPECT_EQ(accepted(head({"OPTIONS * HTTP/1.1"})).kind, RequestKind::kOwn);
 }
 
 TEST(HttpRequestTest, VersionsAndNonsense) {
@@ -254,7 +254,7 @@ TEST(HttpRequestTest, WhatIsPutRightInAnswersIsRefusedInRequests) {
 TEST(HttpRequestTest, ForwardsAreCounted) {
   EXPECT_EQ(accepted(head({"OPTIONS http://host HTTP/1.1", "Max-Forwards: 10"})).header,
             head({"OPTIONS * HTTP/1.1", "Host: host", "Max-Forwards: 9"}));
-  EXPECT_EQ(accepted(head({"TRACE http://host/ HTTP/1.1", "Max-Forwards: 0"})).kind, Kind::kOwn);
+  EXPECT_EQ(accepted(head({"TRACE http://host/ HTTP/1.1", "Max-Forwards: 0"})).kind, RequestKind::kOwn);
   EXPECT_EQ(accepted(head({"GET http://host/ HTTP/1.1", "Max-Forwards: 0"})).header,
             head({"GET / HTTP/1.1", "Host: host", "Max-Forwards: 0"}));
 }
@@ -262,7 +262,8 @@ TEST(HttpRequestTest, ForwardsAreCounted) {
 TEST(HttpRequestTest, PasswordIsAskedFor) {
   const std::string get = "GET http://host/ HTTP/1.1\r\n";
   EXPECT_EQ(accepted(get + kAlice + "\r\n", &credentials()).header, head({"GET / HTTP/1.1", "Host: host"}));
-  EXPECT_EQ(accepted("CONNECT host:1 HTTP/1.1\r\n" + kAlice + "\r\n", &credentials()).kind, Kind::kConnect);
+  EXPECT_EQ(accepted("CONNECT host:1 HTTP/1.1\r\n" + kAlice + "\r\n", &credentials()).kind,
+            RequestKind::kConnect);
   EXPECT_EQ(refused(get + "\r\n", &credentials()), 407u);
   EXPECT_EQ(refused("CONNECT host:1 HTTP/1.1\r\n\r\n", &credentials()), 407u);
   EXPECT_EQ(refused(get + kAlice + kAlice + "\r\n", &credentials()), 407u);
@@ -275,7 +276,7 @@ TEST(HttpRequestTest, PasswordIsAskedFor) {
   EXPECT_EQ(
       refused(get + "Proxy-Authorization: Basic " + std::string(4096, 'A') + "\r\n\r\n", &credentials()),
       407u);
-  EXPECT_EQ(accepted(head({"GET /proxy.pac HTTP/1.1"}), &credentials()).kind, Kind::kOwn);
+  EXPECT_EQ(accepted(head({"GET /proxy.pac HTTP/1.1"}), &credentials()).kind, RequestKind::kOwn);
 }
 
 TEST(HttpRequestTest, ConnectionGoesOnBehindARefusedUser) {
@@ -300,7 +301,7 @@ TEST(HttpRequestTest, EveryByteChanged) {
       if (header_bytes(changed) != changed.size()) continue;  // ends elsewhere
       const auto out = read_http_request(changed, nullptr);
       const auto* request = std::get_if<HttpRequest>(&out);
-      if (!request || request->kind != Kind::kForward) continue;
+      if (!request || request->kind != RequestKind::kForward) continue;
       const std::string& sent = request->header;
       EXPECT_EQ(header_bytes(sent), sent.size());
       EXPECT_EQ(sent.find("\r\nHost: "), sent.rfind("\r\nHost: "));

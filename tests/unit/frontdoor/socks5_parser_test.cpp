@@ -9,7 +9,7 @@ namespace zks::frontdoor {
 namespace {
 
 using session::Destination;
-using Step = Socks5Parser::Step;
+using ParserStep = Socks5Parser::Step;
 using testing::ElementsAre;
 
 const Bytes kGreeting{5, 1, 0};
@@ -43,25 +43,25 @@ Bytes refusal(std::uint8_t code) {
   return {5, code, 0, 1, 0, 0, 0, 0, 0, 0};
 }
 
-const Credentials& credentials() {
+const Credentials& known_credentials() {
   static const Credentials known(as_bytes("alice"), as_bytes("secret"));
   return known;
 }
 
-struct Outcome {
-  Step step{};
+struct Parsed {
+  ParserStep step{};
   Bytes replies;
   Bytes rest;  // not taken
   Destination destination;
 
-  friend bool operator==(const Outcome&, const Outcome&) = default;
+  friend bool operator==(const Parsed&, const Parsed&) = default;
 };
 
 // The outcome of `input` when it arrives in the pieces that end at `cuts`.
-Outcome parse(const Bytes& input, const Credentials* wanted = nullptr, std::vector<std::size_t> cuts = {}) {
+Parsed parse(const Bytes& input, const Credentials* wanted = nullptr, std::vector<std::size_t> cuts = {}) {
   Socks5Parser parser(wanted);
   cuts.push_back(input.size());
-  Outcome out;
+  Parsed out;
   std::size_t from = 0;
   for (const std::size_t to : cuts) {
     ByteView piece(input.data() + from, to - from);
@@ -72,13 +72,13 @@ Outcome parse(const Bytes& input, const Credentials* wanted = nullptr, std::vect
     out.rest.insert(out.rest.end(), piece.begin(), piece.end());
     from = to;
   }
-  if (out.step == Step::kRequest) out.destination = parser.destination();
+  if (out.step == ParserStep::kRequest) out.destination = parser.destination();
   return out;
 }
 
 TEST(Socks5ParserTest, Ipv4) {
-  const Outcome out = parse(join({kGreeting, kIpv4Request}));
-  EXPECT_EQ(out.step, Step::kRequest);
+  const Parsed out = parse(join({kGreeting, kIpv4Request}));
+  EXPECT_EQ(out.step, ParserStep::kRequest);
   EXPECT_THAT(out.replies, ElementsAre(5, 0));
   EXPECT_EQ(out.destination.kind, Destination::Kind::kIpv4);
   EXPECT_EQ(out.destination.address, (std::array<std::uint8_t, 16>{192, 0, 2, 7}));
@@ -86,8 +86,8 @@ TEST(Socks5ParserTest, Ipv4) {
 }
 
 TEST(Socks5ParserTest, Ipv6) {
-  const Outcome out = parse(join({kGreeting, kIpv6Request}));
-  EXPECT_EQ(out.step, Step::kRequest);
+  const Parsed out = parse(join({kGreeting, kIpv6Request}));
+  EXPECT_EQ(out.step, ParserStep::kRequest);
   EXPECT_EQ(out.destination.kind, Destination::Kind::kIpv6);
   EXPECT_EQ(out.destination.address,
             (std::array<std::uint8_t, 16>{0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9}));
@@ -97,8 +97,8 @@ TEST(Socks5ParserTest, Ipv6) {
 TEST(Socks5ParserTest, NamesOfEveryLengthAsTheyWereSent) {
   for (std::size_t length = 1; length <= 255; ++length) {
     const std::string name(length, 'X');
-    const Outcome out = parse(join({kGreeting, name_request(name)}));
-    ASSERT_EQ(out.step, Step::kRequest) << length;
+    const Parsed out = parse(join({kGreeting, name_request(name)}));
+    ASSERT_EQ(out.step, ParserStep::kRequest) << length;
     EXPECT_EQ(out.destination.kind, Destination::Kind::kName);
     EXPECT_EQ(out.destination.name, name);
     EXPECT_EQ(out.destination.port, 8080);
@@ -108,8 +108,8 @@ TEST(Socks5ParserTest, NamesOfEveryLengthAsTheyWereSent) {
 TEST(Socks5ParserTest, DataBehindTheRequestIsLeft) {
   const Bytes data{'G', 'E', 'T'};
   for (const Bytes& request : {kIpv4Request, kIpv6Request, name_request("a.test")}) {
-    const Outcome out = parse(join({kGreeting, request, data}));
-    EXPECT_EQ(out.step, Step::kRequest);
+    const Parsed out = parse(join({kGreeting, request, data}));
+    EXPECT_EQ(out.step, ParserStep::kRequest);
     EXPECT_EQ(out.rest, data);
   }
 }
@@ -118,27 +118,27 @@ TEST(Socks5ParserTest, MethodIsFoundAmongAllThatAreOffered) {
   Bytes greeting{5, 255};
   for (int method = 255; method > 0; --method) greeting.push_back(static_cast<std::uint8_t>(method));
   EXPECT_THAT(parse(greeting).replies, ElementsAre(5, 0xff));
-  EXPECT_EQ(parse(greeting).step, Step::kRefused);
+  EXPECT_EQ(parse(greeting).step, ParserStep::kRefused);
   greeting.back() = 0;
   EXPECT_THAT(parse(greeting).replies, ElementsAre(5, 0));
-  EXPECT_EQ(parse(greeting).step, Step::kMore);
+  EXPECT_EQ(parse(greeting).step, ParserStep::kMore);
 }
 
 TEST(Socks5ParserTest, NoAcceptableMethod) {
   for (const Bytes& greeting : {Bytes{5, 0}, Bytes{5, 1, 2}, Bytes{5, 2, 1, 0x80}}) {
-    const Outcome out = parse(greeting);
-    EXPECT_EQ(out.step, Step::kRefused);
+    const Parsed out = parse(greeting);
+    EXPECT_EQ(out.step, ParserStep::kRefused);
     EXPECT_THAT(out.replies, ElementsAre(5, 0xff));
   }
-  const Outcome without_password = parse(Bytes{5, 1, 0}, &credentials());
-  EXPECT_EQ(without_password.step, Step::kRefused);
+  const Parsed without_password = parse(Bytes{5, 1, 0}, &known_credentials());
+  EXPECT_EQ(without_password.step, ParserStep::kRefused);
   EXPECT_THAT(without_password.replies, ElementsAre(5, 0xff));
 }
 
 TEST(Socks5ParserTest, PasswordAccepted) {
-  const Outcome out =
-      parse(join({{5, 2, 0, 2}, password_message("alice", "secret"), kIpv4Request}), &credentials());
-  EXPECT_EQ(out.step, Step::kRequest);
+  const Parsed out =
+      parse(join({{5, 2, 0, 2}, password_message("alice", "secret"), kIpv4Request}), &known_credentials());
+  EXPECT_EQ(out.step, ParserStep::kRequest);
   EXPECT_THAT(out.replies, ElementsAre(5, 2, 1, 0));
 }
 
@@ -149,9 +149,9 @@ TEST(Socks5ParserTest, PasswordRefused) {
       {"bob", "secret"},   {"alices", "ecret"}, {"", ""},
       {"alicesecret", ""}, {"", "alicesecret"}, {longest, longest}};
   for (const auto& [user, password] : guesses) {
-    const Outcome out =
-        parse(join({{5, 1, 2}, password_message(user, password), kIpv4Request}), &credentials());
-    EXPECT_EQ(out.step, Step::kRefused) << user << ':' << password;
+    const Parsed out =
+        parse(join({{5, 1, 2}, password_message(user, password), kIpv4Request}), &known_credentials());
+    EXPECT_EQ(out.step, ParserStep::kRefused) << user << ':' << password;
     EXPECT_THAT(out.replies, ElementsAre(5, 2, 1, 1));
     EXPECT_EQ(out.rest, kIpv4Request) << "nothing is taken after a refusal";
   }
@@ -172,8 +172,8 @@ TEST(Socks5ParserTest, OtherCommands) {
     Bytes request = kIpv4Request;
     request[1] = static_cast<std::uint8_t>(command);
     for (const Bytes& one : {request, name_request("a.test", static_cast<std::uint8_t>(command))}) {
-      const Outcome out = parse(join({kGreeting, one}));
-      EXPECT_EQ(out.step, Step::kRefused);
+      const Parsed out = parse(join({kGreeting, one}));
+      EXPECT_EQ(out.step, ParserStep::kRefused);
       EXPECT_EQ(out.replies, join({kRefusalHead, refusal(7)})) << command;
       EXPECT_TRUE(out.rest.empty()) << "the request is read to its end, so that the reply arrives";
     }
@@ -183,8 +183,8 @@ TEST(Socks5ParserTest, OtherCommands) {
 TEST(Socks5ParserTest, OtherAddressTypes) {
   for (int type = 0; type < 256; ++type) {
     if (type == 1 || type == 3 || type == 4) continue;
-    const Outcome out = parse(join({kGreeting, {5, 1, 0, static_cast<std::uint8_t>(type)}}));
-    EXPECT_EQ(out.step, Step::kRefused);
+    const Parsed out = parse(join({kGreeting, {5, 1, 0, static_cast<std::uint8_t>(type)}}));
+    EXPECT_EQ(out.step, ParserStep::kRefused);
     EXPECT_EQ(out.replies, join({kRefusalHead, refusal(8)})) << type;
   }
 }
@@ -192,8 +192,8 @@ TEST(Socks5ParserTest, OtherAddressTypes) {
 TEST(Socks5ParserTest, NamesThatCanNotBe) {
   for (const std::string& name :
        {std::string(), std::string("\0", 1), std::string("a.test\0", 7), std::string("a\0.test", 7)}) {
-    const Outcome out = parse(join({kGreeting, name_request(name)}));
-    EXPECT_EQ(out.step, Step::kRefused);
+    const Parsed out = parse(join({kGreeting, name_request(name)}));
+    EXPECT_EQ(out.step, ParserStep::kRefused);
     EXPECT_EQ(out.replies, join({kRefusalHead, refusal(1)}));
   }
 }
@@ -201,15 +201,15 @@ TEST(Socks5ParserTest, NamesThatCanNotBe) {
 TEST(Socks5ParserTest, OtherProtocolsAreNotAnswered) {
   for (int version = 0; version < 256; ++version) {
     if (version == 5) continue;
-    const Outcome out = parse(Bytes{static_cast<std::uint8_t>(version), 1, 0});
-    EXPECT_EQ(out.step, Step::kRefused) << version;
+    const Parsed out = parse(Bytes{static_cast<std::uint8_t>(version), 1, 0});
+    EXPECT_EQ(out.step, ParserStep::kRefused) << version;
     EXPECT_TRUE(out.replies.empty());
   }
-  const Outcome request = parse(join({kGreeting, {4, 1}}));
-  EXPECT_EQ(request.step, Step::kRefused);
+  const Parsed request = parse(join({kGreeting, {4, 1}}));
+  EXPECT_EQ(request.step, ParserStep::kRefused);
   EXPECT_EQ(request.replies, kRefusalHead);
-  const Outcome password = parse(Bytes{5, 1, 2, 5}, &credentials());
-  EXPECT_EQ(password.step, Step::kRefused);
+  const Parsed password = parse(Bytes{5, 1, 2, 5}, &known_credentials());
+  EXPECT_EQ(password.step, ParserStep::kRefused);
   EXPECT_THAT(password.replies, ElementsAre(5, 2));
 }
 
@@ -225,8 +225,8 @@ std::vector<Conversation> conversations() {
       {"ipv4", join({kGreeting, kIpv4Request, {'x', 'y'}}), nullptr},
       {"ipv6", join({kGreeting, kIpv6Request}), nullptr},
       {"name", join({kGreeting, name_request("host.example"), {0, 5, 1}}), nullptr},
-      {"login", join({login, name_request("host.example"), {'z'}}), &credentials()},
-      {"wrong login", join({{5, 1, 2}, password_message("alice", "no"), kIpv4Request}), &credentials()},
+      {"login", join({login, name_request("host.example"), {'z'}}), &known_credentials()},
+      {"wrong login", join({{5, 1, 2}, password_message("alice", "no"), kIpv4Request}), &known_credentials()},
       {"command", join({kGreeting, name_request("host.example", 2), {'z'}}), nullptr},
       {"type", join({kGreeting, {5, 1, 0, 9, 1, 2, 3}}), nullptr},
       {"method", {5, 2, 1, 2, 5, 1}, nullptr},
@@ -236,8 +236,8 @@ std::vector<Conversation> conversations() {
 
 TEST(Socks5ParserTest, SameOutcomeWhereverItIsCut) {
   for (const Conversation& one : conversations()) {
-    const Outcome whole = parse(one.input, one.credentials);
-    EXPECT_NE(whole.step, Step::kMore) << one.name;
+    const Parsed whole = parse(one.input, one.credentials);
+    EXPECT_NE(whole.step, ParserStep::kMore) << one.name;
     for (std::size_t cut = 0; cut <= one.input.size(); ++cut) {
       EXPECT_EQ(parse(one.input, one.credentials, {cut}), whole) << one.name << " cut at " << cut;
     }
@@ -251,8 +251,8 @@ TEST(Socks5ParserTest, WaitsForMoreUntilTheMessageIsWhole) {
   const Bytes whole = join({{5, 1, 2}, password_message("alice", "secret"), name_request("host.example")});
   for (std::size_t length = 0; length < whole.size(); ++length) {
     const Bytes start(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length));
-    const Outcome out = parse(start, &credentials());
-    EXPECT_EQ(out.step, Step::kMore) << length;
+    const Parsed out = parse(start, &known_credentials());
+    EXPECT_EQ(out.step, ParserStep::kMore) << length;
     EXPECT_TRUE(out.rest.empty());
   }
 }
@@ -264,12 +264,12 @@ TEST(Socks5ParserTest, EveryByteChangedEndsOneWayOrTheOther) {
     for (int change = 1; change < 256; ++change) {
       Bytes altered = whole;
       altered[at] ^= static_cast<std::uint8_t>(change);
-      const Outcome out = parse(join({altered, padding}), &credentials());
-      EXPECT_NE(out.step, Step::kMore) << "byte " << at << " changed by " << change;
+      const Parsed out = parse(join({altered, padding}), &known_credentials());
+      EXPECT_NE(out.step, ParserStep::kMore) << "byte " << at << " changed by " << change;
       const bool before_login_is_over = at < 3 + password_message("alice", "secret").size();
       // A greeting that offers more methods may end up with the same login; nothing else may.
       if (before_login_is_over && at > 2) {
-        EXPECT_EQ(out.step, Step::kRefused) << at << " " << change;
+        EXPECT_EQ(out.step, ParserStep::kRefused) << at << " " << change;
       }
     }
   }

@@ -16,14 +16,14 @@ using namespace std::chrono_literals;
 using asio::ip::tcp;
 using std::chrono::steady_clock;
 
-tcp::endpoint at(const char* address, std::uint16_t port = 0) {
+tcp::endpoint endpoint_at(const char* address, std::uint16_t port = 0) {
   return {asio::ip::make_address(address), port};
 }
 
 // A listener whose queue is full, so that the kernel drops every further SYN.
 class Silent {
  public:
-  Silent(asio::io_context& io, const char* address) : acceptor_(io, at(address)) {
+  Silent(asio::io_context& io, const char* address) : acceptor_(io, endpoint_at(address)) {
     acceptor_.listen(0);
     for (int i = 0; i < 4; ++i) {
       auto& filler = fillers_.emplace_back(io, tcp::v4());
@@ -42,7 +42,9 @@ class Silent {
 // Bound and not listening: connects are refused while it lives.
 class Closed {
  public:
-  Closed(asio::io_context& io, const char* address) : socket_(io, tcp::v4()) { socket_.bind(at(address)); }
+  Closed(asio::io_context& io, const char* address) : socket_(io, tcp::v4()) {
+    socket_.bind(endpoint_at(address));
+  }
   tcp::endpoint endpoint() const { return socket_.local_endpoint(); }
 
  private:
@@ -73,7 +75,7 @@ class RaceTest : public testing::Test {
 
 TEST_F(RaceTest, AnAddressThatIsSilentHoldsNobodyBack) {
   const Silent silent(io, "127.9.0.1");
-  const tcp::acceptor target(io, at("127.9.0.2"));
+  const tcp::acceptor target(io, endpoint_at("127.9.0.2"));
   const auto out = race_to({silent.endpoint(), silent.endpoint(), target.local_endpoint()});
   ASSERT_TRUE(out.winner);
   EXPECT_EQ(out.winner->remote_endpoint(), target.local_endpoint());
@@ -81,7 +83,7 @@ TEST_F(RaceTest, AnAddressThatIsSilentHoldsNobodyBack) {
 
 TEST_F(RaceTest, AfterARefusalTheNextAddressIsTriedAtOnce) {
   const Closed closed(io, "127.9.0.1");
-  const tcp::acceptor target(io, at("127.9.0.2"));
+  const tcp::acceptor target(io, endpoint_at("127.9.0.2"));
   RaceOptions options;
   options.attempt_delay = 1h;
   const auto out = race_to({closed.endpoint(), target.local_endpoint()}, 30s, options);
@@ -92,7 +94,7 @@ TEST_F(RaceTest, AfterARefusalTheNextAddressIsTriedAtOnce) {
 
 TEST_F(RaceTest, AllThatRefusedAreToldInTheirOrder) {
   const Closed first(io, "127.9.0.1");
-  const auto out = race_to({at("127.255.255.255", 80), first.endpoint()});
+  const auto out = race_to({endpoint_at("127.255.255.255", 80), first.endpoint()});
   EXPECT_FALSE(out.winner);
   EXPECT_FALSE(out.timed_out);
   ASSERT_EQ(out.failures.size(), 2U);
@@ -133,7 +135,7 @@ TEST_F(RaceTest, NoAddressIsNoFailureOfAny) {
 // Else a port that nobody listens on would seem to answer.
 TEST_F(RaceTest, AConnectionToItselfIsARefusal) {
   tcp::socket probe(io, tcp::v4());
-  probe.bind(at("127.0.0.1"));
+  probe.bind(endpoint_at("127.0.0.1"));
   const tcp::endpoint itself = probe.local_endpoint();
   probe.close();
   Course course;

@@ -7,12 +7,12 @@
 
 #include <gtest/gtest.h>
 
+#include "source_of.hpp"
+
 namespace zks::relay {
 namespace {
 
-Source source(const std::string& address) {
-  return Source(boost::asio::ip::make_address(address));
-}
+using test::source_of;
 
 // Places with names; the names of those that were taken away are in `evicted`, in that order.
 class HandshakesTest : public testing::Test {
@@ -22,7 +22,7 @@ class HandshakesTest : public testing::Test {
     return *table_;
   }
   void take(Handshakes& table, const std::string& name, const std::string& from, bool shared = false) {
-    places_.push_back(std::make_unique<Handshakes::Place>(table.take(source(from), shared)));
+    places_.push_back(std::make_unique<Handshakes::Place>(table.take(source_of(from), shared)));
     ASSERT_TRUE(places_.back()->on_evict([this, name] { evicted_.push_back(name); }));
   }
   using Names = std::vector<std::string>;
@@ -81,7 +81,7 @@ TEST_F(HandshakesTest, AProxysConnectionsCountForWhomTheyAreOnceThatIsKnown) {
   Handshakes& table = make_table(10, 2);
   for (int i = 0; i < 4; ++i) take(table, std::to_string(i), "127.0.0.1", /*shared=*/true);
   EXPECT_TRUE(evicted_.empty()) << "a proxy has no share";
-  for (int i = 0; i < 3; ++i) places_[static_cast<std::size_t>(i)]->belongs_to(source("192.0.2.1"));
+  for (int i = 0; i < 3; ++i) places_[static_cast<std::size_t>(i)]->belongs_to(source_of("192.0.2.1"));
   EXPECT_EQ(evicted_, Names{"0"});
   EXPECT_EQ(table.size(), 3U);
 }

@@ -9,9 +9,12 @@
 
 #include "relay/mark_ledger.hpp"
 #include "relay/registration.hpp"
+#include "source_of.hpp"
 
 namespace zks::relay {
 namespace {
+
+using test::source_of;
 
 class FakeExit final : public RegisteredExit {
  public:
@@ -29,10 +32,7 @@ RoomId room(std::uint8_t n) {
 InstanceId instance(std::uint8_t n) {
   return InstanceId{n};
 }
-Source source(const std::string& address) {
-  return Source(boost::asio::ip::make_address(address));
-}
-const Source kSomebody = source("192.0.2.1");
+const Source kSomebody = source_of("192.0.2.1");
 
 // Pairs under names; those that gave way are in `gave_way`, in that order.
 class PairsTest : public testing::Test {
@@ -40,7 +40,7 @@ class PairsTest : public testing::Test {
   Rooms& make(const Rooms::Limits& limits) { return rooms_.emplace(limits); }
   // The HTTP status.
   unsigned take(Rooms& rooms, const std::string& name, const RoomId& in, const std::string& from) {
-    auto slot = rooms.reserve_pair(in, source(from));
+    auto slot = rooms.reserve_pair(in, source_of(from));
     if (!slot) return static_cast<unsigned>(slot.error().detail);
     slots_.push_back(std::move(*slot));
     EXPECT_TRUE(slots_.back().on_give_way([this, name] { gave_way_.push_back(name); }));
@@ -152,7 +152,7 @@ TEST_F(PairsTest, OfAFullRoomItsHeaviestSourceGivesWay) {
 TEST_F(PairsTest, WhatGaveWayEarlyLearnsItLater) {
   Rooms& rooms = make({2, 100, 100});
   take(rooms, "first", room(1), "198.51.100.7");
-  auto early = rooms.reserve_pair(room(1), source("198.51.100.7"));
+  auto early = rooms.reserve_pair(room(1), source_of("198.51.100.7"));
   ASSERT_TRUE(early);
   EXPECT_EQ(take(rooms, "newcomer", room(2), "192.0.2.1"), 101U);
   EXPECT_FALSE(early->on_give_way([] {}));
@@ -161,7 +161,7 @@ TEST_F(PairsTest, WhatGaveWayEarlyLearnsItLater) {
 TEST(Rooms, ExitsHaveSharesAndGiveWayToo) {
   Rooms rooms({4, 3, 100});
   std::vector<std::shared_ptr<FakeExit>> crowd;
-  const Source attacker = source("198.51.100.7");
+  const Source attacker = source_of("198.51.100.7");
   for (std::uint8_t i = 0; i < 3; ++i) {
     crowd.push_back(std::make_shared<FakeExit>());
     ASSERT_TRUE(rooms.add_exit(room(i), instance(1), attacker, crowd.back()));
@@ -171,8 +171,8 @@ TEST(Rooms, ExitsHaveSharesAndGiveWayToo) {
   EXPECT_EQ(rooms.add_exit(room(9), instance(1), attacker, crowd[0]).error().detail, kGaveWay);
   const auto honest = std::make_shared<FakeExit>();
   ASSERT_TRUE(rooms.add_exit(room(100), instance(1), kSomebody, honest));
-  ASSERT_EQ(rooms.may_register(room(101), instance(1), source("192.0.2.2")), 101U);
-  ASSERT_TRUE(rooms.add_exit(room(101), instance(1), source("192.0.2.2"), honest));
+  ASSERT_EQ(rooms.may_register(room(101), instance(1), source_of("192.0.2.2")), 101U);
+  ASSERT_TRUE(rooms.add_exit(room(101), instance(1), source_of("192.0.2.2"), honest));
   EXPECT_TRUE(crowd[2]->gave_way && !crowd[1]->gave_way && !crowd[0]->gave_way && !honest->gave_way);
   EXPECT_EQ(rooms.registered_exits(), 4U);
   rooms.remove_exit(room(2), instance(1), crowd[2].get());  // as it ends

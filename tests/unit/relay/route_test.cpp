@@ -9,8 +9,8 @@
 namespace zks::relay {
 namespace {
 
-const std::string kRoom(32, 'a');  // twenty zero bytes
-const std::string kBase = "/v1/rooms/" + kRoom;
+const std::string kRoomText(32, 'a');  // twenty zero bytes
+const std::string kBase = "/v1/rooms/" + kRoomText;
 
 TEST(Route, ReadsEachRoute) {
   EXPECT_TRUE(std::holds_alternative<HealthRoute>(parse_route("/healthz")));
@@ -47,18 +47,18 @@ TEST(Route, EveryCutAndEveryChangedByteIsAnotherRouteOrNone) {
 
 TEST(AllowList, ReadsRoomsAndComments) {
   const auto rooms =
-      parse_rooms("# mine\n\n  " + kRoom + "\t# first\r\n" + std::string(32, 'b') + "").value();
+      parse_rooms("# mine\n\n  " + kRoomText + "\t# first\r\n" + std::string(32, 'b') + "").value();
   EXPECT_EQ(rooms.size(), 2U);
   EXPECT_TRUE(rooms.contains(RoomId{}));
   EXPECT_TRUE(parse_rooms("").value().empty());
-  const auto wrong = parse_rooms(kRoom + "\nnot a room\n");
+  const auto wrong = parse_rooms(kRoomText + "\nnot a room\n");
   ASSERT_FALSE(wrong);
   EXPECT_NE(wrong.error().text.find("line 2"), std::string::npos);
 }
 
 TEST(AllowList, KeepsWhatItHasWhenTheFileIsBroken) {
   EXPECT_TRUE(AllowList("").allows(RoomId{}));
-  test::TemporaryFile file(kRoom + "\n");
+  test::TemporaryFile file(kRoomText + "\n");
   AllowList list(file.path());
   EXPECT_FALSE(list.allows(RoomId{})) << "not read yet";
   ASSERT_TRUE(list.reload());

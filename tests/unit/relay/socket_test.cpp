@@ -18,7 +18,7 @@ namespace {
 
 using carrier::MessageType;
 
-constexpr std::size_t kBudgetBytes = 1 << 20;
+constexpr std::size_t kSocketBudgetBytes = 1 << 20;
 constexpr std::size_t kMessageBytes = 100'000;
 
 // An operation of more than one step, whose later one throws in a handler of its own, as Beast's do.
@@ -87,7 +87,7 @@ class TestSocket final : public Socket {
 
 class SocketTest : public testing::Test {
  protected:
-  SocketTest() : loop_(std::make_shared<Loop>(io_.get_executor(), kBudgetBytes)) {
+  SocketTest() : loop_(std::make_shared<Loop>(io_.get_executor(), kSocketBudgetBytes)) {
     auto carrier = std::make_unique<ScarceCarrier>(io_.get_executor());
     carrier_ = carrier.get();
     socket_ = std::make_shared<TestSocket>(loop_, std::move(carrier));
