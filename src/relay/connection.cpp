@@ -7,23 +7,17 @@
 #include <vector>
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/http.hpp>
 
 #include "carrier/accept.hpp"
-#include "net/on_end.hpp"
 #include "relay/admission.hpp"
-#include "relay/exit_socket.hpp"
 #include "relay/half.hpp"
-#include "relay/registration.hpp"
 
 namespace zks::relay {
 namespace {
 
-namespace close_code = carrier::close_code;
 namespace http = boost::beast::http;
 using carrier::TlsStream;
 using net::TcpStream;
@@ -41,35 +35,15 @@ constexpr std::chrono::seconds kAnswerTimeout{2};
 constexpr std::size_t kMaxControlMessageBytes = 4 * 1024;
 
 template <class Stream>
-class Connection final : public LiveSocket, public std::enable_shared_from_this<Connection<Stream>> {
+class Connection final : public PendingConnection {
  public:
   Connection(RelayPtr relay, std::shared_ptr<Loop> loop, Stream stream, const asio::ip::address& peer,
              HandshakeSlot slot)
-      : relay_(std::move(relay)),
-        loop_(std::move(loop)),
+      : PendingConnection(std::move(relay), std::move(loop), std::move(slot)),
         peer_(peer),
-        slot_(std::move(slot)),
-        deadline_(loop_->executor()),
         stream_(std::move(stream)) {}
 
   static asio::awaitable<void> run(std::shared_ptr<Connection> self);
-  // On the loop's thread.
-  static void start(const std::shared_ptr<Connection>& self, asio::awaitable<void> work) {
-    // From here on it ends in over(), whatever there is no memory for.
-    net::OnEnd over(self->loop_->executor(),
-                    [self](const std::exception_ptr& failure) { self->over(failure); });
-    self->loop_->add(self);
-    const auto evict = [weak = self->weak_from_this(), executor = self->loop_->executor()] {
-      asio::post(executor, [weak] {
-        if (const auto evicted = weak.lock()) evicted->abort();
-      });
-    };
-    if (!self->slot_->on_evict(evict)) self->abort();
-    asio::co_spawn(self->loop_->executor(), std::move(work), std::move(over));
-  }
-  void over(const std::exception_ptr& failure);
-
-  void shut_down() override { abort(); }
   void abort() override;
 
  private:
@@ -79,32 +53,21 @@ class Connection final : public LiveSocket, public std::enable_shared_from_this<
   asio::awaitable<bool> handshake();
   Source source() const;
   asio::awaitable<bool> read_request();
-  void move_to(const std::shared_ptr<Loop>& loop, Route route);
+  void move_to(const std::shared_ptr<Loop>& loop, Request request);
   asio::awaitable<void> refuse(unsigned status, std::string body);
-  asio::awaitable<void> upgrade(Route route, std::optional<PairSlot> slot);
-  asio::awaitable<void> take_place(const ExitRoute& route);
-  asio::awaitable<void> take_place(const PairRoute& route);
-  asio::awaitable<bool> prove_ownership(ExitRoute route);
-  void arm_deadline(std::chrono::milliseconds timeout);
+  asio::awaitable<void> upgrade(Request request);
   void count_failure(const boost::system::error_code& ec, Count& otherwise);
 
-  RelayPtr relay_;
-  std::shared_ptr<Loop> loop_;
   const asio::ip::address peer_;
-  HandshakeSlot slot_;
-  asio::steady_timer deadline_;
   std::optional<Stream> stream_;  // until the upgrade
   carrier::UpgradeRequest request_;
-  std::optional<Source> source_;  // once the request is there
   bool early_bytes_ = false;
-  std::string authority_;
-  carrier::CarrierPtr carrier_;  // after it
 };
 
 template <class Stream>
 void Connection<Stream>::abort() {
   if (stream_) tcp().close();
-  if (carrier_) carrier_->abort();
+  PendingConnection::abort();
 }
 
 template <class Stream>
@@ -116,8 +79,7 @@ asio::awaitable<void> Connection<Stream>::run(std::shared_ptr<Connection> self) 
   const auto target = self->request_.target();
   const Route route = parse_route({target.data(), target.size()});
   boost::system::error_code ignored;
-  self->source_ = self->source();
-  Ends ends{*self->source_, self->tcp().socket().local_endpoint(ignored).address()};
+  Ends ends{self->source(), self->tcp().socket().local_endpoint(ignored).address()};
   if constexpr (std::is_same_v<Stream, TlsStream>) {
     ends.certificate = SSL_get_certificate(self->stream_->native_handle());
   }
@@ -125,39 +87,33 @@ asio::awaitable<void> Connection<Stream>::run(std::shared_ptr<Connection> self) 
   Verdict verdict = admit(*self->relay_, self->request_, route, ends);
   // Nothing may follow an upgrade request before its answer (RFC 6455, section 4.1).
   if (verdict.status == 101 && self->early_bytes_) verdict.status = 400;
-  if (verdict.status == 101) {
-    if (const auto* pair = std::get_if<PairRoute>(&route)) {
-      const auto client = self->relay_->rooms.waiting(pair->room, pair->pair);
-      if (client && client->loop() != self->loop_) {
-        self->move_to(client->loop(), route);
-        co_return;
-      }
-    }
-    co_await self->upgrade(route, std::move(verdict.slot));
-  } else {
+  if (verdict.status != 101) {
     co_await self->refuse(verdict.status, std::move(verdict.body));
+    co_return;
   }
+  Request request{route, std::string(self->request_[http::field::host]), ends.source,
+                  std::move(verdict.slot)};
+  if (const auto* pair = std::get_if<PairRoute>(&route)) {
+    const auto client = self->relay_->rooms.waiting(pair->room, pair->pair);
+    if (client && client->loop() != self->loop_) {
+      self->move_to(client->loop(), std::move(request));
+      co_return;
+    }
+  }
+  co_await self->upgrade(std::move(request));
 }
 
 // Both halves of a pair are on one loop: half.cpp calls one from the other.
 template <class Stream>
-void Connection<Stream>::move_to(const std::shared_ptr<Loop>& loop, Route route) {
+void Connection<Stream>::move_to(const std::shared_ptr<Loop>& loop, Request request) {
   using net::move_to;
   Stream stream = move_to(loop->executor(), std::move(*stream_));
   stream_.reset();
   const auto there = std::make_shared<Connection>(relay_, loop, std::move(stream), peer_, std::move(slot_));
   there->request_ = std::move(request_);
-  asio::dispatch(loop->executor(), [there, route = std::move(route)]() mutable {
-    start(there, there->upgrade(std::move(route), std::nullopt));
+  asio::dispatch(loop->executor(), [there, request = std::move(request)]() mutable {
+    start(there, there->upgrade(std::move(request)));
   });
-}
-
-template <class Stream>
-void Connection<Stream>::over(const std::exception_ptr& failure) {
-  if (failure) log_failure(failure, "handshake");
-  deadline_.cancel();
-  abort();
-  loop_->remove(this->shared_from_this());
 }
 
 // A connection that says nothing costs as much as one in a handshake, and nobody needs one.
@@ -258,84 +214,18 @@ asio::awaitable<void> Connection<Stream>::refuse(unsigned status, std::string bo
   }
 }
 
-// ---- after the upgrade
+// ---- the upgrade
 
 template <class Stream>
-asio::awaitable<void> Connection<Stream>::upgrade(Route route, std::optional<PairSlot> slot) {
-  authority_ = std::string(request_[http::field::host]);
-  const bool control = !std::holds_alternative<PairRoute>(route);
+asio::awaitable<void> Connection<Stream>::upgrade(Request request) {
+  const bool control = !std::holds_alternative<PairRoute>(request.route);
   const carrier::AcceptOptions options{control ? kMaxControlMessageBytes : relay_->options.max_message_bytes,
                                        kAnswerTimeout};
   Stream stream = std::move(*stream_);
   stream_.reset();
   auto accepted = co_await carrier::accept_upgrade(std::move(stream), std::move(request_), options);
   if (!accepted) co_return;
-  carrier_ = std::move(*accepted);
-  if (const auto* exit = std::get_if<ExitRoute>(&route)) {
-    co_await take_place(*exit);
-  } else if (const auto* pair = std::get_if<PairRoute>(&route)) {
-    co_await take_place(*pair);
-  } else if (const auto* client = std::get_if<ClientRoute>(&route)) {
-    auto exits = relay_->rooms.exits(client->room, client->instance);
-    const auto half = std::make_shared<Half>(relay_, loop_, std::move(carrier_));
-    Half::start_waiting(half, std::move(*slot), client->room, std::move(exits));
-  }
-}
-
-template <class Stream>
-asio::awaitable<void> Connection<Stream>::take_place(const PairRoute& route) {
-  const auto client = relay_->rooms.claim(route.room, route.pair);
-  if (!client) {
-    [[maybe_unused]] const Result<> closed = co_await carrier_->close(close_code::kPairGone);
-    co_return;
-  }
-  const auto half = std::make_shared<Half>(relay_, loop_, std::move(carrier_));
-  Half::start_pair(client, half);
-}
-
-template <class Stream>
-asio::awaitable<void> Connection<Stream>::take_place(const ExitRoute& route) {
-  arm_deadline(relay_->options.upgrade_timeout);
-  const bool owner = co_await prove_ownership(route);
-  deadline_.cancel();
-  if (!owner) {
-    loop_->counters().registrations_refused.add();
-    [[maybe_unused]] const Result<> closed = co_await carrier_->close(close_code::kForbidden);
-    co_return;
-  }
-  const auto exit =
-      std::make_shared<ExitSocket>(relay_, loop_, std::move(carrier_), route.room, route.instance);
-  ExitSocket::start_registered(exit, *source_);
-}
-
-template <class Stream>
-asio::awaitable<bool> Connection<Stream>::prove_ownership(ExitRoute route) {
-  const auto nonce = random_array<32>();
-  const std::string challenge = carrier::encode_control(carrier::Challenge{nonce});
-  const Result<> asked = co_await carrier_->write(carrier::MessageType::kText, as_bytes(challenge));
-  if (!asked) co_return false;
-  carrier::Buffer buffer;
-  const auto type = co_await carrier_->read(buffer);
-  if (!type || *type != carrier::MessageType::kText) co_return false;
-  const auto message =
-      carrier::decode_control({static_cast<const char*>(buffer.data().data()), buffer.size()});
-  if (!message) co_return false;
-  const auto* answer = std::get_if<carrier::Register>(&*message);
-  if (answer == nullptr) co_return false;
-  co_return owns_room(*answer, nonce, authority_, route.room, route.instance);
-}
-
-// For the first byte and the exit's answer; what is between has the stream's own deadline.
-template <class Stream>
-void Connection<Stream>::arm_deadline(std::chrono::milliseconds timeout) {
-  deadline_.expires_after(timeout);
-  deadline_.async_wait([weak = this->weak_from_this()](const boost::system::error_code& ec) {
-    if (ec) return;
-    const auto self = weak.lock();
-    if (!self) return;
-    self->loop_->counters().handshake_timeouts.add();
-    self->abort();
-  });
+  co_await take_place(std::move(*accepted), std::move(request));
 }
 
 template <class Stream>
@@ -348,7 +238,7 @@ void serve(RelayPtr relay, std::shared_ptr<Loop> loop, Stream stream, const asio
            HandshakeSlot slot) {
   const auto connection = std::make_shared<Connection<Stream>>(std::move(relay), std::move(loop),
                                                                std::move(stream), peer, std::move(slot));
-  Connection<Stream>::start(connection, Connection<Stream>::run(connection));
+  PendingConnection::start(connection, Connection<Stream>::run(connection));
 }
 
 }  // namespace

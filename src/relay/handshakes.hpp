@@ -3,7 +3,7 @@
 // The places of connections that have none in a room yet, counted for each source. A newcomer always gets
 // one. Where that is one too many, another gives way: of the newcomer's source when it has its share, else of
 // the source that has the most; of these the oldest that has not sent a byte, else the oldest. So whoever
-// opens many connections closes its own. Listener takes the places; connection.hpp holds them.
+// opens many connections closes its own. Listener takes the places; pending_connection.hpp holds them.
 #pragma once
 
 #include <cstdint>
