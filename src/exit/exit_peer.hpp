@@ -1,33 +1,30 @@
 // SPDX-License-Identifier: MIT
 //
 // The exit peer: gives each client that comes through the door a session whose streams become TCP
-// connections. Before it: control_socket.hpp and door.hpp. After it: connect.hpp for one stream,
-// tunnel/splice.cpp for its bytes.
+// connections. Before it: control_socket.hpp and door.hpp. Its parts: session_registry.hpp for the sessions,
+// stream_server.hpp for their streams.
 //
 // Bounds: door.hpp; max_sessions sessions, orphans included: the oldest orphan makes room; orphans hold at
 // most orphan_memory_bytes of stream data together; what one session may hold is in session/session.hpp;
-// max_streams connects under way a session; flows: udp_flow.hpp; DNS
-// queries and pings: session_requests.hpp, echo_host.hpp.
+// connects under way: stream_server.hpp; flows: udp_flow.hpp; DNS queries and pings: session_requests.hpp,
+// echo_host.hpp.
 //
 // Executor: one, given at construction. Lifetime: shared; stop() ends its coroutines.
 #pragma once
 
 #include <functional>
-#include <list>
 #include <memory>
 #include <optional>
 
 #include <boost/asio/steady_timer.hpp>
 
-#include "exit/connect.hpp"
 #include "exit/control_socket.hpp"
 #include "exit/door.hpp"
 #include "exit/exit_status.hpp"
 #include "exit/guests.hpp"
-#include "exit/listeners.hpp"
 #include "exit/scarce_memory.hpp"
-#include "exit/session_requests.hpp"
-#include "exit/session_shares.hpp"
+#include "exit/session_registry.hpp"
+#include "exit/stream_server.hpp"
 #include "exit/udp_flow.hpp"
 #include "tunnel/heap_trim.hpp"
 #include "tunnel/tunnel.hpp"
@@ -76,17 +73,6 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   ExitStatus status() const;
 
  private:
-  // One client's session. The claim is authentic.
-  struct Visit {
-    tunnel::Claim claim;
-    std::shared_ptr<Allowance> allowance;  // its invite's
-    std::shared_ptr<tunnel::Tunnel> tunnel;
-    std::shared_ptr<Listeners> listeners;
-    std::shared_ptr<SessionRequests> requests;
-    std::size_t connecting = 0;
-  };
-  using VisitPtr = std::shared_ptr<Visit>;
-
   void add_relay(const RelayUrl& relay);
   void on_knock(const RelayUrl& relay, const PairId& pair);
   static carrier::Task<> admit(std::weak_ptr<ExitPeer> weak, tunnel::Claim claim);
@@ -94,24 +80,12 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   // An authentic client's lane: for a session that it has here, or for a new one.
   Result<> begin(carrier::CarrierPtr carrier, tunnel::Accepted accepted, ByteView frames,
                  std::size_t record_bytes);
-  void attach(const VisitPtr& visit, carrier::CarrierPtr carrier, tunnel::Accepted accepted,
+  void attach(const ClientSession& session, carrier::CarrierPtr carrier, tunnel::Accepted accepted,
               session::LaneNumber number, session::HelloMode mode, ByteView frames, std::size_t record_bytes);
-  VisitPtr find_session(const SessionId& id, const tunnel::Claim& claim) const;
-  bool is_running(const tunnel::Claim& claim) const;
-  Result<VisitPtr> new_visit(const SessionId& id, const tunnel::Claim& claim);
-  std::vector<HeldSession> held_sessions() const;
-  void end_session(std::size_t index, const char* why);
-  bool make_place(const tunnel::Claim& newcomer);
-  void bound_orphans();
-  void relieve_memory();
-  tunnel::Tunnel::Handlers visit_handlers(const VisitPtr& visit);
-  void on_open(const VisitPtr& visit, tunnel::StreamPtr stream, session::Destination destination);
-  static asio::awaitable<void> serve_stream(std::shared_ptr<ExitPeer> self, VisitPtr visit,
-                                            tunnel::StreamPtr stream, session::Destination destination,
-                                            Allowance::Admission admission);
-  void refuse(const VisitPtr& visit, const tunnel::StreamPtr& stream, session::ResetCode code,
-              const std::string& reason);
-  bool make_way(const Visit& visit, const Listeners::Place& place);
+  Result<ClientSessionPtr> new_session(const SessionId& id, const tunnel::Claim& claim);
+  tunnel::Tunnel::Handlers session_handlers(const ClientSessionPtr& session);
+  void on_orphaned(const ClientSessionPtr& session, const Error& why);
+  void on_end(const ClientSessionPtr& session, const Error& why);
   void look_after_guests();
   void finish();
 
@@ -122,6 +96,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   InstanceId instance_ = random_array<8>();
   Guests guests_;
   std::shared_ptr<GuestResolver> resolver_;
+  std::shared_ptr<StreamServer> streams_;
   std::shared_ptr<UdpHost> udp_;
   std::shared_ptr<ListenRules> listen_rules_;
   std::shared_ptr<EchoHost> echo_;
@@ -129,8 +104,8 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   std::shared_ptr<Door> door_;
   std::optional<ScarceMemory> memory_;
   std::vector<std::shared_ptr<ControlSocket>> controls_;
-  std::size_t refused_ = 0;     // relays that will never take us
-  std::list<VisitPtr> visits_;  // who became an orphan last stands last
+  std::size_t refused_ = 0;  // relays that will never take us
+  SessionRegistry sessions_;
   tunnel::HeapTrim heap_trim_;
   asio::steady_timer guest_timer_;
   asio::steady_timer stop_timer_;

@@ -5,7 +5,8 @@
 // where they connect to does not appear at all. exit_status.cpp writes it for the control socket, the
 // program as metrics.
 //
-// ExitTally is what ExitPeer counts as it goes, with bounded sets of reasons.
+// ExitTally is what the exit counts as it goes, with bounded sets of reasons: StreamServer its streams,
+// ExitPeer the rest.
 #pragma once
 
 #include <array>
@@ -36,21 +37,25 @@ const char* name_of(ClientRefusal reason);
 const char* name_of(session::ResetCode code);  // for a label: "not_allowed"
 ClientRefusal refusal_of(const Error& error);
 
-struct ExitTally {
+struct StreamTally {
+  std::uint64_t connected_streams = 0;
+  std::array<std::uint64_t, kResetCodes> failed_streams{};  // by reset code; refused datagrams, too
+
+  void fail_stream(session::ResetCode code) {
+    const auto index = static_cast<std::size_t>(code);
+    ++failed_streams[index < kResetCodes ? index : 1];
+  }
+};
+
+struct ExitTally : StreamTally {
   std::uint64_t knocks = 0;
   std::uint64_t sessions = 0;
   std::uint64_t resumes = 0;
-  std::uint64_t connected_streams = 0;
-  std::array<std::uint64_t, kResetCodes> failed_streams{};  // by reset code; refused datagrams, too
   std::array<std::uint64_t, kClientRefusals> refused_clients{};
   tunnel::Traffic over;  // of sessions that have ended
 
   void refuse(const Error& error) { ++refused_clients[static_cast<std::size_t>(refusal_of(error))]; }
   void refuse(ClientRefusal reason) { ++refused_clients[static_cast<std::size_t>(reason)]; }
-  void fail_stream(session::ResetCode code) {
-    const auto index = static_cast<std::size_t>(code);
-    ++failed_streams[index < kResetCodes ? index : 1];
-  }
 };
 
 // One control socket.
