@@ -18,11 +18,11 @@ namespace zks::app {
 namespace {
 
 // What may be connected to outside the tunnel: the link's relays, or the proxies on the way to them.
-std::set<vpn::Place> places_of(const Socks5Options& options) {
-  std::set<vpn::Place> out;
+std::set<HostPort> targets_of(const Socks5Options& options) {
+  std::set<HostPort> out;
   for (const RelayUrl& relay : options.link.relays) {
     const carrier::UpstreamProxy* proxy = carrier::proxy_for(relay, options.common.dial);
-    out.insert(proxy != nullptr ? vpn::Place{proxy->host, proxy->port} : vpn::Place{relay.host, relay.port});
+    out.insert(proxy != nullptr ? HostPort{proxy->host, proxy->port} : HostPort{relay.host, relay.port});
   }
   return out;
 }
@@ -52,7 +52,7 @@ int run_with_tun(const ops::CommandLine& line, Socks5Options options) {
   parent.plan = options.tun->plan;
   parent.offloads = options.tun->offloads;
   parent.state_dir = options.common.state_dir;
-  parent.places = places_of(options);
+  parent.targets = targets_of(options);
   parent.name_program = {"/proc/self/exe", std::string(vpn::kNameMode), options.tun->user};
   parent.on_up = [&](std::vector<std::string> lines) {
     ops::notify_ready("session is up");

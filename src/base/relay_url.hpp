@@ -34,7 +34,7 @@ Result<RelayUrl> parse_relay_url(std::string_view text);
 struct HostPort {
   std::string host;
   std::uint16_t port = 0;
-  friend bool operator==(const HostPort&, const HostPort&) = default;
+  auto operator<=>(const HostPort&) const = default;
 };
 Result<HostPort> parse_host_port(std::string_view text, std::uint16_t default_port);
 std::string format_host_port(const std::string& host, std::uint16_t port);  // with brackets around IPv6

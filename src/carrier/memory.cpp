@@ -28,9 +28,9 @@ struct Pipe {
   net::Wakeup writable;
 };
 
-class Joint final : public MemoryLink {
+class PairLink final : public MemoryLink {
  public:
-  Joint(const asio::any_io_executor& executor, std::size_t queue_messages)
+  PairLink(const asio::any_io_executor& executor, std::size_t queue_messages)
       : executor_(executor),
         limit_(std::max<std::size_t>(queue_messages, 1)),
         pipes_{Pipe(executor), Pipe(executor)} {}
@@ -111,7 +111,7 @@ class Joint final : public MemoryLink {
 
 class MemoryCarrier final : public Carrier {
  public:
-  MemoryCarrier(std::shared_ptr<Joint> joint, std::size_t side) : joint_(std::move(joint)), side_(side) {}
+  MemoryCarrier(std::shared_ptr<PairLink> joint, std::size_t side) : joint_(std::move(joint)), side_(side) {}
   ~MemoryCarrier() override { abort(); }
 
   asio::any_io_executor executor() override { return joint_->executor(); }
@@ -122,14 +122,14 @@ class MemoryCarrier final : public Carrier {
   std::size_t unsent_bytes() const noexcept override { return 0; }
 
  private:
-  std::shared_ptr<Joint> joint_;
+  std::shared_ptr<PairLink> joint_;
   std::size_t side_;
 };
 
 }  // namespace
 
 MemoryPair make_memory_pair(asio::any_io_executor executor, std::size_t queue_messages) {
-  auto joint = std::make_shared<Joint>(executor, queue_messages);
+  auto joint = std::make_shared<PairLink>(executor, queue_messages);
   return {std::make_unique<MemoryCarrier>(joint, 0), std::make_unique<MemoryCarrier>(joint, 1), joint};
 }
 

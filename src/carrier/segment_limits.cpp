@@ -41,43 +41,43 @@ Passages passages_of(const net::TcpState& state, int segment, Silence silence) {
   return {way_in(state, limited, silence), way_out(state, limited, silence)};
 }
 
-bool SegmentLimits::suspects(const Place& place, std::size_t direction, TimePoint now) {
-  const int needed = place.was_found ? 1 : kNeeded;
-  return place.stuck[direction] >= needed && now - place.stuck_at <= kTogether;
+bool SegmentLimits::suspects(const PathState& state, std::size_t direction, TimePoint now) {
+  const int needed = state.was_found ? 1 : kNeeded;
+  return state.stuck[direction] >= needed && now - state.stuck_at <= kTogether;
 }
 
 int SegmentLimits::next(const std::string& host, std::uint16_t port, TimePoint now) const {
-  const auto at = places_.find({host, port});
-  if (at == places_.end()) return 0;
-  const Place& place = at->second;
-  return now < place.small_until || suspects(place, 0, now) || suspects(place, 1, now) ? kSmall : 0;
+  const auto at = states_.find({host, port});
+  if (at == states_.end()) return 0;
+  const PathState& state = at->second;
+  return now < state.small_until || suspects(state, 0, now) || suspects(state, 1, now) ? kSmall : 0;
 }
 
 void SegmentLimits::note(const std::string& host, std::uint16_t port, int segment, Passages passages,
                          TimePoint begun, TimePoint now) {
   if (passages == Passages{}) return;
-  Place& place = places_[{host, port}];
-  if (now - place.stuck_at > kTogether) place.stuck = {};
+  PathState& state = states_[{host, port}];
+  if (now - state.stuck_at > kTogether) state.stuck = {};
   const std::array<Passage, 2> both{passages.in, passages.out};
-  const bool follows = begun + kStuckFor >= place.stuck_at;
+  const bool follows = begun + kStuckFor >= state.stuck_at;
   for (std::size_t i = 0; i < both.size(); ++i) {
-    if (segment == 0 && both[i] == Passage::kPasses) place.stuck[i] = 0;
+    if (segment == 0 && both[i] == Passage::kPasses) state.stuck[i] = 0;
     if (segment == 0 && both[i] == Passage::kStuck && follows) {
-      ++place.stuck[i];
-      place.stuck_at = now;
+      ++state.stuck[i];
+      state.stuck_at = now;
     }
-    if (segment == 0 || !suspects(place, i, now)) continue;
-    if (both[i] == Passage::kStuck) place.stuck[i] = 0;  // it is not for their size that they are lost
+    if (segment == 0 || !suspects(state, i, now)) continue;
+    if (both[i] == Passage::kStuck) state.stuck[i] = 0;  // it is not for their size that they are lost
     if (both[i] == Passage::kPasses && follows && now - begun <= kTrial) return found(host, port, now);
   }
 }
 
 void SegmentLimits::found(const std::string& host, std::uint16_t port, TimePoint now) {
-  Place& place = places_[{host, port}];
-  if (now < place.small_until) return;
-  place.stuck = {};
-  place.was_found = true;
-  place.small_until = now + kHolds;
+  PathState& state = states_[{host, port}];
+  if (now < state.small_until) return;
+  state.stuck = {};
+  state.was_found = true;
+  state.small_until = now + kHolds;
   log::warn(
       "the path to {} loses large packets and does not say so: using TCP segments of at most {} bytes; a "
       "link on the way has a smaller MTU than this machine's, and a firewall drops ICMP",

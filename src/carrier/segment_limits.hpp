@@ -59,19 +59,19 @@ class SegmentLimits {
   void found(const std::string& host, std::uint16_t port, TimePoint now);
   // The machine may be in another network: large ones are tried again.
   void network_changed() {
-    for (auto& [name, place] : places_) place.small_until = {};
+    for (auto& [name, state] : states_) state.small_until = {};
   }
 
  private:
-  struct Place {
+  struct PathState {
     std::array<int, 2> stuck{};  // connections in a row, in and out
     TimePoint stuck_at{};        // the last of them
     TimePoint small_until{};
     bool was_found = false;
   };
-  static bool suspects(const Place& place, std::size_t direction, TimePoint now);
+  static bool suspects(const PathState& state, std::size_t direction, TimePoint now);
 
-  std::map<std::pair<std::string, std::uint16_t>, Place> places_;  // the link's relays, and proxies
+  std::map<std::pair<std::string, std::uint16_t>, PathState> states_;  // the link's relays, and proxies
 };
 
 // Tells the limits what a connection shows, each thing once.

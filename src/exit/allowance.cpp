@@ -72,7 +72,7 @@ Allowance::Admission Allowance::admit(const tunnel::Claim& guest) {
                                                            : "far beyond this invite's rate");
   }
   count(kConnectionBytes);
-  return Admission{{}, {}, pause, StreamPlace(shared_from_this(), guest)};
+  return Admission{{}, {}, pause, StreamSlot(shared_from_this(), guest)};
 }
 
 // The one that makes room leaves when its coroutine ends, soon after.
@@ -91,12 +91,12 @@ bool Allowance::has_room() {
   return longest != nullptr;
 }
 
-std::uint64_t Allowance::ask(Direction direction, Place& place) {
-  return gate(direction).ask(place, clock_());
+std::uint64_t Allowance::ask(Direction direction, Waiter& waiter) {
+  return gate(direction).ask(waiter, clock_());
 }
 
-void Allowance::passed(Direction direction, Place& place, std::uint64_t bytes) {
-  gate(direction).passed(place, bytes, clock_());
+void Allowance::passed(Direction direction, Waiter& waiter, std::uint64_t bytes) {
+  gate(direction).passed(waiter, bytes, clock_());
   count(bytes);
 }
 

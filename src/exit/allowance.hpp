@@ -66,24 +66,24 @@ class Allowance final : public tunnel::Meter, public std::enable_shared_from_thi
   static constexpr std::uint64_t kDatagramBytes = 64;
 
   // One stream of the invite, for as long as it lives.
-  class StreamPlace {
+  class StreamSlot {
    public:
-    StreamPlace() = default;
-    StreamPlace(std::shared_ptr<Allowance> owner, tunnel::Claim guest)
+    StreamSlot() = default;
+    StreamSlot(std::shared_ptr<Allowance> owner, tunnel::Claim guest)
         : owner_(std::move(owner)),
           guest_(guest),
           at_(owner_->streams_.insert(owner_->streams_.end(), nullptr)) {
       owner_->all_streams_->add(guest_);
     }
-    StreamPlace(StreamPlace&&) noexcept = default;
-    StreamPlace& operator=(StreamPlace&&) = delete;
-    ~StreamPlace() {
+    StreamSlot(StreamSlot&&) noexcept = default;
+    StreamSlot& operator=(StreamSlot&&) = delete;
+    ~StreamSlot() {
       if (!owner_) return;
       owner_->streams_.erase(at_);
       owner_->all_streams_->remove(guest_);
     }
 
-    // Whose place it is, once that is connected.
+    // Whose slot it is, once that is connected.
     void give(tunnel::StreamPtr stream) { *at_ = std::move(stream); }
 
    private:
@@ -96,7 +96,7 @@ class Allowance final : public tunnel::Meter, public std::enable_shared_from_thi
     session::ResetCode refused = session::ResetCode::kCancelled;  // why, when there is a reason
     std::string reason;                                           // for the log; empty: admitted
     Duration pause{};                                             // before it may go on
-    StreamPlace place;
+    StreamSlot slot;
   };
 
   Allowance(boost::asio::any_io_executor executor, std::shared_ptr<const Policy> exit_policy,
@@ -113,8 +113,8 @@ class Allowance final : public tunnel::Meter, public std::enable_shared_from_thi
   std::size_t streams() const { return streams_.size(); }
 
   // Bytes of streams.
-  std::uint64_t ask(Direction direction, Place& place) override;
-  void passed(Direction direction, Place& place, std::uint64_t bytes) override;
+  std::uint64_t ask(Direction direction, Waiter& waiter) override;
+  void passed(Direction direction, Waiter& waiter, std::uint64_t bytes) override;
   // One datagram of `bytes`, or a lookup for one (0): false when it has to be dropped.
   bool take_datagram(Direction direction, std::size_t bytes);
 

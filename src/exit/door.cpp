@@ -38,16 +38,16 @@ struct Dialling {
   std::optional<Result<carrier::CarrierPtr>> made;  // none: it was left
 };
 
-// A lane's carrier is not to be dropped by its place once it has gone to somebody else, or died.
+// A lane's carrier is not to be dropped by its slot once it has gone to somebody else, or died.
 struct Leaving {
-  std::shared_ptr<HalfOpen::Place> place;
-  ~Leaving() { place->leave(); }
+  std::shared_ptr<HalfOpen::Slot> slot;
+  ~Leaving() { slot->leave(); }
 };
 
 Task<carrier::CarrierPtr> dial(asio::any_io_executor executor, RelayUrl relay, std::string target,
-                               carrier::DiallerPtr dialler, std::shared_ptr<HalfOpen::Place> place) {
+                               carrier::DiallerPtr dialler, std::shared_ptr<HalfOpen::Slot> slot) {
   const auto dialling = std::make_shared<Dialling>(executor);
-  place->on_drop([dialling] { dialling->cancel.emit(asio::cancellation_type::terminal); });
+  slot->on_drop([dialling] { dialling->cancel.emit(asio::cancellation_type::terminal); });
   // It is over before anything that takes memory: whoever waits goes on also when there is none.
   auto finished = [dialling](std::exception_ptr failure, Result<carrier::CarrierPtr> made) {
     dialling->over = true;
@@ -62,7 +62,7 @@ Task<carrier::CarrierPtr> dial(asio::any_io_executor executor, RelayUrl relay, s
   asio::co_spawn(executor, dialler->dial(executor, std::move(relay), std::move(target), kDialWithin),
                  asio::bind_cancellation_slot(dialling->cancel.slot(), std::move(finished)));
   while (!dialling->over) co_await dialling->changed.wait();
-  place->on_drop(nullptr);
+  slot->on_drop(nullptr);
   if (!dialling->made) co_return gave_way();
   co_return std::move(*dialling->made);
 }
@@ -79,20 +79,20 @@ Door::Door(asio::any_io_executor executor, carrier::DiallerPtr dialler, RoomId r
       log_lines_(kRefusalsLoggedASecond, kRefusalsLoggedAtOnce, std::chrono::steady_clock::now()) {}
 
 void Door::on_knock(const RelayUrl& relay, const PairId& pair) {
-  auto place = half_open_.admit(relay.text(), std::chrono::steady_clock::now());
-  if (!place) return handlers_.on_busy();  // the relay asks the next instance, or the client again
-  asio::co_spawn(executor_, serve_pair(shared_from_this(), relay, pair, std::move(place)),
+  auto slot = half_open_.admit(relay.text(), std::chrono::steady_clock::now());
+  if (!slot) return handlers_.on_busy();  // the relay asks the next instance, or the client again
+  asio::co_spawn(executor_, serve_pair(shared_from_this(), relay, pair, std::move(slot)),
                  net::RethrowFailure{});
 }
 
-asio::awaitable<void> Door::serve_pair(std::shared_ptr<Door> self, RelayUrl relay, PairId pair, Place place) {
-  if (place->dropped()) {
+asio::awaitable<void> Door::serve_pair(std::shared_ptr<Door> self, RelayUrl relay, PairId pair, Slot slot) {
+  if (slot->dropped()) {
     self->refuse(gave_way());
     co_return;
   }
-  Place held = place;
+  Slot held = slot;
   const auto made = co_await self->make_lane(std::move(relay), pair, std::move(held));
-  if (!made) self->refuse(place->dropped() ? gave_way() : made.error());
+  if (!made) self->refuse(slot->dropped() ? gave_way() : made.error());
 }
 
 // What is logged about strangers is bounded: they don't fill a disk.
@@ -103,42 +103,42 @@ void Door::refuse(const Error& error) {
 }
 
 // Nothing of the client is kept before its first record was authentic.
-Task<> Door::make_lane(RelayUrl relay, PairId pair, Place place) {
+Task<> Door::make_lane(RelayUrl relay, PairId pair, Slot slot) {
   std::string target = "/v1/rooms/" + format_room(room_) + "/pairs/" + to_base64url(pair);
-  auto dialled = co_await dial(executor_, std::move(relay), std::move(target), dialler_, place);
+  auto dialled = co_await dial(executor_, std::move(relay), std::move(target), dialler_, slot);
   if (!dialled) co_return dialled.error();
-  if (place->dropped()) co_return gave_way();
+  if (slot->dropped()) co_return gave_way();
   carrier::CarrierPtr carrier = std::move(*dialled);
-  place->dialled();
-  place->on_drop([raw = carrier.get()] { raw->abort(); });
-  const Leaving guard{place};
+  slot->dialled();
+  slot->on_drop([raw = carrier.get()] { raw->abort(); });
+  const Leaving guard{slot};
   tunnel::Deadline pair_deadline(*carrier, kPairTimeout);
   auto paired = co_await tunnel::read_paired(*carrier);
   if (!paired) co_return paired.error();
   pair_deadline.disarm();
 
   tunnel::Deadline deadline(*carrier, kFirstRecordWithin);
-  auto accepted = co_await respond(*carrier, std::move(*paired), place);
+  auto accepted = co_await respond(*carrier, std::move(*paired), slot);
   if (!accepted) co_return accepted.error();
   carrier::Buffer record;
   const auto got = co_await tunnel::read_binary(*carrier, record);
   if (!got) co_return got.error();
-  place->leave();
+  slot->leave();
   deadline.disarm();
   co_return co_await take_first_record(std::move(carrier), std::move(*accepted), std::move(record));
 }
 
-Task<tunnel::Accepted> Door::respond(carrier::Carrier& carrier, carrier::Paired paired, Place place) {
+Task<tunnel::Accepted> Door::respond(carrier::Carrier& carrier, carrier::Paired paired, Slot slot) {
   PublicKey ephemeral{};
   tunnel::IsNew is_new = [this, &ephemeral](const PublicKey& shown) {
     ephemeral = shown;
     return !seen_.contains(shown);
   };
-  tunnel::Authorize authorize = [this, &ephemeral, &place](const tunnel::Claim& claim) {
+  tunnel::Authorize authorize = [this, &ephemeral, &slot](const tunnel::Claim& claim) {
     auto psk = handlers_.authorize(claim);
     if (psk) {
       seen_.remember(claim.invite, ephemeral);
-      place->named(claim.invite);
+      slot->named(claim.invite);
     }
     return psk;
   };

@@ -45,12 +45,11 @@ class Door : public std::enable_shared_from_this<Door> {
   void on_knock(const RelayUrl& relay, const PairId& pair);
 
  private:
-  using Place = std::shared_ptr<HalfOpen::Place>;
+  using Slot = std::shared_ptr<HalfOpen::Slot>;
 
-  static asio::awaitable<void> serve_pair(std::shared_ptr<Door> self, RelayUrl relay, PairId pair,
-                                          Place place);
-  carrier::Task<> make_lane(RelayUrl relay, PairId pair, Place place);
-  carrier::Task<tunnel::Accepted> respond(carrier::Carrier& carrier, carrier::Paired paired, Place place);
+  static asio::awaitable<void> serve_pair(std::shared_ptr<Door> self, RelayUrl relay, PairId pair, Slot slot);
+  carrier::Task<> make_lane(RelayUrl relay, PairId pair, Slot slot);
+  carrier::Task<tunnel::Accepted> respond(carrier::Carrier& carrier, carrier::Paired paired, Slot slot);
   carrier::Task<> take_first_record(carrier::CarrierPtr carrier, tunnel::Accepted accepted,
                                     carrier::Buffer buffer);
   void refuse(const Error& error);

@@ -210,9 +210,9 @@ Result<ClientSessionPtr> ExitPeer::new_session(const SessionId& id, const tunnel
       std::make_shared<tunnel::Tunnel>(executor_, std::move(options), session_handlers(session));
   session->listeners = std::make_shared<Listeners>(
       listen_rules_, session->allowance, session->tunnel, options_.limits.max_flows == 0 ? nullptr : udp_,
-      [weak = weak_from_this(), claim](const Listeners::Place& place) {
+      [weak = weak_from_this(), claim](const Listeners::Endpoint& endpoint) {
         const auto self = weak.lock();
-        return self && self->sessions_.take_listener(claim, place);
+        return self && self->sessions_.take_listener(claim, endpoint);
       },
       claim);
   session->requests =

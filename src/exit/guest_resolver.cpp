@@ -26,13 +26,13 @@ ResetCode code_of(LookupFailure failure) {
 }  // namespace
 
 // One lookup under way.
-struct GuestResolver::Place {
-  Place(std::shared_ptr<GuestResolver> of, Asker who) : owner(std::move(of)), asker(who) {
+struct GuestResolver::Slot {
+  Slot(std::shared_ptr<GuestResolver> of, Asker who) : owner(std::move(of)), asker(who) {
     owner->outstanding_.add(asker);
   }
-  ~Place() { owner->outstanding_.remove(asker); }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
+  ~Slot() { owner->outstanding_.remove(asker); }
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
 
   std::shared_ptr<GuestResolver> owner;
   Asker asker;
@@ -41,7 +41,7 @@ struct GuestResolver::Place {
 net::Resolver::Admit GuestResolver::admit(const Asker& asker) {
   return [self = shared_from_this(), asker]() -> std::shared_ptr<void> {
     if (!self->outstanding_.leave_enough(asker, self->max_lookups_)) return nullptr;
-    return std::make_shared<Place>(self, asker);
+    return std::make_shared<Slot>(self, asker);
   };
 }
 

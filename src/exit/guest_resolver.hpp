@@ -40,7 +40,7 @@ class GuestResolver : public std::enable_shared_from_this<GuestResolver> {
   std::size_t outstanding() const { return outstanding_.total(); }
 
  private:
-  struct Place;
+  struct Slot;
   net::Resolver::Admit admit(const Asker& asker);
 
   std::shared_ptr<net::Resolver> resolver_;

@@ -23,7 +23,7 @@ using session::ResetCode;
 
 constexpr std::size_t kMostTries = 256;  // of free ports
 
-Listeners::Place place_of(const session::ListenEvent& event) {
+Listeners::Endpoint endpoint_of(const session::ListenEvent& event) {
   return {event.kind, tunnel::make_endpoint<tcp>(event.address).address(), event.address.port};
 }
 
@@ -32,9 +32,9 @@ IpAddress ip_address(const asio::ip::address& address) {
                          : make_ipv4(address.to_v4().to_bytes().data());
 }
 
-std::string text(const Listeners::Place& place) {
-  const std::string kind = place.kind == session::ListenKind::kUdp ? "/udp" : "";
-  return format_host_port(place.address.to_string(), place.port) + kind;
+std::string text(const Listeners::Endpoint& endpoint) {
+  const std::string kind = endpoint.kind == session::ListenKind::kUdp ? "/udp" : "";
+  return format_host_port(endpoint.address.to_string(), endpoint.port) + kind;
 }
 
 // Whoever connected sees RST.
@@ -61,7 +61,7 @@ Listeners::Listeners(std::shared_ptr<const ListenRules> rules, std::shared_ptr<A
       make_way_(std::move(make_way)),
       guest_(guest) {}
 
-Listeners::Place Listeners::Entry::place() const {
+Listeners::Endpoint Listeners::Entry::endpoint() const {
   if (udp) return {session::ListenKind::kUdp, udp->local_endpoint().address(), udp->local_endpoint().port()};
   return {session::ListenKind::kTcp, loop->local_endpoint().address(), loop->local_endpoint().port()};
 }
@@ -75,7 +75,7 @@ void Listeners::on(const session::UnlistenEvent& event) {
   const auto entry = entries_.extract(event.listener);
   if (!entry) return;
   entry.mapped()->stop();
-  log::info("a user's listener on {} is closed", text(entry.mapped()->place()));
+  log::info("a user's listener on {} is closed", text(entry.mapped()->endpoint()));
 }
 
 void Listeners::on(const session::ListenEvent& event) {
@@ -90,16 +90,16 @@ void Listeners::on(const session::ListenEvent& event) {
   }
   const EntryPtr entry = *made;
   entries_.emplace(event.listener, entry);
-  const Place place = entry->place();
-  log::info("listening on {} for a user", text(place));
-  tunnel->listening(event.listener, tunnel::make_destination(tcp::endpoint(place.address, place.port)));
+  const Endpoint endpoint = entry->endpoint();
+  log::info("listening on {} for a user", text(endpoint));
+  tunnel->listening(event.listener, tunnel::make_destination(tcp::endpoint(endpoint.address, endpoint.port)));
   if (udp) entry->udp->start(tunnel->flow_of(event.listener));
 }
 
 Result<Listeners::EntryPtr> Listeners::listen_tcp(tunnel::Tunnel& tunnel, const session::ListenEvent& event) {
-  auto acceptor = bind(place_of(event), [&](const Place& place) {
+  auto acceptor = bind(endpoint_of(event), [&](const Endpoint& endpoint) {
     // The rules open addresses of one family each, so the socket takes no other.
-    return net::listen_on(tunnel.executor(), tcp::endpoint(place.address, place.port),
+    return net::listen_on(tunnel.executor(), tcp::endpoint(endpoint.address, endpoint.port),
                           /*ipv6_only=*/true);
   });
   if (!acceptor) return acceptor.error();
@@ -117,8 +117,8 @@ Result<Listeners::EntryPtr> Listeners::listen_tcp(tunnel::Tunnel& tunnel, const 
 }
 
 Result<Listeners::EntryPtr> Listeners::listen_udp(tunnel::Tunnel& tunnel, const session::ListenEvent& event) {
-  auto socket = bind(place_of(event), [&](const Place& place) {
-    return UdpSocket::open(tunnel.executor(), {place.address, place.port});
+  auto socket = bind(endpoint_of(event), [&](const Endpoint& endpoint) {
+    return UdpSocket::open(tunnel.executor(), {endpoint.address, endpoint.port});
   });
   if (!socket) return socket.error();
   auto entry = std::make_shared<Entry>();
@@ -128,44 +128,45 @@ Result<Listeners::EntryPtr> Listeners::listen_udp(tunnel::Tunnel& tunnel, const 
 
 // Port 0 is any free one among those that the rules allow.
 template <class Bind>
-std::invoke_result_t<Bind, Listeners::Place> Listeners::bind(Place place, const Bind& try_bind) {
-  const IpAddress ip = ip_address(place.address);
-  const Error forbidden = make_error(ErrorKind::kRefused, "no --allow-listen rule opens " + text(place));
-  if (place.port != 0) {
-    if (!allows(place)) return forbidden;
-    auto bound = try_bind(place);
+std::invoke_result_t<Bind, Listeners::Endpoint> Listeners::bind(Endpoint endpoint, const Bind& try_bind) {
+  const IpAddress ip = ip_address(endpoint.address);
+  const Error forbidden = make_error(ErrorKind::kRefused, "no --allow-listen rule opens " + text(endpoint));
+  if (endpoint.port != 0) {
+    if (!allows(endpoint)) return forbidden;
+    auto bound = try_bind(endpoint);
     const bool taken = !bound && bound.error().detail == EADDRINUSE;
-    if (!taken || !make_way_(place)) return bound;
-    return try_bind(place);
+    if (!taken || !make_way_(endpoint)) return bound;
+    return try_bind(endpoint);
   }
   Error last = forbidden;
   auto ports = allowance_->listen_rules().candidates(ip, kMostTries);
   for (const std::uint16_t port : rules_->candidates(ip, kMostTries)) ports.push_back(port);
   for (const std::uint16_t port : ports) {
-    place.port = port;
-    auto bound = try_bind(place);
+    endpoint.port = port;
+    auto bound = try_bind(endpoint);
     if (bound) return bound;
     last = bound.error();
   }
   return last;
 }
 
-bool Listeners::allows(const Place& place) const {
-  const IpAddress ip = ip_address(place.address);
-  return rules_->allows(ip, place.port) || allowance_->listen_rules().allows(ip, place.port);
+bool Listeners::allows(const Endpoint& endpoint) const {
+  const IpAddress ip = ip_address(endpoint.address);
+  return rules_->allows(ip, endpoint.port) || allowance_->listen_rules().allows(ip, endpoint.port);
 }
 
 void Listeners::recheck() {
   std::vector<session::ListenerId> over;
   for (const auto& [id, entry] : entries_) {
-    if (!allows(entry->place())) over.push_back(id);
+    if (!allows(entry->endpoint())) over.push_back(id);
   }
   const auto tunnel = tunnel_.lock();
   for (const session::ListenerId id : over) {
     const auto entry = entries_.extract(id);
     if (!entry) continue;
     entry.mapped()->stop();
-    log::info("a user's listener on {} is closed: no rule opens it any more", text(entry.mapped()->place()));
+    log::info("a user's listener on {} is closed: no rule opens it any more",
+              text(entry.mapped()->endpoint()));
     if (tunnel) tunnel->unlisten(id, ResetCode::kNotAllowed);
   }
 }
@@ -201,15 +202,15 @@ asio::awaitable<void> Listeners::serve(std::shared_ptr<tunnel::Tunnel> tunnel, s
     reset(socket);
     co_return;
   }
-  admission.place.give(outcome.stream);
+  admission.slot.give(outcome.stream);
   Bytes nothing_early;
   co_await tunnel::splice(std::move(socket), std::move(outcome.stream), std::move(nothing_early),
                           std::move(allowance));
 }
 
-bool Listeners::close_at(const Place& place) {
+bool Listeners::close_at(const Endpoint& endpoint) {
   for (auto at = entries_.begin(); at != entries_.end(); ++at) {
-    if (at->second->place() != place) continue;
+    if (at->second->endpoint() != endpoint) continue;
     at->second->stop();
     const auto id = at->first;
     entries_.erase(at);

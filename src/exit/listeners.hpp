@@ -29,15 +29,15 @@ inline constexpr std::size_t kMaxPending = 64;
 
 class Listeners : public std::enable_shared_from_this<Listeners> {
  public:
-  struct Place {
+  struct Endpoint {
     session::ListenKind kind{};
     asio::ip::address address;
     std::uint16_t port = 0;
 
-    friend bool operator==(const Place&, const Place&) = default;
+    friend bool operator==(const Endpoint&, const Endpoint&) = default;
   };
-  // Called when that place is taken: true when somebody could be made to let go of it.
-  using MakeWay = std::function<bool(const Place&)>;
+  // Called when that endpoint is taken: true when somebody could be made to let go of it.
+  using MakeWay = std::function<bool(const Endpoint&)>;
 
   // `udp`: null for an exit that carries none.
   // `rules`: the exit's, beside those of the invite.
@@ -47,8 +47,8 @@ class Listeners : public std::enable_shared_from_this<Listeners> {
 
   void on(const session::ListenEvent& event);
   void on(const session::UnlistenEvent& event);
-  // Ends the one at this place. False when there is none.
-  bool close_at(const Place& place);
+  // Ends the one at this endpoint. False when there is none.
+  bool close_at(const Endpoint& endpoint);
   // Ends what the rules do not allow any more; connections that came go on.
   void recheck();
   void close();
@@ -60,7 +60,7 @@ class Listeners : public std::enable_shared_from_this<Listeners> {
     std::shared_ptr<UdpListener> udp;
     std::size_t pending = 0;
 
-    Place place() const;
+    Endpoint endpoint() const;
     void stop() const;
   };
   using EntryPtr = std::shared_ptr<Entry>;
@@ -68,8 +68,8 @@ class Listeners : public std::enable_shared_from_this<Listeners> {
   Result<EntryPtr> listen_tcp(tunnel::Tunnel& tunnel, const session::ListenEvent& event);
   Result<EntryPtr> listen_udp(tunnel::Tunnel& tunnel, const session::ListenEvent& event);
   template <class Bind>
-  std::invoke_result_t<Bind, Place> bind(Place place, const Bind& try_bind);
-  bool allows(const Place& place) const;
+  std::invoke_result_t<Bind, Endpoint> bind(Endpoint endpoint, const Bind& try_bind);
+  bool allows(const Endpoint& endpoint) const;
   void on_connection(session::ListenerId id, const EntryPtr& entry, tunnel::Socket socket);
   static asio::awaitable<void> serve(std::shared_ptr<tunnel::Tunnel> tunnel, session::ListenerId id,
                                      EntryPtr entry, tunnel::Socket socket,

@@ -15,7 +15,7 @@ constexpr double kBurstSeconds = 0.25;
 }  // namespace
 
 RateGate::~RateGate() {
-  for (Place* place : line_) place->step_out();
+  for (Waiter* waiter : line_) waiter->step_out();
 }
 
 void RateGate::set_rate(std::uint64_t bytes_per_second, TimePoint now) {
@@ -43,22 +43,22 @@ bool RateGate::paid(TimePoint now) {
   return !closed_ && (!bucket_ || bucket_->take(0, now) == TokenBucket::Duration::zero());
 }
 
-std::uint64_t RateGate::ask(Place& place, TimePoint now) {
-  const bool first = place.waits() ? line_.front() == &place : line_.empty();
+std::uint64_t RateGate::ask(Waiter& waiter, TimePoint now) {
+  const bool first = waiter.waits() ? line_.front() == &waiter : line_.empty();
   if (first && paid(now)) return bucket_ ? piece_ : kLargestPiece;
-  if (!place.waits()) {
-    place.stand(*this, line_.insert(line_.end(), &place));
+  if (!waiter.waits()) {
+    waiter.stand(*this, line_.insert(line_.end(), &waiter));
   }
-  if (line_.front() == &place) {
+  if (line_.front() == &waiter) {
     first_is_woken_ = false;  // it came too early
     due_changed_();
   }
   return 0;
 }
 
-void RateGate::passed(Place& place, std::uint64_t bytes, TimePoint now) {
+void RateGate::passed(Waiter& waiter, std::uint64_t bytes, TimePoint now) {
   if (bucket_) bucket_->take(static_cast<double>(bytes), now);
-  if (place.waits()) remove(place);
+  if (waiter.waits()) remove(waiter);
 }
 
 bool RateGate::try_pass(std::uint64_t bytes, TimePoint now) {
@@ -91,13 +91,13 @@ void RateGate::wake() {
   line_.front()->wake();
 }
 
-void RateGate::leave(Place& place) {
-  remove(place);
+void RateGate::leave(Waiter& waiter) {
+  remove(waiter);
 }
 
-void RateGate::remove(Place& place) {
-  const bool first = line_.front() == &place;
-  line_.erase(place.step_out());
+void RateGate::remove(Waiter& waiter) {
+  const bool first = line_.front() == &waiter;
+  line_.erase(waiter.step_out());
   if (!first) return;
   first_is_woken_ = false;
   if (!line_.empty()) due_changed_();

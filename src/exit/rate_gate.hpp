@@ -17,10 +17,10 @@
 
 namespace zks::exit {
 
-class RateGate final : private tunnel::Meter::Place::Line {
+class RateGate final : private tunnel::Meter::Waiter::Queue {
  public:
   using TimePoint = TokenBucket::TimePoint;
-  using Place = tunnel::Meter::Place;
+  using Waiter = tunnel::Meter::Waiter;
 
   // `due_changed`: look at due() again.
   explicit RateGate(std::function<void()> due_changed) : due_changed_(std::move(due_changed)) {}
@@ -30,11 +30,11 @@ class RateGate final : private tunnel::Meter::Place::Line {
 
   // 0: no limit. Whoever waits is looked at again under the new rate.
   void set_rate(std::uint64_t bytes_per_second, TimePoint now);
-  // Closed: nothing passes until it is opened; places wait in line.
+  // Closed: nothing passes until it is opened; streams wait in line.
   void set_closed(bool closed, TimePoint now);
 
-  std::uint64_t ask(Place& place, TimePoint now);
-  void passed(Place& place, std::uint64_t bytes, TimePoint now);
+  std::uint64_t ask(Waiter& waiter, TimePoint now);
+  void passed(Waiter& waiter, std::uint64_t bytes, TimePoint now);
   // For what is dropped rather than made to wait: whether `bytes` pass now; they are paid then. A datagram
   // passes when a stream could, whatever its length.
   bool try_pass(std::uint64_t bytes, TimePoint now);
@@ -50,8 +50,8 @@ class RateGate final : private tunnel::Meter::Place::Line {
   std::size_t waiting() const { return line_.size(); }
 
  private:
-  void leave(Place& place) override;
-  void remove(Place& place);
+  void leave(Waiter& waiter) override;
+  void remove(Waiter& waiter);
   bool paid(TimePoint now);
 
   std::function<void()> due_changed_;
@@ -59,7 +59,7 @@ class RateGate final : private tunnel::Meter::Place::Line {
   std::uint64_t rate_ = 0;
   std::uint64_t piece_ = 0;  // that one turn may move
   bool closed_ = false;
-  std::list<Place*> line_;
+  std::list<Waiter*> line_;
   bool first_is_woken_ = false;
 };
 

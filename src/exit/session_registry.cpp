@@ -81,10 +81,10 @@ void SessionRegistry::relieve_memory() {
   ::malloc_trim(0);
 }
 
-bool SessionRegistry::take_listener(const tunnel::Claim& claim, const Listeners::Place& place) {
+bool SessionRegistry::take_listener(const tunnel::Claim& claim, const Listeners::Endpoint& endpoint) {
   return std::any_of(sessions_.begin(), sessions_.end(), [&](const ClientSessionPtr& session) {
     return same_device(session->claim, claim) && session->tunnel->orphaned() &&
-           session->listeners->close_at(place);
+           session->listeners->close_at(endpoint);
   });
 }
 

@@ -34,9 +34,9 @@ class SessionRegistry {
   // Ends the session that holds most, if that is worth it: its memory is free at once. Its client is told,
   // and may begin anew.
   void relieve_memory();
-  // Closes the listener at `place` of an orphan of the same device: a client that was killed and started
+  // Closes the listener at `endpoint` of an orphan of the same device: a client that was killed and started
   // again finds it taken by what it left behind.
-  bool take_listener(const tunnel::Claim& claim, const Listeners::Place& place);
+  bool take_listener(const tunnel::Claim& claim, const Listeners::Endpoint& endpoint);
 
   std::size_t size() const { return sessions_.size(); }
   bool empty() const { return sessions_.empty(); }

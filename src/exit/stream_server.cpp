@@ -64,7 +64,7 @@ asio::awaitable<void> StreamServer::run(std::shared_ptr<StreamServer> self, Clie
   }
   if (stream->reset_code()) co_return;
   ++self->tally_.connected_streams;
-  admission.place.give(stream);
+  admission.slot.give(stream);
   stream->accept(outcome.bound);
   Bytes nothing_early;
   co_await tunnel::splice(std::move(*outcome.socket), std::move(stream), std::move(nothing_early),

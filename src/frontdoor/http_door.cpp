@@ -79,7 +79,7 @@ asio::awaitable<Header> read_header(std::shared_ptr<tunnel::Connection> client) 
 // The second and later headers: the client has a place among those that have not said what they want.
 asio::awaitable<Header> read_next_header(std::shared_ptr<Visit> self) {
   if (self->door.stopping || self->client->gone()) co_return Header::kEnded;
-  const auto place = self->door.handshakes.enter_for_oldest(self->client);
+  const auto membership = self->door.handshakes.enter_for_oldest(self->client);
   skip_blank(*self->client);
   // The time limit ends the client; leave() ends the stream, in order.
   self->client->serve_with(nullptr);
@@ -220,11 +220,11 @@ asio::awaitable<void> leave(std::shared_ptr<Visit> self) {
 }  // namespace
 
 asio::awaitable<void> serve_http(std::shared_ptr<tunnel::Connection> client, HttpDoor door,
-                                 std::unique_ptr<tunnel::ConnectionSet::Place> among_handshakes) {
-  auto place = std::move(among_handshakes);
+                                 std::unique_ptr<tunnel::ConnectionSet::Membership> among_handshakes) {
+  auto membership = std::move(among_handshakes);
   const auto self = std::make_shared<Visit>(Visit{std::move(client), std::move(door), {}});
   Header header = co_await read_header(self->client);
-  place.reset();
+  membership.reset();
   while (header == Header::kComplete) {
     self->client->lift_limit();
     const bool next = co_await serve_request(self);

@@ -39,6 +39,6 @@ inline bool may_begin_http(std::uint8_t byte) {
 // Until the connection is over. The first bytes are in client->input(), and the client's time for the first
 // header is running.
 asio::awaitable<void> serve_http(std::shared_ptr<tunnel::Connection> client, HttpDoor door,
-                                 std::unique_ptr<tunnel::ConnectionSet::Place> among_handshakes);
+                                 std::unique_ptr<tunnel::ConnectionSet::Membership> among_handshakes);
 
 }  // namespace zks::frontdoor

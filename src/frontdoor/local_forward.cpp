@@ -67,8 +67,8 @@ void LocalForward::admit(tunnel::Socket socket) {
   }
   if (!connections_.has_room()) return;  // closed by going out of scope
   auto client = std::make_shared<tunnel::Connection>(std::move(socket));
-  auto place = connections_.enter(client);
-  asio::co_spawn(opener_->executor(), serve(shared_from_this(), std::move(client), std::move(place)),
+  auto membership = connections_.enter(client);
+  asio::co_spawn(opener_->executor(), serve(shared_from_this(), std::move(client), std::move(membership)),
                  [self = shared_from_this()](std::exception_ptr failure) {
                    self->ended_.notify();
                    net::RethrowFailure{}(failure);
@@ -77,8 +77,8 @@ void LocalForward::admit(tunnel::Socket socket) {
 
 asio::awaitable<void> LocalForward::serve(std::shared_ptr<LocalForward> self,
                                           std::shared_ptr<tunnel::Connection> client,
-                                          std::unique_ptr<tunnel::ConnectionSet::Place> place) {
-  const auto until_the_end = std::move(place);
+                                          std::unique_ptr<tunnel::ConnectionSet::Membership> membership) {
+  const auto until_the_end = std::move(membership);
   tunnel::OpenOutcome outcome = co_await tunnel::Connection::open(
       client, self->opener_, self->spec_.target.address, tunnel::Connection::End::kMayHalfClose);
   if (client->gone()) co_return;

@@ -45,7 +45,7 @@ class LocalForward : public std::enable_shared_from_this<LocalForward> {
   void admit(tunnel::Socket socket);
   static asio::awaitable<void> serve(std::shared_ptr<LocalForward> self,
                                      std::shared_ptr<tunnel::Connection> client,
-                                     std::unique_ptr<tunnel::ConnectionSet::Place> place);
+                                     std::unique_ptr<tunnel::ConnectionSet::Membership> membership);
 
   std::shared_ptr<tunnel::StreamOpener> opener_;
   ForwardSpec spec_;

@@ -80,10 +80,10 @@ void ProxyServer::admit(tunnel::Socket socket) {
       Served{shared_from_this()});
 }
 
-asio::awaitable<void> ProxyServer::serve(std::shared_ptr<ProxyServer> self,
-                                         std::shared_ptr<tunnel::Connection> client,
-                                         std::unique_ptr<tunnel::ConnectionSet::Place> among_all,
-                                         std::unique_ptr<tunnel::ConnectionSet::Place> among_handshakes) {
+asio::awaitable<void> ProxyServer::serve(
+    std::shared_ptr<ProxyServer> self, std::shared_ptr<tunnel::Connection> client,
+    std::unique_ptr<tunnel::ConnectionSet::Membership> among_all,
+    std::unique_ptr<tunnel::ConnectionSet::Membership> among_handshakes) {
   const auto until_the_end = std::move(among_all);
   client->limit_time(self->options_.handshake_timeout);
   const bool begun = co_await tunnel::Connection::read(client);
@@ -105,7 +105,7 @@ asio::awaitable<void> ProxyServer::serve(std::shared_ptr<ProxyServer> self,
 
 asio::awaitable<void> ProxyServer::serve_socks_client(
     std::shared_ptr<ProxyServer> self, std::shared_ptr<tunnel::Connection> client,
-    std::unique_ptr<tunnel::ConnectionSet::Place> among_handshakes) {
+    std::unique_ptr<tunnel::ConnectionSet::Membership> among_handshakes) {
   auto until_asked = std::move(among_handshakes);
   std::optional<SocksRequest> request;
   if (client->input().front() == kSocks5Version) {
@@ -118,7 +118,7 @@ asio::awaitable<void> ProxyServer::serve_socks_client(
   client->lift_limit();
   if (self->stopping_) co_return;
   if (request->associates) {
-    std::unique_ptr<tunnel::ConnectionSet::Place> among_associations;
+    std::unique_ptr<tunnel::ConnectionSet::Membership> among_associations;
     if (!self->associations_.full()) among_associations = self->associations_.enter(client);
     co_await serve_udp_associate(std::move(client), self->opener_, request->destination,
                                  std::move(among_associations));

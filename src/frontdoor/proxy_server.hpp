@@ -68,11 +68,11 @@ class ProxyServer : public std::enable_shared_from_this<ProxyServer> {
 
   static asio::awaitable<void> serve(std::shared_ptr<ProxyServer> self,
                                      std::shared_ptr<tunnel::Connection> client,
-                                     std::unique_ptr<tunnel::ConnectionSet::Place> among_all,
-                                     std::unique_ptr<tunnel::ConnectionSet::Place> among_handshakes);
+                                     std::unique_ptr<tunnel::ConnectionSet::Membership> among_all,
+                                     std::unique_ptr<tunnel::ConnectionSet::Membership> among_handshakes);
   static asio::awaitable<void> serve_socks_client(
       std::shared_ptr<ProxyServer> self, std::shared_ptr<tunnel::Connection> client,
-      std::unique_ptr<tunnel::ConnectionSet::Place> among_handshakes);
+      std::unique_ptr<tunnel::ConnectionSet::Membership> among_handshakes);
   void admit(tunnel::Socket socket);
 
   std::shared_ptr<tunnel::StreamOpener> opener_;

@@ -127,8 +127,8 @@ ResetCode code_of_failed_bind(const Error& error) {
 
 asio::awaitable<void> serve_udp_associate(std::shared_ptr<tunnel::Connection> client,
                                           std::shared_ptr<tunnel::StreamOpener> opener, Destination announced,
-                                          std::unique_ptr<tunnel::ConnectionSet::Place> place) {
-  const auto until_the_end = std::move(place);
+                                          std::unique_ptr<tunnel::ConnectionSet::Membership> membership) {
+  const auto until_the_end = std::move(membership);
   const AssociationGuard guard{std::make_shared<Association>(
       client->executor(), tunnel::unmapped(client->remote_endpoint().address()), announced.port)};
   Result<udp::endpoint> bound = make_error(ErrorKind::kLimit, "too many UDP associations");

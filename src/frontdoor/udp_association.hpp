@@ -21,11 +21,11 @@ namespace zks::frontdoor {
 
 namespace asio = boost::asio;
 
-// `announced`: from where the client will send, as it said in its request. Without a `place` there are too
-// many associations. Replies, and returns when the client is gone.
+// `announced`: from where the client will send, as it said in its request. Without a `membership` there are
+// too many associations. Replies, and returns when the client is gone.
 asio::awaitable<void> serve_udp_associate(std::shared_ptr<tunnel::Connection> client,
                                           std::shared_ptr<tunnel::StreamOpener> opener,
                                           session::Destination announced,
-                                          std::unique_ptr<tunnel::ConnectionSet::Place> place);
+                                          std::unique_ptr<tunnel::ConnectionSet::Membership> membership);
 
 }  // namespace zks::frontdoor

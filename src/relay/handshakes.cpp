@@ -5,13 +5,13 @@
 
 namespace zks::relay {
 
-Handshakes::Place Handshakes::take(const Source& source, bool shared) {
+Handshakes::Slot Handshakes::take(const Source& source, bool shared) {
   auto entry = std::make_shared<Entry>(Entry{.source = source, .shared = shared, .evict = {}});
   const std::lock_guard lock(mutex_);
   entry->serial = next_serial_++;
   add(entry);
   make_room(entry);
-  return Place(this, std::move(entry));
+  return Slot(this, std::move(entry));
 }
 
 std::size_t Handshakes::size() const {
@@ -67,28 +67,28 @@ void Handshakes::evict_one_of(const Entries& entries, const EntryPtr& newcomer) 
   if (entry->evict) entry->evict();
 }
 
-// ---- a place
+// ---- a slot
 
-Handshakes::Place::~Place() {
+Handshakes::Slot::~Slot() {
   if (!entry_) return;
   const std::lock_guard lock(table_->mutex_);
   if (!entry_->evicted) table_->remove(entry_);
   entry_->evict = nullptr;
 }
 
-bool Handshakes::Place::on_evict(std::function<void()> evict) {
+bool Handshakes::Slot::on_evict(std::function<void()> evict) {
   const std::lock_guard lock(table_->mutex_);
   if (entry_->evicted) return false;
   entry_->evict = std::move(evict);
   return true;
 }
 
-void Handshakes::Place::spoke() {
+void Handshakes::Slot::spoke() {
   const std::lock_guard lock(table_->mutex_);
   entry_->silent = false;
 }
 
-void Handshakes::Place::belongs_to(const Source& source) {
+void Handshakes::Slot::belongs_to(const Source& source) {
   const std::lock_guard lock(table_->mutex_);
   if (entry_->evicted) return;
   const bool same = entry_->source == source;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The places of connections that have none in a room yet, counted for each source. A newcomer always gets
+// The slots of connections that have no place in a room yet, counted for each source. A newcomer always gets
 // one. Where that is one too many, another gives way: of the newcomer's source when it has its share, else of
 // the source that has the most; of these the oldest that has not sent a byte, else the oldest. So whoever
-// opens many connections closes its own. Listener takes the places; pending_connection.hpp holds them.
+// opens many connections closes its own. Listener takes the slots; pending_connection.hpp holds them.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +21,13 @@ namespace zks::relay {
 // Thread-safe.
 class Handshakes {
  public:
-  class Place;
+  class Slot;
 
   // `of_source`: the share of one source.
   Handshakes(std::size_t most, std::size_t of_source) : most_(most), of_source_(of_source) {}
 
   // `shared`: a proxy's address, behind which are many sources that its requests name: no share bounds it.
-  Place take(const Source& source, bool shared);
+  Slot take(const Source& source, bool shared);
   std::size_t size() const;
   std::uint64_t evicted() const;
 
@@ -59,14 +59,14 @@ class Handshakes {
 };
 
 // Given back when it dies.
-class Handshakes::Place {
+class Handshakes::Slot {
  public:
-  Place(Place&&) = default;
-  Place& operator=(Place&&) = delete;
-  ~Place();
+  Slot(Slot&&) = default;
+  Slot& operator=(Slot&&) = delete;
+  ~Slot();
 
   // What ends the connection; called once at most, from any thread, and under the table's lock: it may only
-  // post. False when the place was taken away already.
+  // post. False when the slot was taken away already.
   bool on_evict(std::function<void()> evict);
   void spoke();
   // The source became known: behind a proxy it stands in the request's header.
@@ -74,8 +74,8 @@ class Handshakes::Place {
 
  private:
   friend class Handshakes;
-  Place(Handshakes* table, EntryPtr entry) : table_(table), entry_(std::move(entry)) {}
-  Handshakes* table_;  // outlives every place: both belong to the Relay
+  Slot(Handshakes* table, EntryPtr entry) : table_(table), entry_(std::move(entry)) {}
+  Handshakes* table_;  // outlives every slot: both belong to the Relay
   EntryPtr entry_;     // null: moved from
 };
 

@@ -22,16 +22,16 @@
 
 namespace zks::relay {
 
-// A place among Options::max_handshakes, for as long as a connection has none in a room.
+// A slot among Options::max_handshakes, for as long as a connection has none in a room.
 class HandshakeSlot {
  public:
   HandshakeSlot(RelayPtr relay, const Source& source, bool shared)
-      : relay_(std::move(relay)), place_(relay_->handshakes.take(source, shared)) {}
-  Handshakes::Place* operator->() { return &place_; }
+      : relay_(std::move(relay)), slot_(relay_->handshakes.take(source, shared)) {}
+  Handshakes::Slot* operator->() { return &slot_; }
 
  private:
-  RelayPtr relay_;  // outlives the place
-  Handshakes::Place place_;
+  RelayPtr relay_;  // outlives the slot
+  Handshakes::Slot slot_;
 };
 
 class PendingConnection : public LiveSocket, public std::enable_shared_from_this<PendingConnection> {

@@ -9,23 +9,23 @@ namespace zks::relay {
 
 namespace {
 
-void give_way(Shares::Place& place) {
-  place.gave_way = true;
-  if (place.give_way) place.give_way();
+void give_way(Shares::Slot& slot) {
+  slot.gave_way = true;
+  if (slot.give_way) slot.give_way();
 }
 
 }  // namespace
 
-// ---- a pair's place
+// ---- a pair's slot
 
 PairSlot::~PairSlot() {
-  if (place_) rooms_->release_pair(place_);
+  if (slot_) rooms_->release_pair(slot_);
 }
 
 bool PairSlot::on_give_way(std::function<void()> give_way) {
   const std::lock_guard lock(rooms_->mutex_);
-  if (place_->gave_way) return false;
-  place_->give_way = std::move(give_way);
+  if (slot_->gave_way) return false;
+  slot_->give_way = std::move(give_way);
   return true;
 }
 
@@ -34,7 +34,7 @@ bool PairSlot::on_give_way(std::function<void()> give_way) {
 unsigned Rooms::may_register(const RoomId& room, const InstanceId& instance, const Source& source) {
   const std::lock_guard lock(mutex_);
   const auto found = rooms_.find(room);
-  if (found != rooms_.end() && found->second.find(instance) != nullptr) return 101;  // takes its own place
+  if (found != rooms_.end() && found->second.find(instance) != nullptr) return 101;  // takes its own slot
   if (exits_.share_is_used(source)) return 429;
   return exits_.is_full() && !exits_.giving_way_to(source) ? 503 : 101;
 }
@@ -53,28 +53,28 @@ Result<std::shared_ptr<RegisteredExit>> Rooms::add_exit(const RoomId& room, cons
   const auto give_way = [weak = std::weak_ptr(exit)] {
     if (const auto newest = weak.lock()) newest->give_way();
   };
-  const auto place = std::make_shared<Shares::Place>(Shares::Place{source, room, give_way});
-  if (same != nullptr) exits_.remove(same->place);  // for the new one
-  if (!take_place(exits_, place)) {
-    if (same != nullptr && !same->place->gave_way) exits_.add(same->place);
+  const auto slot = std::make_shared<Shares::Slot>(Shares::Slot{source, room, give_way});
+  if (same != nullptr) exits_.remove(same->slot);  // for the new one
+  if (!take_slot(exits_, slot)) {
+    if (same != nullptr && !same->slot->gave_way) exits_.add(same->slot);
     erase_if_empty(found);
     return make_error(ErrorKind::kLimit, "no place for the exit", kGaveWay);
   }
   std::shared_ptr<RegisteredExit> old = same != nullptr ? same->exit.lock() : nullptr;
   if (same == nullptr) same = &instances.emplace_back();
-  *same = {instance, exit, exit.get(), place};
+  *same = {instance, exit, exit.get(), slot};
   return old;
 }
 
-bool Rooms::take_place(Shares& exits, const Shares::PlacePtr& place) {
-  if (exits.share_is_used(place->source)) return false;
+bool Rooms::take_slot(Shares& exits, const Shares::SlotPtr& slot) {
+  if (exits.share_is_used(slot->source)) return false;
   if (exits.is_full()) {
-    const Shares::PlacePtr victim = exits.giving_way_to(place->source);
+    const Shares::SlotPtr victim = exits.giving_way_to(slot->source);
     if (!victim) return false;
     exits.remove(victim);
     give_way(*victim);
   }
-  exits.add(place);
+  exits.add(slot);
   return true;
 }
 
@@ -84,7 +84,7 @@ void Rooms::remove_exit(const RoomId& room, const InstanceId& instance, const Re
   if (found == rooms_.end()) return;
   const Instance* entry = found->second.find(instance);
   if (entry == nullptr || entry->identity != exit) return;
-  exits_.remove(entry->place);
+  exits_.remove(entry->slot);
   std::erase_if(found->second.instances, [&instance](const Instance& other) { return other.id == instance; });
   erase_if_empty(found);
 }
@@ -131,22 +131,22 @@ Result<PairSlot> Rooms::reserve_pair(const RoomId& room, const Source& source) {
     remove_pair(victim);
     give_way(*victim);
   }
-  auto place = std::make_shared<Shares::Place>(Shares::Place{source, room});
-  rooms_.try_emplace(room, limits_.pairs_of_room).first->second.pairs.add(place);
-  pairs_.add(place);
-  return PairSlot(this, std::move(place));
+  auto slot = std::make_shared<Shares::Slot>(Shares::Slot{source, room});
+  rooms_.try_emplace(room, limits_.pairs_of_room).first->second.pairs.add(slot);
+  pairs_.add(slot);
+  return PairSlot(this, std::move(slot));
 }
 
-void Rooms::release_pair(const Shares::PlacePtr& place) {
+void Rooms::release_pair(const Shares::SlotPtr& slot) {
   const std::lock_guard lock(mutex_);
-  if (!place->gave_way) remove_pair(place);
-  place->give_way = nullptr;
+  if (!slot->gave_way) remove_pair(slot);
+  slot->give_way = nullptr;
 }
 
-void Rooms::remove_pair(const Shares::PlacePtr& place) {
-  pairs_.remove(place);
-  const auto room = rooms_.find(place->room);
-  room->second.pairs.remove(place);
+void Rooms::remove_pair(const Shares::SlotPtr& slot) {
+  pairs_.remove(slot);
+  const auto room = rooms_.find(slot->room);
+  room->second.pairs.remove(slot);
   erase_if_empty(room);
 }
 

@@ -28,7 +28,7 @@ class RegisteredExit {
   virtual void knock(const PairId& pair) = 0;
   // A newer socket of the same instance took over: knocks that still come here are for that one.
   virtual void replaced(const std::shared_ptr<RegisteredExit>& by) = 0;
-  virtual void give_way() = 0;  // its place went to another source's exit
+  virtual void give_way() = 0;  // its slot went to another source's exit
 };
 
 class Rooms;
@@ -36,7 +36,7 @@ class Rooms;
 // The right to one pair, counted against the source's, the room's and the relay's bound until it dies.
 class PairSlot {
  public:
-  PairSlot(PairSlot&& other) noexcept : rooms_(other.rooms_), place_(std::move(other.place_)) {}
+  PairSlot(PairSlot&& other) noexcept : rooms_(other.rooms_), slot_(std::move(other.slot_)) {}
   PairSlot& operator=(PairSlot&&) = delete;
   ~PairSlot();
 
@@ -46,9 +46,9 @@ class PairSlot {
 
  private:
   friend class Rooms;
-  PairSlot(Rooms* rooms, Shares::PlacePtr place) : rooms_(rooms), place_(std::move(place)) {}
-  Rooms* rooms_;            // outlives every slot: both belong to the Relay
-  Shares::PlacePtr place_;  // null: moved from
+  PairSlot(Rooms* rooms, Shares::SlotPtr slot) : rooms_(rooms), slot_(std::move(slot)) {}
+  Rooms* rooms_;          // outlives every slot: both belong to the Relay
+  Shares::SlotPtr slot_;  // null: moved from
 };
 
 // Thread-safe.
@@ -73,7 +73,7 @@ class Rooms {
   // its share, 503 when the relay is full; 101 when nothing does.
   unsigned may_register(const RoomId& room, const InstanceId& instance, const Source& source);
   // Registers; returns the socket of the same instance that was there, or null. kLimit with the close code as
-  // detail: 4403 when the room has its instances, kGaveWay when there is no place.
+  // detail: 4403 when the room has its instances, kGaveWay when there is no slot.
   Result<std::shared_ptr<RegisteredExit>> add_exit(const RoomId& room, const InstanceId& instance,
                                                    const Source& source,
                                                    const std::shared_ptr<RegisteredExit>& exit);
@@ -105,7 +105,7 @@ class Rooms {
     InstanceId id;
     std::weak_ptr<RegisteredExit> exit;
     const RegisteredExit* identity;
-    Shares::PlacePtr place;
+    Shares::SlotPtr slot;
   };
   struct Room {
     explicit Room(std::size_t max_pairs) : pairs(max_pairs, max_pairs) {}
@@ -119,9 +119,9 @@ class Rooms {
     std::weak_ptr<Half> client;
   };
 
-  static bool take_place(Shares& exits, const Shares::PlacePtr& place);
-  void release_pair(const Shares::PlacePtr& place);
-  void remove_pair(const Shares::PlacePtr& place);
+  static bool take_slot(Shares& exits, const Shares::SlotPtr& slot);
+  void release_pair(const Shares::SlotPtr& slot);
+  void remove_pair(const Shares::SlotPtr& slot);
   void erase_if_empty(std::map<RoomId, Room>::iterator room);
 
   const Limits limits_;

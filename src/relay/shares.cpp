@@ -10,7 +10,7 @@ std::size_t Shares::count(const Source& source) const {
   return found == sources_.end() ? 0 : found->second.size();
 }
 
-Shares::PlacePtr Shares::giving_way_to(const Source& source) const {
+Shares::SlotPtr Shares::giving_way_to(const Source& source) const {
   const auto heaviest = std::max_element(
       sources_.begin(), sources_.end(),
       [](const auto& left, const auto& right) { return left.second.size() < right.second.size(); });
@@ -18,14 +18,14 @@ Shares::PlacePtr Shares::giving_way_to(const Source& source) const {
   return heaviest->second.back();
 }
 
-void Shares::add(const PlacePtr& place) {
-  sources_[place->source].push_back(place);
+void Shares::add(const SlotPtr& slot) {
+  sources_[slot->source].push_back(slot);
   ++size_;
 }
 
-void Shares::remove(const PlacePtr& place) {
-  const auto source = sources_.find(place->source);
-  if (source == sources_.end() || std::erase(source->second, place) == 0) return;
+void Shares::remove(const SlotPtr& slot) {
+  const auto source = sources_.find(slot->source);
+  if (source == sources_.end() || std::erase(source->second, slot) == 0) return;
   if (source->second.empty()) sources_.erase(source);
   --size_;
 }

@@ -26,23 +26,23 @@ inline constexpr std::uint16_t kGaveWay = 1013;
 // Guarded by whoever owns it.
 class Shares {
  public:
-  struct Place {
+  struct Slot {
     Source source;
     RoomId room;
     std::function<void()> give_way = {};  // called once at most, under the owner's lock: it may only post
     bool gave_way = false;                // and so is in no table
   };
-  using PlacePtr = std::shared_ptr<Place>;
+  using SlotPtr = std::shared_ptr<Slot>;
 
   Shares(std::size_t most, std::size_t of_source) : most_(most), of_source_(of_source) {}
 
   bool share_is_used(const Source& source) const { return count(source) >= of_source_; }
   bool is_full() const { return size_ >= most_; }
   // Who would give way to one more of `source`; null: nobody has more.
-  PlacePtr giving_way_to(const Source& source) const;
+  SlotPtr giving_way_to(const Source& source) const;
 
-  void add(const PlacePtr& place);
-  void remove(const PlacePtr& place);
+  void add(const SlotPtr& slot);
+  void remove(const SlotPtr& slot);
   std::size_t size() const { return size_; }
 
  private:
@@ -50,7 +50,7 @@ class Shares {
 
   std::size_t most_;
   std::size_t of_source_;
-  std::map<Source, std::vector<PlacePtr>> sources_;  // those with a place; the oldest first
+  std::map<Source, std::vector<SlotPtr>> sources_;  // those with a slot; the oldest first
   std::size_t size_ = 0;
 };
 

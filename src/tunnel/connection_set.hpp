@@ -3,7 +3,7 @@
 // Connections of which a front door, or a gate of vpn, may have only so many, in the order in which they
 // came.
 //
-// Executor: the server's. Lifetime: longer than that of its places.
+// Executor: the server's. Lifetime: longer than that of its memberships.
 #pragma once
 
 #include <list>
@@ -19,25 +19,25 @@ class ConnectionSet {
  public:
   explicit ConnectionSet(std::size_t bound) : bound_(bound) {}
 
-  // A connection is in the set as long as it has a place.
-  class Place {
+  // A connection is in the set as long as it has a membership.
+  class Membership {
    public:
-    Place(ConnectionSet& set, std::shared_ptr<Connection> connection)
+    Membership(ConnectionSet& set, std::shared_ptr<Connection> connection)
         : set_(set), at_(set.members_.insert(set.members_.end(), std::move(connection))) {}
-    ~Place() { set_.members_.erase(at_); }
-    Place(const Place&) = delete;
-    Place& operator=(const Place&) = delete;
+    ~Membership() { set_.members_.erase(at_); }
+    Membership(const Membership&) = delete;
+    Membership& operator=(const Membership&) = delete;
 
    private:
     ConnectionSet& set_;
     std::list<std::shared_ptr<Connection>>::iterator at_;
   };
 
-  std::unique_ptr<Place> enter(std::shared_ptr<Connection> connection) {
-    return std::make_unique<Place>(*this, std::move(connection));
+  std::unique_ptr<Membership> enter(std::shared_ptr<Connection> connection) {
+    return std::make_unique<Membership>(*this, std::move(connection));
   }
   // The same; at the bound the oldest member is ended for it.
-  std::unique_ptr<Place> enter_for_oldest(std::shared_ptr<Connection> connection) {
+  std::unique_ptr<Membership> enter_for_oldest(std::shared_ptr<Connection> connection) {
     if (full() && !empty()) {
       const auto oldest = members_.front();
       members_.splice(members_.end(), members_, members_.begin());  // it leaves when its coroutine ends

@@ -18,30 +18,30 @@ class Meter {
   enum class Direction : std::uint8_t { kUp, kDown };  // from the client to the destination, and back
 
   // One direction of one stream, while it waits for its turn. Lifetime: dies before its meter.
-  class Place {
+  class Waiter {
    public:
-    explicit Place(net::Wakeup& wakeup) : wakeup_(wakeup) {}
-    ~Place() {
+    explicit Waiter(net::Wakeup& wakeup) : wakeup_(wakeup) {}
+    ~Waiter() {
       if (line_ != nullptr) line_->leave(*this);
     }
-    Place(const Place&) = delete;
-    Place& operator=(const Place&) = delete;
+    Waiter(const Waiter&) = delete;
+    Waiter& operator=(const Waiter&) = delete;
 
-    // The queue that a place stands in.
-    class Line {
+    // The queue that a waiter stands in.
+    class Queue {
      public:
-      virtual void leave(Place& place) = 0;
+      virtual void leave(Waiter& waiter) = 0;
 
      protected:
-      ~Line() = default;
+      ~Queue() = default;
     };
 
     bool waits() const { return line_ != nullptr; }
-    void stand(Line& line, std::list<Place*>::iterator at) {
+    void stand(Queue& line, std::list<Waiter*>::iterator at) {
       line_ = &line;
       at_ = at;
     }
-    std::list<Place*>::iterator step_out() {
+    std::list<Waiter*>::iterator step_out() {
       line_ = nullptr;
       return at_;
     }
@@ -49,16 +49,16 @@ class Meter {
 
    private:
     net::Wakeup& wakeup_;
-    Line* line_ = nullptr;
-    std::list<Place*>::iterator at_;
+    Queue* line_ = nullptr;
+    std::list<Waiter*>::iterator at_;
   };
 
   virtual ~Meter() = default;
 
-  // How many bytes may pass now. 0: the place's wakeup is notified when its turn has come.
-  virtual std::uint64_t ask(Direction direction, Place& place) = 0;
+  // How many bytes may pass now. 0: the waiter's wakeup is notified when its turn has come.
+  virtual std::uint64_t ask(Direction direction, Waiter& waiter) = 0;
   // What did pass then; 0 ends the turn as well.
-  virtual void passed(Direction direction, Place& place, std::uint64_t bytes) = 0;
+  virtual void passed(Direction direction, Waiter& waiter, std::uint64_t bytes) = 0;
 };
 
 }  // namespace zks::tunnel

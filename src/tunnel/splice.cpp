@@ -30,15 +30,15 @@ constexpr std::uint64_t kWriteBytes = 256 * 1024;
 constexpr std::chrono::seconds kAfterHangUp{60};
 
 // Shared by both directions; the last to let go closes the socket.
-struct Joint : std::enable_shared_from_this<Joint> {
-  Joint(Socket s, StreamPtr st, std::shared_ptr<Meter> m)
+struct Splice : std::enable_shared_from_this<Splice> {
+  Splice(Socket s, StreamPtr st, std::shared_ptr<Meter> m)
       : socket(std::move(s)), stream(std::move(st)), meter(std::move(m)) {}
 
-  std::uint64_t ask(Meter::Direction direction, Meter::Place& place) {
-    return meter ? meter->ask(direction, place) : kUnlimited;
+  std::uint64_t ask(Meter::Direction direction, Meter::Waiter& waiter) {
+    return meter ? meter->ask(direction, waiter) : kUnlimited;
   }
-  void passed(Meter::Direction direction, Meter::Place& place, std::uint64_t bytes) {
-    if (meter) meter->passed(direction, place, bytes);
+  void passed(Meter::Direction direction, Meter::Waiter& waiter, std::uint64_t bytes) {
+    if (meter) meter->passed(direction, waiter, bytes);
   }
 
   // Ends both directions: the application sees RST, the peer RESET.
@@ -91,7 +91,7 @@ struct Joint : std::enable_shared_from_this<Joint> {
   asio::steady_timer patience{socket.get_executor()};
 };
 
-using JointPtr = std::shared_ptr<Joint>;
+using JointPtr = std::shared_ptr<Splice>;
 
 template <class Buffer, std::size_t N, class View>
 std::array<Buffer, N> to_buffers(const std::array<View, N>& pieces, std::size_t count) {
@@ -101,16 +101,16 @@ std::array<Buffer, N> to_buffers(const std::array<View, N>& pieces, std::size_t 
 }
 
 // Moves what the socket has into the stream, at most `most` bytes. False at the end of the direction.
-bool read_some(Joint& joint, std::uint64_t most, Meter::Place& place, bool& drained) {
+bool read_some(Splice& splice, std::uint64_t most, Meter::Waiter& waiter, bool& drained) {
   std::array<MutableBytes, 4> pieces;
-  const std::size_t count = joint.stream->prepare(std::min(most, kReadBytes), pieces);
+  const std::size_t count = splice.stream->prepare(std::min(most, kReadBytes), pieces);
   error_code ec;
   std::size_t got = 0;
   if (count != 0) {
-    got = joint.socket.read_some(to_buffers<asio::mutable_buffer>(pieces, count), ec);
-    joint.stream->commit(got);
+    got = splice.socket.read_some(to_buffers<asio::mutable_buffer>(pieces, count), ec);
+    splice.stream->commit(got);
   }
-  joint.passed(Meter::Direction::kDown, place, got);
+  splice.passed(Meter::Direction::kDown, waiter, got);
   if (count == 0) return true;  // no credit
   if (!ec) return true;
   if (ec == asio::error::would_block) {
@@ -118,51 +118,51 @@ bool read_some(Joint& joint, std::uint64_t most, Meter::Place& place, bool& drai
     return true;
   }
   if (ec == asio::error::eof) {
-    joint.stream->finish();
+    splice.stream->finish();
   } else {
-    joint.abort(reset_code_of_death(ec));
+    splice.abort(reset_code_of_death(ec));
   }
   return false;
 }
 
-asio::awaitable<void> write_early(JointPtr joint, Bytes early) {
+asio::awaitable<void> write_early(JointPtr splice, Bytes early) {
   ByteView rest(early);
-  while (!rest.empty() && !joint->stream->reset_code()) {
+  while (!rest.empty() && !splice->stream->reset_code()) {
     std::array<MutableBytes, 4> pieces;
-    if (joint->stream->prepare(rest.size(), pieces) == 0) {
-      co_await joint->stream->room().wait();
+    if (splice->stream->prepare(rest.size(), pieces) == 0) {
+      co_await splice->stream->room().wait();
       continue;
     }
     const std::size_t size = std::min(rest.size(), pieces[0].size());
     std::memcpy(pieces[0].data(), rest.data(), size);
-    joint->stream->commit(size);
+    splice->stream->commit(size);
     rest = rest.subspan(size);
   }
 }
 
-asio::awaitable<void> upload(JointPtr joint, Bytes early) {
-  co_await write_early(joint, std::move(early));
-  Meter::Place place(joint->stream->room());
+asio::awaitable<void> upload(JointPtr splice, Bytes early) {
+  co_await write_early(splice, std::move(early));
+  Meter::Waiter waiter(splice->stream->room());
   bool drained = false;
-  while (!joint->stream->reset_code() && joint->socket.is_open()) {
+  while (!splice->stream->reset_code() && splice->socket.is_open()) {
     std::array<MutableBytes, 4> pieces;
     if (drained) {
       const auto [ec] =
-          co_await joint->socket.async_wait(tcp::socket::wait_read, asio::as_tuple(asio::use_awaitable));
+          co_await splice->socket.async_wait(tcp::socket::wait_read, asio::as_tuple(asio::use_awaitable));
       drained = false;
       if (ec) break;
-    } else if (joint->stream->prepare(1, pieces) == 0) {
-      co_await joint->stream->room().wait();
+    } else if (splice->stream->prepare(1, pieces) == 0) {
+      co_await splice->stream->room().wait();
       continue;
     }
-    const std::uint64_t most = joint->ask(Meter::Direction::kDown, place);
+    const std::uint64_t most = splice->ask(Meter::Direction::kDown, waiter);
     if (most == 0) {
-      co_await joint->stream->room().wait();
+      co_await splice->stream->room().wait();
       continue;
     }
-    if (!read_some(*joint, most, place, drained)) break;
-    if (!joint->watching && !joint->hung_up) joint->watch();
-    co_await asio::post(joint->socket.get_executor(), asio::use_awaitable);  // others have their turn
+    if (!read_some(*splice, most, waiter, drained)) break;
+    if (!splice->watching && !splice->hung_up) splice->watch();
+    co_await asio::post(splice->socket.get_executor(), asio::use_awaitable);  // others have their turn
   }
 }
 
@@ -177,55 +177,55 @@ std::size_t cut(std::array<ByteView, 8>& pieces, std::size_t count, std::uint64_
 }
 
 // Moves what the stream has into the socket. False when the socket failed.
-bool write_some(Joint& joint, const std::array<ByteView, 8>& pieces, std::size_t count, Meter::Place& place,
-                bool& full, std::uint64_t& written) {
+bool write_some(Splice& splice, const std::array<ByteView, 8>& pieces, std::size_t count,
+                Meter::Waiter& waiter, bool& full, std::uint64_t& written) {
   error_code ec;
   const auto buffers = to_buffers<asio::const_buffer>(pieces, count);
-  const std::size_t sent = joint.socket.write_some(buffers, ec);
-  if (sent > 0) joint.stream->consume(sent);
-  joint.passed(Meter::Direction::kUp, place, sent);
+  const std::size_t sent = splice.socket.write_some(buffers, ec);
+  if (sent > 0) splice.stream->consume(sent);
+  splice.passed(Meter::Direction::kUp, waiter, sent);
   written += sent;
   if (ec == asio::error::would_block) {
     full = true;
     return true;
   }
   if (!ec) return true;
-  joint.abort(reset_code_of_death(ec));
+  splice.abort(reset_code_of_death(ec));
   return false;
 }
 
-asio::awaitable<void> download(JointPtr joint) {
-  Meter::Place place(joint->stream->readable());
+asio::awaitable<void> download(JointPtr splice) {
+  Meter::Waiter waiter(splice->stream->readable());
   bool full = false;
   std::uint64_t written = 0;  // since others had their turn
-  while (!joint->stream->reset_code() && joint->socket.is_open()) {
+  while (!splice->stream->reset_code() && splice->socket.is_open()) {
     if (full) {
       const auto [ec] =
-          co_await joint->socket.async_wait(tcp::socket::wait_write, asio::as_tuple(asio::use_awaitable));
+          co_await splice->socket.async_wait(tcp::socket::wait_write, asio::as_tuple(asio::use_awaitable));
       full = false;
       if (ec) break;
     }
     std::array<ByteView, 8> pieces;
-    const std::size_t count = joint->stream->peek(pieces);
+    const std::size_t count = splice->stream->peek(pieces);
     if (count > 0) {
       if (written >= kWriteBytes) {
         written = 0;
-        co_await asio::post(joint->socket.get_executor(), asio::use_awaitable);
+        co_await asio::post(splice->socket.get_executor(), asio::use_awaitable);
         continue;
       }
-      const std::uint64_t most = joint->ask(Meter::Direction::kUp, place);
+      const std::uint64_t most = splice->ask(Meter::Direction::kUp, waiter);
       if (most == 0) {
-        co_await joint->stream->readable().wait();
-      } else if (!write_some(*joint, pieces, cut(pieces, count, most), place, full, written)) {
+        co_await splice->stream->readable().wait();
+      } else if (!write_some(*splice, pieces, cut(pieces, count, most), waiter, full, written)) {
         break;
       }
-    } else if (joint->stream->at_end()) {
+    } else if (splice->stream->at_end()) {
       error_code ignored;
-      joint->socket.shutdown(tcp::socket::shutdown_send, ignored);
-      joint->stream->consume_end();
+      splice->socket.shutdown(tcp::socket::shutdown_send, ignored);
+      splice->stream->consume_end();
       break;
     } else {
-      co_await joint->stream->readable().wait();
+      co_await splice->stream->readable().wait();
     }
   }
 }
@@ -237,20 +237,20 @@ asio::awaitable<void> splice(Socket socket, StreamPtr stream, Bytes early, std::
   socket.non_blocking(true, ignored);
   socket.set_option(tcp::no_delay(true), ignored);  // a unix socket knows none
   tune_user_socket(socket.native_handle());
-  const auto joint = std::make_shared<Joint>(std::move(socket), std::move(stream), std::move(meter));
-  joint->watch();
+  const auto splice = std::make_shared<Splice>(std::move(socket), std::move(stream), std::move(meter));
+  splice->watch();
   // Whatever the two directions are waiting for, also a reader that never reads: closing the socket ends it.
-  joint->stream->on_reset([weak = std::weak_ptr(joint)] {
+  splice->stream->on_reset([weak = std::weak_ptr(splice)] {
     if (const auto self = weak.lock()) self->abort(*self->stream->reset_code());
   });
-  if (joint->stream->reset_code()) joint->abort(*joint->stream->reset_code());
-  asio::co_spawn(joint->socket.get_executor(), upload(joint, std::move(early)),
-                 [joint](std::exception_ptr failure) {
-                   if (failure) joint->abort(ResetCode::kGeneralFailure);
-                   joint->upload_over();
+  if (splice->stream->reset_code()) splice->abort(*splice->stream->reset_code());
+  asio::co_spawn(splice->socket.get_executor(), upload(splice, std::move(early)),
+                 [splice](std::exception_ptr failure) {
+                   if (failure) splice->abort(ResetCode::kGeneralFailure);
+                   splice->upload_over();
                  });
-  co_await download(joint);
-  while (joint->uploading) co_await joint->upload_done.wait();
+  co_await download(splice);
+  while (splice->uploading) co_await splice->upload_done.wait();
 }
 
 }  // namespace zks::tunnel

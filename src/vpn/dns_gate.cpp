@@ -66,13 +66,14 @@ asio::awaitable<void> DnsGate::answer(std::shared_ptr<DnsGate> self, packet::End
 
 void DnsGate::serve(std::shared_ptr<Connection> connection) {
   if (stopped_ || connections_.full()) return connection->reset();
-  auto place = connections_.enter(connection);
-  asio::co_spawn(opener_->executor(),
-                 converse(shared_from_this(), std::make_shared<Conversation>(std::move(connection))),
-                 [self = shared_from_this(), place = std::move(place)](std::exception_ptr failure) mutable {
-                   place.reset();
-                   net::RethrowFailure{}(failure);
-                 });
+  auto membership = connections_.enter(connection);
+  asio::co_spawn(
+      opener_->executor(),
+      converse(shared_from_this(), std::make_shared<Conversation>(std::move(connection))),
+      [self = shared_from_this(), membership = std::move(membership)](std::exception_ptr failure) mutable {
+        membership.reset();
+        net::RethrowFailure{}(failure);
+      });
 }
 
 // Until a whole one stands in input(). False at the end, and for one that is too long.

@@ -62,8 +62,8 @@ struct RelayAddresses::Asked {
   std::uint64_t id;
 };
 
-bool has_names(const std::set<Place>& places) {
-  return std::ranges::any_of(places, [](const Place& place) { return !parse_ip_address(place.host); });
+bool has_names(const std::set<HostPort>& targets) {
+  return std::ranges::any_of(targets, [](const HostPort& target) { return !parse_ip_address(target.host); });
 }
 
 Fd marked_socket(int family, int type) {
@@ -73,17 +73,17 @@ Fd marked_socket(int family, int type) {
   return marked ? std::move(socket) : Fd();
 }
 
-RelayAddresses::RelayAddresses(asio::io_context& loop, host::Host& host, std::set<Place> places,
+RelayAddresses::RelayAddresses(asio::io_context& loop, host::Host& host, std::set<HostPort> targets,
                                NameProcess names)
     : loop_(loop),
       host_(host),
-      places_(std::move(places)),
+      targets_(std::move(targets)),
       names_(std::move(names)),
       socket_(loop),
       pending_(std::make_shared<Pending>()) {
   if (names_.runs()) socket_.assign(names_.release_socket().release());
-  for (const Place& place : places_) {
-    if (const auto literal = parse_ip_address(place.host)) addresses_[place] = {*literal};
+  for (const HostPort& target : targets_) {
+    if (const auto literal = parse_ip_address(target.host)) addresses_[target] = {*literal};
   }
 }
 
@@ -151,36 +151,37 @@ std::string RelayAddresses::look_for_servers() {
   return out;
 }
 
-asio::awaitable<Result<std::vector<IpAddress>>> RelayAddresses::look_up(RelayAddresses* self, Place place) {
-  if (!self->places_.contains(place)) co_return make_error(ErrorKind::kUsage, "no relay of this link");
+asio::awaitable<Result<std::vector<IpAddress>>> RelayAddresses::look_up(RelayAddresses* self,
+                                                                        HostPort target) {
+  if (!self->targets_.contains(target)) co_return make_error(ErrorKind::kUsage, "no relay of this link");
   if (self->pending_->lookups >= kMaxLookups)
     co_return make_error(ErrorKind::kLimit, "too many lookups at once");
-  if (!parse_ip_address(place.host)) {
+  if (!parse_ip_address(target.host)) {
     self->host_.look_for_resolvers();
     NameAnswer found;
     Result<> allowed;
     {
       const Counted counted(self->pending_);
       allowed = self->allow();
-      if (allowed) found = co_await ask(self, place.host);
+      if (allowed) found = co_await ask(self, target.host);
     }
     if (!allowed) co_return allowed.error();
     // Or those that worked before are good enough.
-    if (found.addresses.empty() && !self->addresses_.contains(place)) {
+    if (found.addresses.empty() && !self->addresses_.contains(target)) {
       (void)self->allow();  // TCP to the resolvers is over; who is told of a failure is told of this one
       const char* why = net::describe(static_cast<net::LookupFailure>(found.failure));
-      co_return make_error(ErrorKind::kNetwork, "can't look up " + place.host + ": " + why);
+      co_return make_error(ErrorKind::kNetwork, "can't look up " + target.host + ": " + why);
     }
-    self->remember(place, found.addresses);
+    self->remember(target, found.addresses);
   }
   // Also where nothing is new: somebody may have flushed the table.
   if (const auto allowed = self->allow(); !allowed) co_return allowed.error();
-  const auto& known = self->addresses_[place];
+  const auto& known = self->addresses_[target];
   co_return std::vector<IpAddress>(known.begin(), known.end());
 }
 
-void RelayAddresses::remember(const Place& place, const std::vector<IpAddress>& addresses) {
-  std::deque<IpAddress>& known = addresses_[place];
+void RelayAddresses::remember(const HostPort& target, const std::vector<IpAddress>& addresses) {
+  std::deque<IpAddress>& known = addresses_[target];
   for (auto at = addresses.rbegin(); at != addresses.rend(); ++at) {
     std::erase(known, *at);
     known.push_front(*at);
@@ -190,7 +191,7 @@ void RelayAddresses::remember(const Place& place, const std::vector<IpAddress>& 
 
 Result<> RelayAddresses::allow() {
   std::vector<host::RelayEndpoint> out;
-  if (has_names(places_)) {
+  if (has_names(targets_)) {
     for (const NameServer& server : host_.outside_resolvers()) {
       out.push_back({server.address, kDnsPort, true});
       // For an answer that does not fit into a datagram (RFC 7766), and no longer: the worker's sockets are
@@ -198,9 +199,9 @@ Result<> RelayAddresses::allow() {
       if (pending_->lookups > 0) out.push_back({server.address, kDnsPort, false});
     }
   }
-  for (const auto& [place, addresses] : addresses_) {
+  for (const auto& [target, addresses] : addresses_) {
     for (const IpAddress& address : addresses) {
-      if (out.size() < host::kMaxAllowed) out.push_back({address, place.port, false});
+      if (out.size() < host::kMaxAllowed) out.push_back({address, target.port, false});
     }
   }
   return host_.allow(out);

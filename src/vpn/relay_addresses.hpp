@@ -26,7 +26,7 @@ namespace asio = boost::asio;
 
 inline constexpr std::size_t kMaxLookups = 16;  // of the worker, at once; a relay has one lane that dials
 
-bool has_names(const std::set<Place>& places);
+bool has_names(const std::set<HostPort>& targets);
 
 // A socket that may leave (host/firewall.hpp), for another process. None, and errno, when it can't be had.
 Fd marked_socket(int family, int type);
@@ -34,14 +34,14 @@ Fd marked_socket(int family, int type);
 // Executor: the loop's, one thread. Lifetime: not less than the loop runs; `host` outlives it.
 class RelayAddresses {
  public:
-  RelayAddresses(asio::io_context& loop, host::Host& host, std::set<Place> places, NameProcess names);
+  RelayAddresses(asio::io_context& loop, host::Host& host, std::set<HostPort> targets, NameProcess names);
 
   void start() { wait(); }
   // Those that are known now; during a lookup the name servers, too.
   Result<> allow();
-  // The latest first. An error for a place that nobody named, for a name without an address so far, and
+  // The latest first. An error for a target that nobody named, for a name without an address so far, and
   // beyond kMaxLookups.
-  static asio::awaitable<Result<std::vector<IpAddress>>> look_up(RelayAddresses* self, Place place);
+  static asio::awaitable<Result<std::vector<IpAddress>>> look_up(RelayAddresses* self, HostPort target);
   std::optional<int> name_process_ended() { return names_.ended(); }
   void end() { names_.end(); }
 
@@ -55,17 +55,17 @@ class RelayAddresses {
   void on_message(const NameMessage& message);
   static asio::awaitable<NameAnswer> ask(RelayAddresses* self, std::string host);
   std::string look_for_servers();
-  void remember(const Place& place, const std::vector<IpAddress>& addresses);
+  void remember(const HostPort& target, const std::vector<IpAddress>& addresses);
 
   asio::io_context& loop_;
   host::Host& host_;
-  std::set<Place> places_;
+  std::set<HostPort> targets_;
   NameProcess names_;
   asio::posix::stream_descriptor socket_;
   std::shared_ptr<Pending> pending_;
   std::uint64_t last_question_ = 0;
   std::vector<NameServer> told_of_;  // forwarders that there was a warning about
-  std::map<Place, std::deque<IpAddress>> addresses_;
+  std::map<HostPort, std::deque<IpAddress>> addresses_;
 };
 
 }  // namespace zks::vpn

@@ -15,18 +15,13 @@
 #include <nlohmann/json.hpp>
 
 #include "base/ip_address.hpp"
+#include "base/relay_url.hpp"
 
 namespace zks::vpn {
 
 inline constexpr std::size_t kMaxMessageBytes = 8'192;
 inline constexpr std::size_t kMaxAnswerAddresses = 64;  // of a name; as many as net/dns_lookup.hpp takes
 inline constexpr std::size_t kMaxReadyLines = 256;
-
-struct Place {
-  std::string host;
-  std::uint16_t port = 0;
-  auto operator<=>(const Place&) const = default;
-};
 
 struct SocketRequest {
   std::uint64_t id = 0;
@@ -35,7 +30,7 @@ struct SocketRequest {
 };
 struct LookUpRequest {
   std::uint64_t id = 0;
-  Place place;
+  HostPort target;
 };
 struct UpNotice {
   std::vector<std::string> lines;  // without control characters: a line stays one

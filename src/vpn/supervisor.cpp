@@ -53,7 +53,7 @@ class Parent {
   void on_message(const Json& body);
   void give_socket(const SocketRequest& wanted);
   void on_up(const std::vector<std::string>& lines);
-  static asio::awaitable<void> look_up(Parent* self, std::uint64_t id, Place place);
+  static asio::awaitable<void> look_up(Parent* self, std::uint64_t id, HostPort target);
   void keep_name_service();
   void watch_changes();
   void wait_for_change(stream_descriptor* socket);
@@ -95,7 +95,7 @@ Parent::Parent(SupervisorOptions options, host::Host host, host::Instance instan
       pid_(pid),
       question_(loop_, ::dup(instance_.question())),
       worker_(loop_, worker.release()),
-      relays_(loop_, host_, options_.places, std::move(names)) {
+      relays_(loop_, host_, options_.targets, std::move(names)) {
   for (const int signal : kSignals) signals_.add(signal);
 }
 
@@ -265,7 +265,7 @@ void Parent::on_message(const Json& body) {
   if (!message) return;
   if (const auto* wanted = std::get_if<SocketRequest>(&*message)) return give_socket(*wanted);
   if (auto* wanted = std::get_if<LookUpRequest>(&*message)) {
-    asio::co_spawn(loop_, look_up(this, wanted->id, std::move(wanted->place)), net::RethrowFailure{});
+    asio::co_spawn(loop_, look_up(this, wanted->id, std::move(wanted->target)), net::RethrowFailure{});
   } else if (const auto* up = std::get_if<UpNotice>(&*message)) {
     on_up(up->lines);
   } else {
@@ -297,8 +297,8 @@ void Parent::give_socket(const SocketRequest& wanted) {
   (void)send_message(worker_.native_handle(), answer, socket.get());
 }
 
-asio::awaitable<void> Parent::look_up(Parent* self, std::uint64_t id, Place place) {
-  const auto found = co_await RelayAddresses::look_up(&self->relays_, std::move(place));
+asio::awaitable<void> Parent::look_up(Parent* self, std::uint64_t id, HostPort target) {
+  const auto found = co_await RelayAddresses::look_up(&self->relays_, std::move(target));
   Json answer = {{"id", id}};
   if (!found) {
     answer["error"] = found.error().text;
@@ -332,7 +332,7 @@ Result<Part> supervise(SupervisorOptions options) {
   SignalsHeld signals;
   if (auto checked = host::check_machine(options.plan); !checked) return checked.error();
   NameProcessStart names;
-  if (has_names(options.places)) names = start_name_process(options.name_program);
+  if (has_names(options.targets)) names = start_name_process(options.name_program);
   if (names.status) return Part{std::nullopt, *names.status};
   auto tun = open_free_tun(options.plan.tun, options.offloads);
   if (!tun) return tun.error();

@@ -26,7 +26,7 @@ struct SupervisorOptions {
   bool offloads = true;  // segmentation and checksums left to who takes a packet from a TUN device
   std::filesystem::path journal_directory = host::journal_directory();
   std::string state_dir;                               // for whoever is refused meanwhile
-  std::set<Place> places;                              // relays, or the proxies that they are reached by
+  std::set<HostPort> targets;                          // relays, or the proxies that they are reached by
   std::vector<std::string> name_program = {"nobody"};  // start_name_process()
   bool stay_closed = false;                            // also when there never was a session
   std::function<void()> on_begin;                      // no other vpn runs here

@@ -136,15 +136,15 @@ void TcpGate::admit(tunnel::Socket socket) {
   at->second->stream = nullptr;
   at->second->connection->notify();
   held_.erase(at);
-  auto place = connections_.enter(connection);
-  asio::co_spawn(
-      opener_->executor(), tunnel::Connection::splice(connection, std::move(stream)),
-      [self = shared_from_this(), pair, place = std::move(place)](std::exception_ptr failure) mutable {
-        place.reset();
-        self->known_.end(pair, std::chrono::steady_clock::now());
-        self->ended_.notify();
-        net::RethrowFailure{}(failure);
-      });
+  auto membership = connections_.enter(connection);
+  asio::co_spawn(opener_->executor(), tunnel::Connection::splice(connection, std::move(stream)),
+                 [self = shared_from_this(), pair,
+                  membership = std::move(membership)](std::exception_ptr failure) mutable {
+                   membership.reset();
+                   self->known_.end(pair, std::chrono::steady_clock::now());
+                   self->ended_.notify();
+                   net::RethrowFailure{}(failure);
+                 });
 }
 
 asio::awaitable<void> TcpGate::stop(std::chrono::steady_clock::time_point deadline) {

@@ -84,7 +84,7 @@ class UdpForwardFlow : public testing::Test, public tunnel::StreamOpener {
     const auto rules = std::make_shared<const exit::ListenRules>(
         std::vector<exit::ListenRule>{exit::parse_listen_rule("1024-65535").value()});
     listeners_ = std::make_shared<exit::Listeners>(rules, allowance_, far_, udp,
-                                                   [](const exit::Listeners::Place&) { return false; });
+                                                   [](const exit::Listeners::Endpoint&) { return false; });
     auto pair = carrier::make_memory_pair(loop_.get_executor());
     near_->attach(std::move(pair.first), keys(Direction::kClientToExit, Direction::kExitToClient), 1,
                   session::HelloMode::kNew);

@@ -102,25 +102,25 @@ TEST_F(AllowanceTest, NewStreamsWaitTheirTurnAndAreRefusedFarBeyondTheRate) {
 TEST_F(AllowanceTest, TheQuotaCountsBothDirectionsAndDatagrams) {
   set({.quota_bytes = 1000});
   net::Wakeup wakeup(context.get_executor());
-  tunnel::Meter::Place place(wakeup);
-  EXPECT_GT(allowance->ask(Direction::kUp, place), 0u);
-  allowance->passed(Direction::kUp, place, 300);
-  EXPECT_GT(allowance->ask(Direction::kDown, place), 0u);
-  allowance->passed(Direction::kDown, place, 300);
+  tunnel::Meter::Waiter waiter(wakeup);
+  EXPECT_GT(allowance->ask(Direction::kUp, waiter), 0u);
+  allowance->passed(Direction::kUp, waiter, 300);
+  EXPECT_GT(allowance->ask(Direction::kDown, waiter), 0u);
+  allowance->passed(Direction::kDown, waiter, 300);
   EXPECT_TRUE(allowance->take_datagram(Direction::kUp, 399 - Allowance::kDatagramBytes));
   EXPECT_TRUE(allowance->take_datagram(Direction::kUp, 1));
   EXPECT_FALSE(allowance->used_up());
   EXPECT_TRUE(allowance->take_datagram(Direction::kDown, 1));
   EXPECT_TRUE(allowance->used_up());
   EXPECT_FALSE(allowance->take_datagram(Direction::kDown, 1));
-  EXPECT_EQ(allowance->ask(Direction::kUp, place), 0u);
+  EXPECT_EQ(allowance->ask(Direction::kUp, waiter), 0u);
   const auto refused = allowance->admit();
   EXPECT_EQ(refused.refused, ResetCode::kQuotaUsedUp);
   EXPECT_FALSE(refused.reason.empty());
 
   set({.quota_bytes = 2000});
-  EXPECT_GT(allowance->ask(Direction::kUp, place), 0u);
-  allowance->passed(Direction::kUp, place, 0);
+  EXPECT_GT(allowance->ask(Direction::kUp, waiter), 0u);
+  allowance->passed(Direction::kUp, waiter, 0);
   EXPECT_TRUE(allowance->admit().reason.empty());
 }
 
@@ -185,17 +185,17 @@ TEST_F(AllowanceTest, WhoWaitsIsWokenWhenItsTimeHasCome) {
   allowance = std::make_shared<Allowance>(context.get_executor(), std::make_shared<Policy>(Rules{}));
   set({.rate_bytes = 64 * 1024});
   net::Wakeup wakeup(context.get_executor());
-  tunnel::Meter::Place place(wakeup);
-  while (const auto may = allowance->ask(Direction::kUp, place))
-    allowance->passed(Direction::kUp, place, may);
-  EXPECT_TRUE(place.waits());
+  tunnel::Meter::Waiter waiter(wakeup);
+  while (const auto may = allowance->ask(Direction::kUp, waiter))
+    allowance->passed(Direction::kUp, waiter, may);
+  EXPECT_TRUE(waiter.waits());
   bool woken = false;
   boost::asio::co_spawn(context, wakeup.wait(), [&woken](std::exception_ptr) { woken = true; });
   while (!woken && context.run_one() > 0) {
   }
   EXPECT_TRUE(woken);
   set({});
-  EXPECT_GT(allowance->ask(Direction::kUp, place), 0u);
+  EXPECT_GT(allowance->ask(Direction::kUp, waiter), 0u);
 }
 
 }  // namespace

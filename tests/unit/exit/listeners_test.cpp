@@ -44,11 +44,11 @@ class ListenersTest : public testing::Test {
     at_exit.on_listen = to_listeners;
     at_exit.on_unlisten = to_listeners;
     far_ = std::make_shared<tunnel::Tunnel>(context_.get_executor(), options, std::move(at_exit));
-    listeners_ =
-        std::make_shared<Listeners>(rules_, allowance_, far_, nullptr, [this](const Listeners::Place& place) {
-          asked_to_make_way_.push_back(place);
-          return false;
-        });
+    listeners_ = std::make_shared<Listeners>(rules_, allowance_, far_, nullptr,
+                                             [this](const Listeners::Endpoint& endpoint) {
+                                               asked_to_make_way_.push_back(endpoint);
+                                               return false;
+                                             });
     auto pair = carrier::make_memory_pair(context_.get_executor());
     near_->attach(std::move(pair.first), keys(Direction::kClientToExit, Direction::kExitToClient), 1,
                   session::HelloMode::kNew);
@@ -130,7 +130,7 @@ class ListenersTest : public testing::Test {
   session::ListenerId id_ = 0;
   std::vector<Answer> answers_;
   std::vector<std::pair<StreamPtr, session::Destination>> came_;
-  std::vector<Listeners::Place> asked_to_make_way_;
+  std::vector<Listeners::Endpoint> asked_to_make_way_;
   bool up_ = false;
 };
 
@@ -208,11 +208,11 @@ TEST_F(ListenersTest, RulesThatCloseEndWhatTheyOpened) {
 
 TEST_F(ListenersTest, ClosingAPlaceTellsTheClient) {
   const auto port = listen("127.0.0.1", 0).port;
-  const Listeners::Place place{ListenKind::kTcp, asio::ip::make_address("127.0.0.1"), port};
-  EXPECT_FALSE(listeners_->close_at({ListenKind::kUdp, place.address, place.port}));
+  const Listeners::Endpoint endpoint{ListenKind::kTcp, asio::ip::make_address("127.0.0.1"), port};
+  EXPECT_FALSE(listeners_->close_at({ListenKind::kUdp, endpoint.address, endpoint.port}));
   answers_.clear();
-  EXPECT_TRUE(listeners_->close_at(place));
-  EXPECT_FALSE(listeners_->close_at(place));
+  EXPECT_TRUE(listeners_->close_at(endpoint));
+  EXPECT_FALSE(listeners_->close_at(endpoint));
   ASSERT_TRUE(run_until([this] { return !answers_.empty(); }));
   EXPECT_EQ(answers_[0].code, ResetCode::kCancelled);
 }

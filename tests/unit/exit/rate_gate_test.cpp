@@ -10,7 +10,7 @@ namespace zks::exit {
 namespace {
 
 using namespace std::chrono_literals;
-using RatePlace = RateGate::Place;
+using RateWaiter = RateGate::Waiter;
 using TimePoint = RateGate::TimePoint;
 
 constexpr std::uint64_t kRate = 16 * 1024;  // so a piece is 1 KiB, and a burst 4 KiB
@@ -20,12 +20,12 @@ constexpr std::uint64_t kBurst = 4096;
 class RateGateTest : public testing::Test {
  protected:
   // Moves whole pieces as long as it may; how many bytes passed.
-  std::uint64_t move(RatePlace& place, std::uint64_t most = 1 << 30) {
+  std::uint64_t move(RateWaiter& waiter, std::uint64_t most = 1 << 30) {
     std::uint64_t moved = 0;
     while (moved < most) {
-      const std::uint64_t may = std::min(gate.ask(place, now), most - moved);
+      const std::uint64_t may = std::min(gate.ask(waiter, now), most - moved);
       if (may == 0) break;
-      gate.passed(place, may, now);
+      gate.passed(waiter, may, now);
       moved += may;
     }
     return moved;
@@ -40,44 +40,44 @@ class RateGateTest : public testing::Test {
 };
 
 TEST_F(RateGateTest, WithoutARateNobodyWaits) {
-  RatePlace place(wakeups[0]);
-  EXPECT_EQ(move(place, 1 << 20), 1u << 20);
+  RateWaiter waiter(wakeups[0]);
+  EXPECT_EQ(move(waiter, 1 << 20), 1u << 20);
   EXPECT_EQ(gate.due(now), TimePoint::max());
   EXPECT_TRUE(gate.try_pass(1 << 20, now));
 }
 
 TEST_F(RateGateTest, PassesABurstAndThenTheRate) {
   gate.set_rate(kRate, now);
-  RatePlace place(wakeups[0]);
-  EXPECT_EQ(move(place), kBurst + kPiece) << "the last piece is on credit";
+  RateWaiter waiter(wakeups[0]);
+  EXPECT_EQ(move(waiter), kBurst + kPiece) << "the last piece is on credit";
   std::uint64_t moved = 0;
-  for (const TimePoint end = now + 10s; now < end; now += 1ms) moved += move(place);
+  for (const TimePoint end = now + 10s; now < end; now += 1ms) moved += move(waiter);
   EXPECT_LE(moved, 10 * kRate);
   EXPECT_GE(moved, 10 * kRate - 2 * kPiece);
 }
 
 TEST_F(RateGateTest, AnIdleGateSavesNoMoreThanABurst) {
   gate.set_rate(kRate, now);
-  RatePlace place(wakeups[0]);
+  RateWaiter waiter(wakeups[0]);
   now += 1h;
-  EXPECT_EQ(move(place), kBurst + kPiece);
+  EXPECT_EQ(move(waiter), kBurst + kPiece);
 }
 
 TEST_F(RateGateTest, EachHasItsTurn) {
   gate.set_rate(kRate, now);
-  RatePlace first(wakeups[0]);
-  RatePlace second(wakeups[1]);
-  RatePlace third(wakeups[2]);
+  RateWaiter first(wakeups[0]);
+  RateWaiter second(wakeups[1]);
+  RateWaiter third(wakeups[2]);
   move(first);
   EXPECT_EQ(gate.ask(second, now), 0u);
   EXPECT_EQ(gate.ask(third, now), 0u);
   EXPECT_EQ(gate.waiting(), 3u);
   std::uint64_t moved[3] = {};
-  RatePlace* const places[3] = {&third, &second, &first};  // who asks first does not come first
+  RateWaiter* const waiters[3] = {&third, &second, &first};  // who asks first does not come first
   for (const TimePoint end = now + 9s; now < end; now += 1ms) {
     for (int i = 0; i < 3; ++i) {
-      const std::uint64_t may = gate.ask(*places[i], now);
-      if (may != 0) gate.passed(*places[i], may, now);
+      const std::uint64_t may = gate.ask(*waiters[i], now);
+      if (may != 0) gate.passed(*waiters[i], may, now);
       moved[i] += may;
     }
   }
@@ -86,8 +86,8 @@ TEST_F(RateGateTest, EachHasItsTurn) {
 
 TEST_F(RateGateTest, WakesOnlyTheFirst) {
   gate.set_rate(kRate, now);
-  RatePlace first(wakeups[0]);
-  RatePlace second(wakeups[1]);
+  RateWaiter first(wakeups[0]);
+  RateWaiter second(wakeups[1]);
   move(first);
   EXPECT_EQ(gate.ask(second, now), 0u);
   EXPECT_EQ(gate.due(now), now + 62'500us) << "a piece at that rate";
@@ -107,9 +107,9 @@ TEST_F(RateGateTest, WakesOnlyTheFirst) {
 
 TEST_F(RateGateTest, WhoLeavesWhileItIsCalledDoesNotHoldUpTheNext) {
   gate.set_rate(kRate, now);
-  RatePlace second(wakeups[1]);
+  RateWaiter second(wakeups[1]);
   {
-    RatePlace first(wakeups[0]);
+    RateWaiter first(wakeups[0]);
     move(first);
     EXPECT_EQ(gate.ask(second, now), 0u);
     gate.wake();
@@ -122,8 +122,8 @@ TEST_F(RateGateTest, WhoLeavesWhileItIsCalledDoesNotHoldUpTheNext) {
 
 TEST_F(RateGateTest, ATurnWithoutBytesIsATurn) {
   gate.set_rate(kRate, now);
-  RatePlace first(wakeups[0]);
-  RatePlace second(wakeups[1]);
+  RateWaiter first(wakeups[0]);
+  RateWaiter second(wakeups[1]);
   move(first);
   EXPECT_EQ(gate.ask(second, now), 0u);
   now += 63ms;
@@ -134,25 +134,25 @@ TEST_F(RateGateTest, ATurnWithoutBytesIsATurn) {
 
 TEST_F(RateGateTest, AnotherRateCountsAtOnce) {
   gate.set_rate(kPiece, now);
-  RatePlace place(wakeups[0]);
-  move(place);
-  gate.passed(place, 3600 * kPiece, now);
-  EXPECT_EQ(gate.ask(place, now), 0u);
+  RateWaiter waiter(wakeups[0]);
+  move(waiter);
+  gate.passed(waiter, 3600 * kPiece, now);
+  EXPECT_EQ(gate.ask(waiter, now), 0u);
   EXPECT_GE(gate.due(now), now + 1h);
   gate.set_rate(0, now);
   EXPECT_LE(gate.due(now), now);
-  EXPECT_GT(gate.ask(place, now), 0u);
+  EXPECT_GT(gate.ask(waiter, now), 0u);
 }
 
 TEST_F(RateGateTest, NothingPassesAClosedGate) {
-  RatePlace place(wakeups[0]);
+  RateWaiter waiter(wakeups[0]);
   gate.set_closed(true, now);
-  EXPECT_EQ(gate.ask(place, now), 0u);
+  EXPECT_EQ(gate.ask(waiter, now), 0u);
   EXPECT_FALSE(gate.try_pass(1, now));
   EXPECT_EQ(gate.due(now), TimePoint::max());
   gate.set_closed(false, now);
   EXPECT_LE(gate.due(now), now);
-  EXPECT_GT(gate.ask(place, now), 0u);
+  EXPECT_GT(gate.ask(waiter, now), 0u);
 }
 
 TEST_F(RateGateTest, DatagramsAreDroppedBeyondTheRate) {
@@ -164,14 +164,14 @@ TEST_F(RateGateTest, DatagramsAreDroppedBeyondTheRate) {
 }
 
 TEST_F(RateGateTest, PlacesMayOutliveIt) {
-  RatePlace place(wakeups[0]);
+  RateWaiter waiter(wakeups[0]);
   {
     RateGate short_lived([] {});
     short_lived.set_closed(true, now);
-    EXPECT_EQ(short_lived.ask(place, now), 0u);
-    EXPECT_TRUE(place.waits());
+    EXPECT_EQ(short_lived.ask(waiter, now), 0u);
+    EXPECT_TRUE(waiter.waits());
   }
-  EXPECT_FALSE(place.waits());
+  EXPECT_FALSE(waiter.waits());
 }
 
 }  // namespace

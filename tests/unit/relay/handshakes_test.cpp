@@ -22,12 +22,12 @@ class HandshakesTest : public testing::Test {
     return *table_;
   }
   void take(Handshakes& table, const std::string& name, const std::string& from, bool shared = false) {
-    places_.push_back(std::make_unique<Handshakes::Place>(table.take(source_of(from), shared)));
-    ASSERT_TRUE(places_.back()->on_evict([this, name] { evicted_.push_back(name); }));
+    slots_.push_back(std::make_unique<Handshakes::Slot>(table.take(source_of(from), shared)));
+    ASSERT_TRUE(slots_.back()->on_evict([this, name] { evicted_.push_back(name); }));
   }
   using Names = std::vector<std::string>;
-  std::unique_ptr<Handshakes> table_;  // outlives the places
-  std::vector<std::unique_ptr<Handshakes::Place>> places_;
+  std::unique_ptr<Handshakes> table_;  // outlives the slots
+  std::vector<std::unique_ptr<Handshakes::Slot>> slots_;
   Names evicted_;
 };
 
@@ -61,16 +61,16 @@ TEST_F(HandshakesTest, ASourceHasItsShare) {
 TEST_F(HandshakesTest, TheOldestSilentOneGoesFirst) {
   Handshakes& table = make_table(100, 2);
   take(table, "spoke", "192.0.2.1");
-  places_.back()->spoke();
+  slots_.back()->spoke();
   take(table, "silent", "192.0.2.1");
   take(table, "third", "192.0.2.1");
   EXPECT_EQ(evicted_, Names{"silent"});
-  places_.back()->spoke();
+  slots_.back()->spoke();
   take(table, "fourth", "192.0.2.1");
   EXPECT_EQ(evicted_, (Names{"silent", "spoke"})) << "none is silent but the newcomer: the oldest";
 }
 
-// Many sources with a place each: the one that waits longest, and never the newcomer.
+// Many sources with a slot each: the one that waits longest, and never the newcomer.
 TEST_F(HandshakesTest, OfEqualSourcesTheOldestGivesWay) {
   Handshakes& table = make_table(3, 3);
   for (int i = 1; i <= 5; ++i) take(table, std::to_string(i), "192.0.2." + std::to_string(i));
@@ -81,7 +81,7 @@ TEST_F(HandshakesTest, AProxysConnectionsCountForWhomTheyAreOnceThatIsKnown) {
   Handshakes& table = make_table(10, 2);
   for (int i = 0; i < 4; ++i) take(table, std::to_string(i), "127.0.0.1", /*shared=*/true);
   EXPECT_TRUE(evicted_.empty()) << "a proxy has no share";
-  for (int i = 0; i < 3; ++i) places_[static_cast<std::size_t>(i)]->belongs_to(source_of("192.0.2.1"));
+  for (int i = 0; i < 3; ++i) slots_[static_cast<std::size_t>(i)]->belongs_to(source_of("192.0.2.1"));
   EXPECT_EQ(evicted_, Names{"0"});
   EXPECT_EQ(table.size(), 3U);
 }
@@ -91,8 +91,8 @@ TEST_F(HandshakesTest, PlacesAreGivenBack) {
   take(table, "a", "192.0.2.1");
   take(table, "b", "192.0.2.1");
   take(table, "c", "192.0.2.1");
-  EXPECT_FALSE(places_[0]->on_evict([] {})) << "it was taken away";
-  places_.clear();
+  EXPECT_FALSE(slots_[0]->on_evict([] {})) << "it was taken away";
+  slots_.clear();
   EXPECT_EQ(table.size(), 0U);
   take(table, "d", "192.0.2.1");
   EXPECT_EQ(evicted_, Names{"a"});

@@ -28,7 +28,7 @@ TEST(Requests, OfTheWorker) {
   const auto look_up =
       of_worker<LookUpRequest>(R"({"id":8,"do":"look_up","host":"relay.example","port":443})");
   ASSERT_TRUE(look_up);
-  EXPECT_EQ(look_up->place, (Place{"relay.example", 443}));
+  EXPECT_EQ(look_up->target, (HostPort{"relay.example", 443}));
   const auto up = of_worker<UpNotice>(R"({"do":"up","lines":["127.0.0.1:1080","/run/x\u00e9"]})");
   ASSERT_TRUE(up);
   EXPECT_EQ(up->lines.size(), 2U);

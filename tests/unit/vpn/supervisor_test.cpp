@@ -67,7 +67,7 @@ class SupervisorTest : public testing::Test {
     options.plan.dns = false;  // resolv.conf is not in the namespace
     options.journal_directory = directory.path() / "vpn";
     options.state_dir = "/some/where";
-    options.places = {{"192.0.2.1", 443}, {"2001:db8::1", 8443}};
+    options.targets = {{"192.0.2.1", 443}, {"2001:db8::1", 8443}};
   }
 
   // Runs vpn's two processes. `worker` returns its status, and `afterwards` runs in the parent at the end.
