@@ -15,7 +15,6 @@
 namespace zks::frontdoor {
 namespace {
 
-using boost::beast::iequals;
 using RequestKind = HttpRequest::Kind;
 using Message = http::request_header<HttpFields>;
 

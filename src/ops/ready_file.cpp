@@ -52,7 +52,7 @@ Result<> ReadyFile::write(pid_t pid, const std::vector<std::string>& lines) {
   std::string text = std::to_string(pid) + "\n";
   for (const std::string& line : lines) text.append(line).append("\n");
   log::flush(kLogFirst);
-  const Result<> written = write_file_atomically(path_, text, 0644);
+  Result<> written = write_file_atomically(path_, text, 0644);
   if (written || !is_disk_trouble(written.error())) return written;
   log::error("{}; going on without the ready file", written.error().text);
   return {};

@@ -64,10 +64,10 @@ int run_main(int (*program)(int argc, char** argv), int argc, char** argv) {
   let_tls_use_the_reserve();
   const char* name = argc > 0 ? argv[0] : "zks";
   if (sodium_init() < 0) {
-    std::fprintf(stderr, "%s: libsodium does not start\n", name);
+    (void)std::fprintf(stderr, "%s: libsodium does not start\n", name);
     return 1;
   }
-  std::signal(SIGPIPE, SIG_IGN);
+  (void)std::signal(SIGPIPE, SIG_IGN);
   prepare_limits();
   int status = 1;
   try {
