@@ -67,6 +67,10 @@ World::~World() {
     if (!over) ::usleep(1000);
   }
   EXPECT_TRUE(loop.stopped()) << "a task or a timer is left over";
+  EXPECT_TRUE(relays->hold_nothing()) << "a relay has something that belongs to nobody";
+  relays->stop_all();
+  EXPECT_TRUE(VirtualTime::run_out(loop, 20s)) << "a task or a timer of a relay is left over";
+  EXPECT_TRUE(relays->is_over()) << "a relay is held by something";
   EXPECT_TRUE(old_client.expired()) << "the client is held by something";
   EXPECT_TRUE(std::ranges::all_of(killed_, is_gone)) << "an exit is held by something";
 }
