@@ -68,8 +68,8 @@ TEST_F(SessionRegistryTest, TheOldestOrphanGivesWay) {
 }
 
 TEST_F(SessionRegistryTest, WhoHasMostMakesNoRoomForItself) {
-  exit::test::TunnelPair pair(context_, options_of(1), {});
-  ASSERT_TRUE(zks::test::run_until(context_, [&] { return pair.up(); }));
+  test::TunnelPair pair(context_, options_of(1), {});
+  ASSERT_TRUE(test::run_until(context_, [&] { return pair.up(); }));
   const auto running = add(device(1), 1, pair.exit);
   EXPECT_FALSE(registry_.make_room(device(1)));
   EXPECT_EQ(registry_.all(), std::vector{running});
@@ -87,19 +87,19 @@ TEST_F(SessionRegistryTest, OrphansHoldNoMoreThanTheyMay) {
   auto handlers = handlers_of(session);
   tunnel::StreamPtr opened;
   handlers.on_open = [&](tunnel::StreamPtr stream, session::Destination) { opened = std::move(stream); };
-  exit::test::TunnelPair pair(context_, options_of(1), std::move(handlers));
-  ASSERT_TRUE(zks::test::run_until(context_, [&] { return pair.up(); }));
+  test::TunnelPair pair(context_, options_of(1), std::move(handlers));
+  ASSERT_TRUE(test::run_until(context_, [&] { return pair.up(); }));
   session->claim = device(1);
   session->tunnel = pair.exit;
   registry_.add(session);
-  asio::co_spawn(context_, pair.client->open(exit::test::somewhere()),
+  asio::co_spawn(context_, pair.client->open(test::somewhere()),
                  [](std::exception_ptr, const tunnel::OpenOutcome&) {});
-  ASSERT_TRUE(zks::test::run_until(context_, [&] { return opened != nullptr; }));
+  ASSERT_TRUE(test::run_until(context_, [&] { return opened != nullptr; }));
   opened->accept({});
   std::array<MutableBytes, 4> pieces;
   ASSERT_GT(opened->prepare(4096, pieces), 0U);
   pair.cut();
-  ASSERT_TRUE(zks::test::run_until(context_, [&] { return pair.exit->orphaned(); }));
+  ASSERT_TRUE(test::run_until(context_, [&] { return pair.exit->orphaned(); }));
   opened->commit(pieces[0].size());
   ASSERT_GT(pair.exit->memory_bytes(), 0U);
   registry_.bound_orphans(pair.exit->memory_bytes());

@@ -42,11 +42,11 @@ class StreamServerTest : public testing::Test {
     handlers.on_open = [this](tunnel::StreamPtr stream, Destination destination) {
       server_->serve(session_, std::move(stream), std::move(destination));
     };
-    pair_ = std::make_unique<exit::test::TunnelPair>(context_, options, std::move(handlers));
+    pair_ = std::make_unique<test::TunnelPair>(context_, options, std::move(handlers));
     session_->tunnel = pair_->exit;
     session_->allowance =
         std::make_shared<Allowance>(context_.get_executor(), std::make_shared<Policy>(Rules{}));
-    EXPECT_TRUE(zks::test::run_until(context_, [&] { return pair_->up(); }));
+    EXPECT_TRUE(test::run_until(context_, [&] { return pair_->up(); }));
   }
   ~StreamServerTest() override {
     network_->answered.cancel();
@@ -54,12 +54,12 @@ class StreamServerTest : public testing::Test {
   }
 
   void open() {
-    asio::co_spawn(context_, pair_->client->open(exit::test::somewhere()),
+    asio::co_spawn(context_, pair_->client->open(test::somewhere()),
                    [this](std::exception_ptr, const tunnel::OpenOutcome& outcome) {
                      if (!outcome.stream) refused_.push_back(outcome.code);
                    });
   }
-  bool run_until(const std::function<bool()>& done) { return zks::test::run_until(context_, done); }
+  bool run_until(const std::function<bool()>& done) { return test::run_until(context_, done); }
   std::uint64_t failed(ResetCode code) const {
     return server_->tally().failed_streams[static_cast<std::size_t>(code)];
   }
@@ -73,7 +73,7 @@ class StreamServerTest : public testing::Test {
                                           const ConnectOptions&) { return dial(network); };
   std::shared_ptr<StreamServer> server_ = std::make_shared<StreamServer>(
       context_.get_executor(), connect_, nullptr, StreamServer::Options{.max_streams = 2});
-  std::unique_ptr<exit::test::TunnelPair> pair_;
+  std::unique_ptr<test::TunnelPair> pair_;
   std::vector<ResetCode> refused_;
 };
 

@@ -10,7 +10,7 @@
 #include "tunnel/endpoints.hpp"
 #include "tunnel/tunnel.hpp"
 
-namespace zks::exit::test {
+namespace zks::test {
 
 inline session::Destination somewhere() {
   const auto address = boost::asio::ip::make_address("192.0.2.1");
@@ -64,4 +64,4 @@ class TunnelPair {
   bool up_ = false;
 };
 
-}  // namespace zks::exit::test
+}  // namespace zks::test
