@@ -4,6 +4,7 @@
 // other, sockets on loopback, and a carrier in memory between them.
 #include <gtest/gtest.h>
 
+#include "../unit/support/join_tunnels.hpp"
 #include "exit/listeners.hpp"
 #include "frontdoor/local_udp_forward.hpp"
 #include "frontdoor/remote_forward.hpp"
@@ -85,11 +86,7 @@ class UdpForwardFlow : public testing::Test, public tunnel::StreamOpener {
         std::vector<exit::ListenRule>{exit::parse_listen_rule("1024-65535").value()});
     listeners_ = std::make_shared<exit::Listeners>(rules, allowance_, far_, udp,
                                                    [](const exit::Listeners::Endpoint&) { return false; });
-    auto pair = carrier::make_memory_pair(loop_.get_executor());
-    near_->attach(std::move(pair.first), keys(Direction::kClientToExit, Direction::kExitToClient), 1,
-                  session::HelloMode::kNew);
-    far_->attach(std::move(pair.second), keys(Direction::kExitToClient, Direction::kClientToExit), 1,
-                 session::HelloMode::kNew);
+    test::join_tunnels(loop_.get_executor(), *near_, *far_);
     ASSERT_TRUE(run_until([this] { return up_; }));
   }
   void end() {
@@ -98,14 +95,6 @@ class UdpForwardFlow : public testing::Test, public tunnel::StreamOpener {
     near_->end(make_error(ErrorKind::kClosed, "the test is over"));
     far_->end(make_error(ErrorKind::kClosed, "the test is over"));
   }
-  static tunnel::LaneKeys keys(Direction out, Direction in) {
-    const Digest hash{};
-    const Key local;
-    const Key remote;
-    return {crypto::RecordSealer(local.clone(), out, hash, remote),
-            crypto::RecordOpener(local.clone(), in, hash, remote), std::uint64_t{16} << 20};
-  }
-
   // Where programs of this machine write to.
   udp::endpoint forward_local(const std::string& target, LocalUdpForward::Options options = {}) {
     const std::shared_ptr<tunnel::StreamOpener> self(this, [](auto*) {});

@@ -7,7 +7,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <gtest/gtest.h>
 
-#include "carrier/memory.hpp"
+#include "../support/join_tunnels.hpp"
 #include "net/endpoint.hpp"
 #include "tunnel/endpoints.hpp"
 
@@ -49,11 +49,7 @@ class ListenersTest : public testing::Test {
                                                asked_to_make_way_.push_back(endpoint);
                                                return false;
                                              });
-    auto pair = carrier::make_memory_pair(context_.get_executor());
-    near_->attach(std::move(pair.first), keys(Direction::kClientToExit, Direction::kExitToClient), 1,
-                  session::HelloMode::kNew);
-    far_->attach(std::move(pair.second), keys(Direction::kExitToClient, Direction::kClientToExit), 1,
-                 session::HelloMode::kNew);
+    test::join_tunnels(context_.get_executor(), *near_, *far_);
     EXPECT_TRUE(run_until([this] { return up_; }));
     allow({"1024-65535"});
   }
@@ -66,13 +62,6 @@ class ListenersTest : public testing::Test {
     context_.run_for(20ms);
   }
 
-  static tunnel::LaneKeys keys(Direction out, Direction in) {
-    const Digest hash{};
-    const Key local;
-    const Key remote;
-    return {crypto::RecordSealer(local.clone(), out, hash, remote),
-            crypto::RecordOpener(local.clone(), in, hash, remote), std::uint64_t{16} << 20};
-  }
   static std::vector<ListenRule> parse(const std::vector<std::string>& texts) {
     std::vector<ListenRule> out;
     for (const auto& text : texts) out.push_back(parse_listen_rule(text).value());

@@ -6,9 +6,9 @@
 #include <gtest/gtest.h>
 
 #include "../support/dns_server.hpp"
+#include "../support/join_tunnels.hpp"
 #include "../support/run.hpp"
 #include "base/dns_message.hpp"
-#include "carrier/memory.hpp"
 #include "net/endpoint.hpp"
 #include "tunnel/endpoints.hpp"
 
@@ -59,11 +59,7 @@ class SessionRequestsTest : public testing::Test {
     requests_ = std::make_shared<SessionRequests>(
         std::make_shared<GuestResolver>(net::Resolver::create(context_.get_executor(), resolver).value()),
         echo_, allowance_, far_);
-    auto pair = carrier::make_memory_pair(context_.get_executor());
-    near_->attach(std::move(pair.first), keys(Direction::kClientToExit, Direction::kExitToClient), 1,
-                  session::HelloMode::kNew);
-    far_->attach(std::move(pair.second), keys(Direction::kExitToClient, Direction::kClientToExit), 1,
-                 session::HelloMode::kNew);
+    test::join_tunnels(context_.get_executor(), *near_, *far_);
     EXPECT_TRUE(run_until([&] { return near_->exit_capabilities().has_value(); }));
   }
   ~SessionRequestsTest() override {
@@ -73,13 +69,6 @@ class SessionRequestsTest : public testing::Test {
     context_.run_for(20ms);
   }
 
-  static tunnel::LaneKeys keys(Direction out, Direction in) {
-    const Digest hash{};
-    const Key local;
-    const Key remote;
-    return {crypto::RecordSealer(local.clone(), out, hash, remote),
-            crypto::RecordOpener(local.clone(), in, hash, remote), std::uint64_t{16} << 20};
-  }
   // Until it holds, or for ten seconds.
   bool run_until(const std::function<bool()>& done) {
     context_.restart();

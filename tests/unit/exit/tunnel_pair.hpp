@@ -6,7 +6,7 @@
 #include <functional>
 #include <memory>
 
-#include "carrier/memory.hpp"
+#include "../support/join_tunnels.hpp"
 #include "tunnel/endpoints.hpp"
 #include "tunnel/tunnel.hpp"
 
@@ -28,12 +28,7 @@ class TunnelPair {
     client = std::make_shared<tunnel::Tunnel>(context.get_executor(), of_client, std::move(at_client));
     of_exit.role = session::Role::kExit;
     exit = std::make_shared<tunnel::Tunnel>(context.get_executor(), of_exit, std::move(at_exit));
-    auto pair = carrier::make_memory_pair(context.get_executor());
-    link_ = pair.link;
-    client->attach(std::move(pair.first), keys(Direction::kClientToExit, Direction::kExitToClient), 1,
-                   session::HelloMode::kNew);
-    exit->attach(std::move(pair.second), keys(Direction::kExitToClient, Direction::kClientToExit), 1,
-                 session::HelloMode::kNew);
+    link_ = join_tunnels(context.get_executor(), *client, *exit);
   }
   ~TunnelPair() {
     client->end(make_error(ErrorKind::kClosed, "the test is over"));
@@ -51,14 +46,6 @@ class TunnelPair {
   std::shared_ptr<tunnel::Tunnel> exit;
 
  private:
-  static tunnel::LaneKeys keys(Direction out, Direction in) {
-    const Digest hash{};
-    const Key local;
-    const Key remote;
-    return {crypto::RecordSealer(local.clone(), out, hash, remote),
-            crypto::RecordOpener(local.clone(), in, hash, remote), std::uint64_t{16} << 20};
-  }
-
   boost::asio::io_context& context_;
   std::shared_ptr<carrier::MemoryLink> link_;
   bool up_ = false;

@@ -6,8 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "../support/dns_server.hpp"
+#include "../support/join_tunnels.hpp"
 #include "../support/run.hpp"
-#include "carrier/memory.hpp"
 #include "net/endpoint.hpp"
 #include "tunnel/endpoints.hpp"
 #include "tunnel/tunnel.hpp"
@@ -55,21 +55,9 @@ class UdpFlowTest : public testing::Test {
       host_->serve(std::move(flow), allowance_, guest_);
     };
     far_ = std::make_shared<tunnel::Tunnel>(context_.get_executor(), ends, std::move(handlers));
-    auto pair = carrier::make_memory_pair(context_.get_executor());
-    near_->attach(std::move(pair.first), keys(Direction::kClientToExit, Direction::kExitToClient), 1,
-                  session::HelloMode::kNew);
-    far_->attach(std::move(pair.second), keys(Direction::kExitToClient, Direction::kClientToExit), 1,
-                 session::HelloMode::kNew);
+    test::join_tunnels(context_.get_executor(), *near_, *far_);
     EXPECT_TRUE(run_until([&] { return up; }));
     open();
-  }
-
-  static tunnel::LaneKeys keys(Direction out, Direction in) {
-    const Digest hash{};
-    const Key local;
-    const Key remote;
-    return {crypto::RecordSealer(local.clone(), out, hash, remote),
-            crypto::RecordOpener(local.clone(), in, hash, remote), std::uint64_t{16} << 20};
   }
 
   void open() {

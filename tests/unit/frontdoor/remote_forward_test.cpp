@@ -10,7 +10,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <gtest/gtest.h>
 
-#include "carrier/memory.hpp"
+#include "../support/join_tunnels.hpp"
 #include "net/spawn.hpp"
 #include "tunnel/tunnel.hpp"
 
@@ -48,11 +48,7 @@ class RemoteForwardTest : public testing::Test {
       far_->listening(event.listener, event.address);
     };
     far_ = std::make_shared<tunnel::Tunnel>(context_.get_executor(), options, std::move(at_exit));
-    auto pair = carrier::make_memory_pair(context_.get_executor());
-    near_->attach(std::move(pair.first), keys(Direction::kClientToExit, Direction::kExitToClient), 1,
-                  session::HelloMode::kNew);
-    far_->attach(std::move(pair.second), keys(Direction::kExitToClient, Direction::kClientToExit), 1,
-                 session::HelloMode::kNew);
+    test::join_tunnels(context_.get_executor(), *near_, *far_);
     EXPECT_TRUE(run_until([this] { return up_; }));
   }
   ~RemoteForwardTest() override {
@@ -63,13 +59,6 @@ class RemoteForwardTest : public testing::Test {
     context_.run_for(20ms);
   }
 
-  static tunnel::LaneKeys keys(Direction out, Direction in) {
-    const Digest hash{};
-    const Key local;
-    const Key remote;
-    return {crypto::RecordSealer(local.clone(), out, hash, remote),
-            crypto::RecordOpener(local.clone(), in, hash, remote), std::uint64_t{16} << 20};
-  }
   void forward(const std::string& spec) {
     forward_ =
         std::make_shared<RemoteForward>(context_.get_executor(), parse_remote_forward(spec).value(),

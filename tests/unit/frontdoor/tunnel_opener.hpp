@@ -6,7 +6,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 
-#include "carrier/memory.hpp"
+#include "../support/join_tunnels.hpp"
 #include "net/spawn.hpp"
 #include "tunnel/tunnel.hpp"
 
@@ -21,11 +21,7 @@ class TunnelOpener final : public tunnel::StreamOpener {
     tunnel::Tunnel::Handlers handlers;
     handlers.on_open = [this](tunnel::StreamPtr stream, const session::Destination&) { on_open(stream); };
     far_ = std::make_shared<tunnel::Tunnel>(executor, options, std::move(handlers));
-    auto pair = carrier::make_memory_pair(executor);
-    near_->attach(std::move(pair.first), lane_keys(Direction::kClientToExit, Direction::kExitToClient), 1,
-                  session::HelloMode::kNew);
-    far_->attach(std::move(pair.second), lane_keys(Direction::kExitToClient, Direction::kClientToExit), 1,
-                 session::HelloMode::kNew);
+    test::join_tunnels(executor, *near_, *far_);
   }
 
   boost::asio::any_io_executor executor() override { return executor_; }
@@ -46,14 +42,6 @@ class TunnelOpener final : public tunnel::StreamOpener {
   std::size_t open_streams() const { return near_->open_streams(); }
 
  private:
-  static tunnel::LaneKeys lane_keys(Direction out, Direction in) {
-    const Digest hash{};
-    const Key local;
-    const Key remote;
-    return {crypto::RecordSealer(local.clone(), out, hash, remote),
-            crypto::RecordOpener(local.clone(), in, hash, remote), std::uint64_t{16} << 20};
-  }
-
   void on_open(const tunnel::StreamPtr& stream) {
     if (target.port() == 0) {
       unanswered.push_back(stream);
