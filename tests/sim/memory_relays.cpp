@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "carrier/memory.hpp"
 #include "net/wakeup.hpp"
 #include "relay/admission.hpp"
 #include "relay/pending_connection.hpp"
@@ -13,6 +14,10 @@ namespace {
 
 using carrier::Task;
 using std::chrono::steady_clock;
+
+constexpr std::size_t kLeastQueueBytes = 16 * 1024;
+constexpr std::size_t kMostQueueBytes = 256 * 1024;
+constexpr std::size_t kManyMessages = 1 << 20;  // their bytes are what is bounded
 
 // Clients are behind one address, exits behind another.
 const auto kClients = asio::ip::make_address("192.0.2.1");
@@ -34,13 +39,13 @@ carrier::UpgradeRequest request_for(const std::string& target, const std::string
 
 struct MemoryRelays::Host {
   struct Connection {
-    std::shared_ptr<Link> link;
+    std::shared_ptr<carrier::MemoryLink> link;
     bool registers = false;  // an exit's control socket
   };
 
   bool up = true;
   bool frozen = false;
-  Path path;
+  carrier::MemoryPath path{.queue_messages = kManyMessages, .queue_bytes = kMostQueueBytes};
   relay::Options options;
   std::size_t dials = 0;
   std::vector<Connection> connections;
@@ -103,7 +108,7 @@ Task<carrier::CarrierPtr> reach(HostPtr host, asio::any_io_executor executor, Re
   if (verdict.status != 101) {
     co_return make_error(ErrorKind::kRefused, url.text() + " refused", static_cast<int>(verdict.status));
   }
-  LinkEnds ends = make_link(executor, host->path);
+  carrier::MemoryPair ends = carrier::make_memory_pair(executor, host->path);
   host->forget_closed();
   host->connections.push_back({ends.link, std::holds_alternative<relay::ExitRoute>(route)});
   const auto connection = std::make_shared<relay::PendingConnection>(relay, relay->loops[0], std::move(slot));
@@ -124,11 +129,6 @@ const HostPtr& MemoryRelays::at(const std::string& host) {
     found->options.rotate_after = rotate_after_;
   }
   return found;
-}
-
-void MemoryRelays::set_rotation(std::uint64_t bytes, std::chrono::seconds after) {
-  rotate_bytes_ = bytes;
-  rotate_after_ = after;
 }
 
 void MemoryRelays::stop(const std::string& host) {
@@ -156,7 +156,11 @@ void MemoryRelays::cut_exits(const std::string& host) {
 
 void MemoryRelays::set_path(const std::string& host, std::chrono::milliseconds delay,
                             std::uint64_t bytes_per_second) {
-  at(host)->path = {delay / 2, bytes_per_second};
+  carrier::MemoryPath& path = at(host)->path;
+  path.delay = delay / 2;
+  path.bytes_per_second = bytes_per_second;
+  // A quarter of a second's worth: a slow reader, and a slow path, are felt.
+  path.queue_bytes = std::clamp<std::size_t>(bytes_per_second / 4, kLeastQueueBytes, kMostQueueBytes);
 }
 
 std::size_t MemoryRelays::dials(const std::string& host) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Real relays without sockets, and the dialler that reaches them: rooms, halves, admission and every limit
-// are relay/'s; in place of TCP, TLS and the WebSocket there are links (link.hpp) that a test can cut and
-// stall.
+// are relay/'s; in place of TCP, TLS and the WebSocket there are memory pairs (carrier/memory.hpp) over
+// paths that a test can cut and stall.
 //
 // Executor: one. What is under way holds the relay that it is at, not this object.
 #pragma once
@@ -11,14 +11,17 @@
 #include <string>
 
 #include "carrier/dialler.hpp"
-#include "link.hpp"
 
 namespace zks::sim {
 
+namespace asio = boost::asio;
+
 class MemoryRelays final : public carrier::Dialler {
  public:
-  // Of each relay that begins from now on.
-  void set_rotation(std::uint64_t bytes, std::chrono::seconds after);
+  // Each relay gives a pair a new key after so many bytes, and so much time.
+  MemoryRelays(std::uint64_t rotate_bytes, std::chrono::seconds rotate_after)
+      : rotate_bytes_(rotate_bytes), rotate_after_(rotate_after) {}
+
   // Each relay is known by its host, and there from the first time that anybody names it.
   void stop(const std::string& host);  // all that it carries breaks, and it takes no connection
   void start(const std::string& host);
@@ -46,8 +49,8 @@ class MemoryRelays final : public carrier::Dialler {
  private:
   const std::shared_ptr<Host>& at(const std::string& host);
 
-  std::uint64_t rotate_bytes_ = std::uint64_t{1} << 30;
-  std::chrono::seconds rotate_after_{600};
+  const std::uint64_t rotate_bytes_;
+  const std::chrono::seconds rotate_after_;
   std::map<std::string, std::shared_ptr<Host>> hosts_;
 };
 

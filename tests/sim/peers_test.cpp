@@ -207,10 +207,7 @@ TEST_F(Peers, AStreamLeavesARelayThatFellSilent) {
 // A lane is due, another one is wanted, and neither is made any more: its last seconds pass quietly.
 TEST_F(Peers, AClientThatStopsIsNotBusyWithWhatIsDue) {
   for (const std::size_t lanes : {1, 2}) {
-    begin({.relays = 2, .lanes = lanes, .renew_after = 2s});
-    world_->start_exit();
-    ASSERT_TRUE(world_->until([&] { return world_->relays->has_exit("r0.test"); }));
-    world_->start_client();
+    begin_with_both({.relays = 2, .lanes = lanes, .renew_after = 2s});
     const auto stream = world_->open("echo");
     ASSERT_NE(stream, nullptr);
     world_->client->stop();
@@ -222,11 +219,7 @@ TEST_F(Peers, AClientThatStopsIsNotBusyWithWhatIsDue) {
 }
 
 TEST_F(Peers, AStreamGoesOnThroughKeysOfTheRelay) {
-  begin();
-  world_->relays->set_rotation(std::uint64_t{1} << 30, 1s);
-  world_->start_exit();
-  ASSERT_TRUE(world_->until([&] { return world_->relays->has_exit("r0.test"); }));
-  world_->start_client();
+  begin_with_both({.rotate_after = 1s});
   const auto stream = world_->open("echo");
   ASSERT_NE(stream, nullptr);
   for (int i = 0; i < 10; ++i) {

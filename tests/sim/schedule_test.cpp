@@ -40,9 +40,6 @@ struct Schedule {
   WorldOptions world;
   milliseconds delay{0};
   std::uint64_t bytes_per_second = 0;
-  // A pair's key changes as often as that.
-  std::uint64_t rotate_bytes = 0;
-  std::chrono::seconds rotate_after{0};
   std::vector<Transfer::Plan> transfers;
   std::vector<Event> events;
   bool kills_exit = false;
@@ -58,8 +55,8 @@ Schedule draw_schedule(std::uint64_t seed) {
   out.world.control_refresh = milliseconds(dice.one_in(2) ? 0 : dice.between(1'000, 20'000));
   out.delay = milliseconds(dice.one_in(3) ? 0 : dice.between(1, 150));
   out.bytes_per_second = dice.between(100'000, 5'000'000);
-  out.rotate_bytes = dice.one_in(2) ? std::uint64_t{1} << 30 : dice.between(10'000, 200'000);
-  out.rotate_after = std::chrono::seconds(dice.one_in(2) ? 600 : dice.between(1, 20));
+  out.world.rotate_bytes = dice.one_in(2) ? std::uint64_t{1} << 30 : dice.between(10'000, 200'000);
+  out.world.rotate_after = std::chrono::seconds(dice.one_in(2) ? 600 : dice.between(1, 20));
   for (std::uint64_t i = dice.between(1, 4); i > 0; --i) {
     Transfer::Plan plan;
     plan.number = seed * kMostTransfers + i;
@@ -96,8 +93,8 @@ std::string describe(const Schedule& schedule) {
   std::ostringstream out;
   out << schedule.world.relays << " relays, " << schedule.world.lanes << " lanes renewed every "
       << schedule.world.renew_after / 1s << " s, a path of " << schedule.delay / 1ms << " ms and "
-      << schedule.bytes_per_second / 1'000 << " kB/s, keys for " << schedule.rotate_bytes << " bytes and "
-      << schedule.rotate_after / 1s << " s, " << schedule.events.size() << " events";
+      << schedule.bytes_per_second / 1'000 << " kB/s, keys for " << schedule.world.rotate_bytes
+      << " bytes and " << schedule.world.rotate_after / 1s << " s, " << schedule.events.size() << " events";
   return out.str();
 }
 
@@ -108,7 +105,6 @@ class Play {
         world_(schedule_.world, [this](const std::string& name, World::Target socket) {
           transfers_.at(name)->serve(std::move(socket));
         }) {
-    world_.relays->set_rotation(schedule_.rotate_bytes, schedule_.rotate_after);
     for (std::size_t i = 0; i < schedule_.world.relays; ++i)
       world_.relays->set_path(relay_name(i), schedule_.delay, schedule_.bytes_per_second);
     for (const auto& plan : schedule_.transfers) add(plan);

@@ -45,7 +45,9 @@ std::string relay_name(std::size_t index) {
 }
 
 World::World(const WorldOptions& options, OnConnect on_connect)
-    : options_(options), on_connect_(std::move(on_connect)) {
+    : relays(std::make_shared<MemoryRelays>(options.rotate_bytes, options.rotate_after)),
+      options_(options),
+      on_connect_(std::move(on_connect)) {
   (void)Disk::shared();
   seed_randomness(options.seed);
   for (std::size_t i = 0; i < options.relays; ++i)

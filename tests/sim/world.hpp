@@ -26,6 +26,9 @@ struct WorldOptions {
   std::chrono::seconds orphan_timeout{120};
   std::chrono::seconds renew_after{3'600};
   std::chrono::milliseconds control_refresh{0};
+  // A relay's, for a pair's key.
+  std::uint64_t rotate_bytes = std::uint64_t{1} << 30;
+  std::chrono::seconds rotate_after{600};
 };
 
 std::string relay_name(std::size_t index);
@@ -55,7 +58,7 @@ class World {
   static session::Destination destination(const std::string& name);
 
   asio::io_context loop{1};
-  std::shared_ptr<MemoryRelays> relays = std::make_shared<MemoryRelays>();
+  std::shared_ptr<MemoryRelays> relays;
   std::shared_ptr<tunnel::Client> client;
   std::shared_ptr<exit::ExitPeer> exit;
   int sessions = 0;  // that the client said were up

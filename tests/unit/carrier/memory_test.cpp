@@ -59,7 +59,7 @@ TEST(Memory, DeliversInOrder) {
 
 TEST(Memory, HoldsNoMoreThanItsBound) {
   asio::io_context io;
-  MemoryPair pair = make_memory_pair(io.get_executor(), 3);
+  MemoryPair pair = make_memory_pair(io.get_executor(), {.queue_messages = 3});
   int written = 0;
   asio::co_spawn(io, write_numbers(pair.first.get(), 10, &written), Ignore{});
   io.poll();

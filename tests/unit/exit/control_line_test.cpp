@@ -37,7 +37,7 @@ class ControlLineTest : public testing::Test {
  protected:
   void SetUp() override {
     crypto_sign_keypair(room_public_.data(), room_secret_.data());
-    auto pair = carrier::make_memory_pair(loop_.get_executor(), 16);
+    auto pair = carrier::make_memory_pair(loop_.get_executor(), {.queue_messages = 16});
     dialler_->made = std::move(pair.first);
     relay_ = std::move(pair.second);
     options_.relay = *parse_relay_url("wss://relay.test");
