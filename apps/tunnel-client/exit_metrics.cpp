@@ -52,10 +52,10 @@ void add_metrics(ops::Families& out, const exit::ExitStatus& status) {
                by_reason<exit::ClientRefusal>(tally.refused_clients));
   out.counter("zks_exit_streams_total", "Connections that users asked for.", number(status.traffic.streams));
   out.counter("zks_exit_streams_connected_total", "Those of them that were made.",
-              number(tally.connected_streams));
+              number(status.streams.connected_streams));
   out.counters("zks_exit_refused_total",
                "Connections that were refused or failed, and refused destinations of datagrams.", "reason",
-               by_reason<session::ResetCode>(tally.failed_streams));
+               by_reason<session::ResetCode>(status.streams.failed_streams));
   out.counters("zks_exit_bytes_total", "Bytes of connections: sent to users, received from them.",
                "direction",
                {{number(status.traffic.stream_sent_bytes), "sent"},

@@ -343,10 +343,10 @@ ExitStatus ExitPeer::status() const {
   out.max_sessions = options_.limits.max_sessions;
   for (const auto& control : controls_) out.relays.push_back(control->status());
   out.tally = tally_;
-  static_cast<StreamTally&>(out.tally) = streams_->tally();
+  out.streams = streams_->tally();
   out.faults = guests_.faults();
   if (memory_ && memory_->fault().error()) out.faults.push_back(memory_->fault().error()->text);
-  out.tally.failed_streams[static_cast<std::size_t>(ResetCode::kNotAllowed)] += udp_->refused();
+  out.streams.failed_streams[static_cast<std::size_t>(ResetCode::kNotAllowed)] += udp_->refused();
   out.traffic = tally_.over;
   for (const auto& session : sessions_.all()) {
     const Allowance& allowance = *session->allowance;

@@ -134,9 +134,9 @@ Json to_json(const ExitStatus& status) {
            {{"knocks", tally.knocks},
             {"sessions", tally.sessions},
             {"resumes", tally.resumes},
-            {"connected_streams", tally.connected_streams},
+            {"connected_streams", status.streams.connected_streams},
             {"refused_clients", by_reason<ClientRefusal>(tally.refused_clients)},
-            {"failed_streams", by_reason<session::ResetCode>(tally.failed_streams)}}},
+            {"failed_streams", by_reason<session::ResetCode>(status.streams.failed_streams)}}},
           {"traffic", tunnel::to_json(status.traffic)}};
 }
 

@@ -47,7 +47,7 @@ struct StreamTally {
   }
 };
 
-struct ExitTally : StreamTally {
+struct ExitTally {
   std::uint64_t knocks = 0;
   std::uint64_t sessions = 0;
   std::uint64_t resumes = 0;
@@ -86,6 +86,7 @@ struct ExitStatus {
   std::vector<RelayLinkStatus> relays;
   std::vector<SessionStatus> sessions;
   ExitTally tally;
+  StreamTally streams;
   std::vector<std::string> faults;  // fault.hpp
   tunnel::Traffic traffic;          // of all sessions
 

@@ -24,14 +24,16 @@ TEST(ExitTallyTest, EveryReasonHasANameOfItsOwn) {
 }
 
 TEST(ExitTallyTest, CountsWhatCodesCome) {
+  StreamTally streams;
+  streams.fail_stream(session::ResetCode::kNotAllowed);
+  streams.fail_stream(static_cast<session::ResetCode>(1'000'000));
   ExitTally tally;
-  tally.fail_stream(session::ResetCode::kNotAllowed);
-  tally.fail_stream(static_cast<session::ResetCode>(1'000'000));
   tally.refuse(make_error(ErrorKind::kRefused, ""));
   tally.refuse(make_error(ErrorKind::kIo, ""));
   tally.refuse(ClientRefusal::kBusy);
   ExitStatus status;
   status.tally = tally;
+  status.streams = streams;
   const tunnel::Json json = to_json(status);
   EXPECT_EQ(json["counters"]["failed_streams"].dump(), R"({"general_failure":1,"not_allowed":1})");
   EXPECT_EQ(json["counters"]["refused_clients"].dump(), R"({"busy":1,"not_invited":1,"fault":1})");
