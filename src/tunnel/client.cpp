@@ -151,11 +151,13 @@ void Client::attach(FreshLane fresh) {
 asio::awaitable<void> Client::serve_lanes() {
   while (up_) {
     const auto old = lane_to_renew();
-    if (!stopping_ && may_race()) {
+    if (stopping_) {  // no lane is made any more, however long one is due
+      co_await changed_.wait();
+    } else if (may_race()) {
       co_await race();
-    } else if (!stopping_ && old) {
+    } else if (old) {
       co_await renew(*old);
-    } else if (!stopping_ && wants_lane() && std::chrono::steady_clock::now() >= join_at_) {
+    } else if (wants_lane() && std::chrono::steady_clock::now() >= join_at_) {
       if (tunnel_->lanes() >= tunnel_->max_lanes()) {  // dead ones that the exit has not moved yet
         join_at_ = std::chrono::steady_clock::now() + std::chrono::seconds(1);
         continue;

@@ -23,12 +23,7 @@ std::optional<session::LaneNumber> Client::lane_to_renew() const {
   return std::nullopt;
 }
 
-// Once it stops nothing is made any more, however long it is due: a clock set for that would never rest.
 void Client::watch_clock() {
-  if (stopping_) {
-    clock_.cancel();
-    return;
-  }
   auto next = wants_lane() ? join_at_ : steady_clock::time_point::max();
   for (const auto& [lane, due] : lanes_) next = std::min(next, due);
   if (!silent_lanes().empty()) next = std::min(next, race_at_);
