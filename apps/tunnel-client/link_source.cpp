@@ -7,8 +7,6 @@
 #include "secret_file.hpp"
 
 namespace zks::app {
-namespace {}  // namespace
-
 Result<link::AccessLink> find_link(const std::string& argument, const std::string& link_file) {
   if (!argument.empty() && !link_file.empty())
     return usage_error("the link is given twice, as LINK and in --link-file");

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ssl/error.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <sys/socket.h>
+
+#include "net/as_tuple.hpp"
 
 namespace zks::carrier {
 namespace {
@@ -24,7 +24,7 @@ MutableBytes received_memory() {
 }  // namespace
 
 asio::awaitable<ErrorCode> TlsStream::handshake() {
-  constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+  using net::kTuple;
   for (;;) {
     ErrorCode ec;
     const bool over = engine_->handshake(ec);

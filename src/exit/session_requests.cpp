@@ -8,6 +8,7 @@
 
 #include "base/dns_message.hpp"
 #include "base/log.hpp"
+#include "base/port.hpp"
 #include "exit/connect.hpp"
 #include "net/endpoint.hpp"
 #include "net/spawn.hpp"
@@ -46,7 +47,7 @@ bool has_route(IpAddress::Family family) {
   udp::socket socket(unused);
   boost::system::error_code ec;
   socket.open(ipv4 ? udp::v4() : udp::v6(), ec);
-  if (!ec) socket.connect(net::make_endpoint<udp>(*anywhere, 53), ec);
+  if (!ec) socket.connect(net::make_endpoint<udp>(*anywhere, kDnsPort), ec);
   const auto local = ec ? udp::endpoint() : socket.local_endpoint(ec);
   if (ec || local.address().is_unspecified() || local.address().is_loopback()) return false;
   return ipv4 || !local.address().to_v6().is_link_local();

@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 
 #include "base/log.hpp"
+#include "base/port.hpp"
 #include "exit/connect.hpp"
 #include "net/endpoint.hpp"
 #include "net/spawn.hpp"
@@ -22,7 +23,6 @@ using session::Destination;
 using session::IcmpError;
 using std::chrono::steady_clock;
 
-constexpr std::uint16_t kDns = 53;
 constexpr auto kNameKept = 60s;
 constexpr auto kFailureKept = 5s;
 constexpr auto kLookupWithin = 5s;
@@ -243,7 +243,7 @@ void UdpFlow::on_received(const IpAddress& from, std::uint16_t port, ByteView by
 }
 
 void UdpFlow::sent(std::uint16_t port) {
-  only_dns_ = only_dns_ && port == kDns;
+  only_dns_ = only_dns_ && port == kDnsPort;
   last_sent_ = steady_clock::now();
   if (last_sent_ + idle_timeout() < idle_.expiry()) arm();
 }

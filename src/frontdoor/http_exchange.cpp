@@ -7,7 +7,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 
-#include "base/log.hpp"
+#include "base/log_failure.hpp"
 #include "base/token_bucket.hpp"
 #include "frontdoor/http_fields.hpp"
 #include "net/on_end.hpp"
@@ -35,12 +35,8 @@ struct HttpExchange::UploadDone {
     self->uploading_ = false;
     self->upload_ended_.notify();
     if (!failure) return;
-    try {
-      std::rethrow_exception(failure);
-    } catch (const std::exception& error) {
-      log::error("sending a request failed: {}", error.what());
-      self->client_->abort();
-    }
+    log_failure(failure, "sending a request failed");
+    self->client_->abort();
   }
 };
 

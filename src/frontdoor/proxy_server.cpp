@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.hpp"
+#include "base/log_failure.hpp"
 #include "frontdoor/http_door.hpp"
 #include "frontdoor/socks_door.hpp"
 #include "frontdoor/udp_association.hpp"
@@ -25,12 +26,7 @@ struct ProxyServer::Served {
 
   void operator()(std::exception_ptr failure) const {
     server->ended_.notify();
-    if (!failure) return;
-    try {
-      std::rethrow_exception(failure);
-    } catch (const std::exception& error) {
-      log::error("a connection of the proxy failed: {}", error.what());
-    }
+    log_failure(failure, "a connection of the proxy failed");
   }
 };
 

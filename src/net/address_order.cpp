@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/port.hpp"
+
 namespace zks::net {
 namespace {
 
@@ -20,7 +22,7 @@ struct SocketAddress {
 };
 
 SocketAddress socket_address(const IpAddress& address) {
-  constexpr std::uint16_t kAnyPort = 53;  // no packet is sent
+  constexpr std::uint16_t kAnyPort = kDnsPort;  // no packet is sent
   SocketAddress out;
   if (address.is_ipv4()) {
     sockaddr_in in{};

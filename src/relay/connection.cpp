@@ -6,12 +6,11 @@
 #include <string>
 #include <vector>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/dispatch.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/http.hpp>
 
 #include "carrier/accept.hpp"
+#include "net/as_tuple.hpp"
 #include "relay/admission.hpp"
 #include "relay/half.hpp"
 
@@ -22,7 +21,7 @@ namespace http = boost::beast::http;
 using carrier::TlsStream;
 using net::TcpStream;
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+using net::kTuple;
 
 // A refused sender may still be sending; what it sent is read for this long and up to this much, since
 // closing a socket with unread bytes resets the connection and takes the answer away from it.

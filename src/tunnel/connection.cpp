@@ -4,15 +4,15 @@
 #include <array>
 #include <exception>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <sodium.h>
 
 #include "base/log.hpp"
+#include "base/log_failure.hpp"
 #include "base/relay_url.hpp"
+#include "net/as_tuple.hpp"
 #include "net/on_end.hpp"
 #include "tunnel/user_socket.hpp"
 
@@ -23,7 +23,7 @@ using asio::ip::tcp;
 using boost::system::error_code;
 using session::ResetCode;
 
-constexpr auto kToTuple = asio::as_tuple(asio::use_awaitable);
+using net::kTuple;
 
 // How long a client may take to read last words and close.
 constexpr std::chrono::milliseconds kFinishTime{1000};
@@ -42,12 +42,8 @@ struct Connection::OpenDone {
     self->opening_ = false;
     self->open_ended_.notify();
     if (!failure || self->gone_) return;
-    try {
-      std::rethrow_exception(failure);
-    } catch (const std::exception& error) {
-      self->outcome_ = {nullptr, ResetCode::kGeneralFailure, {}};
-      log::error("opening a stream failed: {}", error.what());
-    }
+    self->outcome_ = {nullptr, ResetCode::kGeneralFailure, {}};
+    log_failure(failure, "opening a stream failed");
   }
 };
 
@@ -102,7 +98,7 @@ asio::awaitable<bool> Connection::read(std::shared_ptr<Connection> self) {
   if (self->gone_) co_return false;
   const MutableBytes space = self->free_input();
   const auto [ec, got] =
-      co_await self->socket_.async_read_some(asio::buffer(space.data(), space.size()), kToTuple);
+      co_await self->socket_.async_read_some(asio::buffer(space.data(), space.size()), kTuple);
   if (ec) {
     // A read that fails takes the error away from whoever else looks for it.
     if (ec != asio::error::eof && ec != asio::error::operation_aborted) self->abort();
@@ -113,7 +109,7 @@ asio::awaitable<bool> Connection::read(std::shared_ptr<Connection> self) {
 }
 
 asio::awaitable<bool> Connection::write(std::shared_ptr<Connection> self, Bytes bytes) {
-  const auto [ec, sent] = co_await asio::async_write(self->socket_, asio::buffer(bytes), kToTuple);
+  const auto [ec, sent] = co_await asio::async_write(self->socket_, asio::buffer(bytes), kTuple);
   co_return !ec;
 }
 
@@ -123,7 +119,7 @@ asio::awaitable<void> Connection::finish(std::shared_ptr<Connection> self) {
   self->socket_.shutdown(tcp::socket::shutdown_send, ec);
   std::array<std::uint8_t, 4096> ignored;
   for (std::size_t total = 0; !ec && total < kMaxIgnoredBytes;) {
-    const auto [failure, got] = co_await self->socket_.async_read_some(asio::buffer(ignored), kToTuple);
+    const auto [failure, got] = co_await self->socket_.async_read_some(asio::buffer(ignored), kTuple);
     ec = failure;
     total += got;
   }

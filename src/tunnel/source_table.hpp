@@ -13,6 +13,8 @@
 
 #include <boost/asio/ip/udp.hpp>
 
+#include "base/port.hpp"
+
 namespace zks::tunnel {
 
 // RFC 4787, section 4.3; a question to a DNS server is answered soon or not at all.
@@ -20,7 +22,7 @@ inline constexpr std::chrono::milliseconds kSourceIdle{120'000};
 inline constexpr std::chrono::milliseconds kDnsSourceIdle{10'000};
 
 inline std::chrono::milliseconds source_idle(std::uint16_t target_port) {
-  return target_port == 53 ? kDnsSourceIdle : kSourceIdle;
+  return target_port == kDnsPort ? kDnsSourceIdle : kSourceIdle;
 }
 
 template <class Kept>
