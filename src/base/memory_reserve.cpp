@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -16,8 +17,35 @@ namespace {
 // Each piece is in one of these, or given away.
 using Pieces = std::array<std::atomic<void*>, MemoryReserve::kPieces>;
 Pieces held;       // address space, never touched
-Pieces heap_held;  // what was freed, and malloc keeps
+Pieces heap_held;  // what was freed, and malloc keeps: each the first of its blocks
 std::atomic<int> event_of_lack = -1;
+std::atomic<bool> lacking = false;
+
+// The heap's free memory lies between what still lives: a piece in one would seldom be found there. As large
+// as what a program asks for at once: a record and its overhead.
+struct HeapBlock {
+  HeapBlock* next;
+};
+constexpr std::size_t kHeapBlockBytes = 128 * 1024;
+
+void free_blocks(HeapBlock* first) noexcept {
+  while (first != nullptr) std::free(std::exchange(first, first->next));
+}
+
+// Null where there is less than a piece.
+HeapBlock* allocate_blocks() noexcept {
+  HeapBlock* first = nullptr;
+  for (std::size_t bytes = 0; bytes < MemoryReserve::kPieceBytes; bytes += kHeapBlockBytes) {
+    auto* const block = static_cast<HeapBlock*>(std::malloc(kHeapBlockBytes));
+    if (block == nullptr) {
+      free_blocks(first);
+      return nullptr;
+    }
+    block->next = first;
+    first = block;
+  }
+  return first;
+}
 
 void* take_one(Pieces& pieces) noexcept {
   for (auto& piece : pieces) {
@@ -32,7 +60,7 @@ bool give_back_one() noexcept {
     return true;
   }
   void* const heap = take_one(heap_held);
-  std::free(heap);
+  free_blocks(static_cast<HeapBlock*>(heap));
   return heap != nullptr;
 }
 
@@ -46,11 +74,11 @@ void* reserve_addresses() {
 }
 
 void* reserve_heap() {
-  void* const at = std::malloc(MemoryReserve::kPieceBytes);
-  void* const beside = std::malloc(MemoryReserve::kPieceBytes);
-  std::free(beside);
-  if (beside != nullptr) return at;
-  std::free(at);
+  HeapBlock* const blocks = allocate_blocks();
+  HeapBlock* const beside = allocate_blocks();
+  free_blocks(beside);
+  if (beside != nullptr) return blocks;
+  free_blocks(blocks);
   return nullptr;
 }
 
@@ -70,10 +98,12 @@ MemoryReserve::MemoryReserve() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
 MemoryReserve::~MemoryReserve() {
   std::set_new_handler(nullptr);
   event_of_lack = -1;
+  lacking = false;
   while (give_back_one()) continue;
 }
 
 void MemoryReserve::heard() const {
+  lacking = false;
   eventfd_t count = 0;
   (void)::eventfd_read(event_.get(), &count);
 }
@@ -95,8 +125,15 @@ bool MemoryReserve::fill() {
 
 bool MemoryReserve::give() noexcept {
   const bool given = give_back_one();
-  if (const int event = event_of_lack; event >= 0) (void)::eventfd_write(event, 1);
+  if (const int event = event_of_lack; event >= 0) {
+    lacking = true;
+    (void)::eventfd_write(event, 1);
+  }
   return given;
+}
+
+bool MemoryReserve::is_lacking() noexcept {
+  return lacking;
 }
 
 }  // namespace zks

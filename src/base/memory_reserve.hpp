@@ -4,9 +4,10 @@
 // gives one back and tries again, and tells by an event whoever can make something give way; until that is
 // done everybody else goes on. Nothing of it is ever touched, so that it costs no memory, and a limit of
 // resident memory (MemoryMax=) does not know of it. Where there are no addresses any more, pieces are made of
-// what was freed in the heap.
+// what was freed in the heap, block by block, wherever it lies.
 //
-// The process's: of several, as in `demo`, the newest hears. Only give() may be called from any thread.
+// The process's: of several, as in `demo`, the newest hears. Only give() and is_lacking() may be called from
+// any thread.
 #pragma once
 
 #include <cstddef>
@@ -35,6 +36,9 @@ class MemoryReserve {
 
   // Memory lacked where `new` did not see it, as in C libraries. True when there may be more now.
   static bool give() noexcept;
+  // From the moment that memory lacked until whoever can make something give way has heard of it. What many
+  // do in turns, each for more memory, is put off as long: all of them together want more than the reserve.
+  static bool is_lacking() noexcept;
 
  private:
   Fd event_;

@@ -11,6 +11,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "base/log.hpp"
+#include "base/memory_reserve.hpp"
 #include "tunnel/stream.hpp"
 #include "tunnel/user_socket.hpp"
 
@@ -153,6 +154,10 @@ asio::awaitable<void> upload(JointPtr splice, Bytes early) {
       if (ec) break;
     } else if (splice->stream->prepare(1, pieces) == 0) {
       co_await splice->stream->room().wait();
+      continue;
+    }
+    if (MemoryReserve::is_lacking()) {  // what gives way has its turn first
+      co_await asio::post(splice->socket.get_executor(), asio::use_awaitable);
       continue;
     }
     const std::uint64_t most = splice->ask(Meter::Direction::kDown, waiter);

@@ -25,7 +25,9 @@ TEST(MemoryReserve, TellsWhenMemoryLackedUntilItWasHeard) {
   for (std::size_t i = 0; i < MemoryReserve::kPieces; ++i) EXPECT_TRUE(MemoryReserve::give());
   EXPECT_FALSE(MemoryReserve::give());
   EXPECT_TRUE(readable(reserve.event()));
+  EXPECT_TRUE(MemoryReserve::is_lacking());
   reserve.heard();
+  EXPECT_FALSE(MemoryReserve::is_lacking());
   EXPECT_FALSE(readable(reserve.event()));
   EXPECT_TRUE(reserve.fill());
   EXPECT_FALSE(readable(reserve.event()));
@@ -33,6 +35,7 @@ TEST(MemoryReserve, TellsWhenMemoryLackedUntilItWasHeard) {
 
 TEST(MemoryReserve, WhereThereIsNoneNothingIsGiven) {
   EXPECT_FALSE(MemoryReserve::give());
+  EXPECT_FALSE(MemoryReserve::is_lacking()) << "nobody would hear of it";
 }
 
 #ifndef ZKS_SANITIZED  // its allocator has neither a new-handler nor a limit of address space
@@ -75,14 +78,20 @@ std::size_t address_space() {
   ::_exit(0);
 }
 
-// What is freed in the middle of the heap is no address space for others, and memory all the same.
-[[noreturn]] void free_within_the_heap() {
+// What is freed in the middle of the heap is no address space for others, and memory all the same; also where
+// something lives on between, every `between` blocks.
+[[noreturn]] void free_within_the_heap(std::size_t between) {
   MemoryReserve reserve;
   constexpr std::size_t kBlock = 64 * 1024;  // of the heap, not mapped alone
   std::vector<std::unique_ptr<char[]>> blocks;
   blocks.reserve(1024);
-  while (blocks.size() < 1024) blocks.emplace_back(new char[kBlock]);
-  const std::unique_ptr<char[]> last(new char[kBlock]);  // or the heap would get smaller
+  std::vector<std::unique_ptr<char>> living;
+  living.reserve(1025);
+  while (blocks.size() < 1024) {
+    blocks.emplace_back(new char[kBlock]);
+    if (blocks.size() % between == 0) living.emplace_back(new char);
+  }
+  living.emplace_back(new char);  // or the heap would get smaller
   while (MemoryReserve::give()) continue;
   const rlimit tight{address_space(), RLIM_INFINITY};
   if (::setrlimit(RLIMIT_AS, &tight) != 0) ::_exit(1);
@@ -94,7 +103,11 @@ std::size_t address_space() {
 }
 
 TEST(MemoryReserveDeathTest, IsFilledFromWhatWasFreed) {
-  EXPECT_EXIT(free_within_the_heap(), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(free_within_the_heap(1024), testing::ExitedWithCode(0), "");
+}
+
+TEST(MemoryReserveDeathTest, IsFilledFromBetweenWhatLives) {
+  EXPECT_EXIT(free_within_the_heap(8), testing::ExitedWithCode(0), "");
 }
 
 TEST(MemoryReserveDeathTest, IsThereWhenNothingElseIs) {

@@ -6,8 +6,11 @@
 
 #include <new>
 
+#include <boost/asio/local/connect_pair.hpp>
+#include <boost/asio/write.hpp>
 #include <gtest/gtest.h>
 
+#include "base/memory_reserve.hpp"
 #include "handshake_fixture.hpp"
 #include "tunnel/tunnel.hpp"
 
@@ -327,6 +330,32 @@ TEST_F(Tunnels, LeavingWaitsForTheLastStream) {
   opened_.reset();
   settle();
   EXPECT_EQ(ends_, 2);
+}
+
+asio::awaitable<void> play_splice(Socket socket, StreamPtr stream) {
+  Bytes nothing_early;
+  co_await splice(std::move(socket), std::move(stream), std::move(nothing_early), nullptr);
+}
+
+// Each of many streams would read once more before what gives way has its turn.
+TEST_F(Tunnels, NothingIsReadFromSocketsBetweenALackOfMemoryAndItsRelief) {
+  connect();
+  asio::local::stream_protocol::socket far(io_);
+  asio::local::stream_protocol::socket near(io_);
+  asio::local::connect_pair(far, near);
+  asio::co_spawn(io_, play_splice(Socket(std::move(near)), opened_), [](std::exception_ptr) {});
+  settle();
+  MemoryReserve reserve;
+  MemoryReserve::give();
+  asio::write(far, asio::buffer("bytes", 5));
+  io_.restart();
+  for (int turn = 0; turn < 100; ++turn) io_.poll_one();
+  EXPECT_EQ(read(*accepted_), "");
+  reserve.heard();
+  settle();
+  EXPECT_EQ(read(*accepted_), "bytes");
+  opened_->reset(ResetCode::kCancelled);
+  settle();
 }
 
 }  // namespace
