@@ -46,8 +46,9 @@ void add_metrics(ops::Families& out, const exit::ExitStatus& status) {
   out.gauge("zks_exit_open_streams", "Connections of users.", number(streams));
   out.gauge("zks_exit_stream_memory_bytes", "Memory of the connections' buffers.", number(memory));
   out.counter("zks_exit_knocks_total", "Knocks of clients, by way of the relays.", number(tally.knocks));
-  out.counter("zks_exit_sessions_begun_total", "Sessions that began.", number(tally.sessions));
-  out.counter("zks_exit_resumes_total", "Sessions that went on with a new lane.", number(tally.resumes));
+  out.counter("zks_exit_sessions_begun_total", "Sessions that began.", number(status.served.begun));
+  out.counter("zks_exit_resumes_total", "Sessions that went on with a new lane.",
+              number(status.served.resumed));
   out.counters("zks_exit_clients_refused_total", "Clients that knocked and got no session.", "reason",
                by_reason<exit::ClientRefusal>(tally.refused_clients));
   out.counter("zks_exit_streams_total", "Connections that users asked for.", number(status.traffic.streams));

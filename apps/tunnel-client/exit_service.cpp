@@ -83,8 +83,8 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
   dial.pin = relays->pin;
   announce_proxies(dial, peer.relays);
   peer.dialler = std::make_shared<carrier::NetworkDialler>(std::move(dial));
-  peer.limits = limits_of(options);
-  peer.orphan_timeout = options.orphan_timeout;
+  peer.sessions.limits = limits_of(options);
+  peer.sessions.orphan_timeout = options.orphan_timeout;
   peer.control_refresh = options.control_refresh;
   peer.reconnect_max = options.common.reconnect_max;
   service->peer_ = std::make_shared<exit::ExitPeer>(

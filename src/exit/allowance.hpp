@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What one invite may use of this exit, shared by all its sessions and devices: its policy (policy.hpp) and
-// its limits (link/terms.hpp). exit_peer.cpp asks it for each new stream, splice.cpp for the bytes of
+// its limits (link/terms.hpp). stream_server.cpp asks it for each new stream, splice.cpp for the bytes of
 // streams, and whoever carries datagrams for each datagram.
 //
 //   max-streams   for one more, the stream that its user has half-closed and that is silent longest makes

@@ -2,7 +2,7 @@
 //
 // The exit's presence at one relay: a control socket (control_line.hpp), dialled again, with jitter, whenever
 // it ends; and on request replaced by a new one every so often, new before old, for a relay behind a balancer
-// that may have begun to send the room elsewhere. Next step: ExitPeer::serve_pair().
+// that may have begun to send the room elsewhere. Next step: door.hpp.
 //
 // No knock is lost to a replacement: the old line is heard until the relay closes it (4409, where both ended
 // at the same relay) or for kRetireWithin after the new one was registered.

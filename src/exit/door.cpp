@@ -166,7 +166,7 @@ Task<> Door::take_first_record(carrier::CarrierPtr carrier, tunnel::Accepted acc
     (void)closed;
     co_return admitted.error();
   }
-  co_return handlers_.begin(std::move(carrier), std::move(accepted), *frames, record_bytes);
+  co_return handlers_.begin({std::move(carrier), std::move(accepted), *frames, record_bytes});
 }
 
 }  // namespace zks::exit

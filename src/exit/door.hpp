@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // From a knock to a client that has proven who it is: dials the relay for the pair, answers message 1, and
-// hands the lane on with its first authentic record. Before it: control_socket.hpp. After it: exit_peer.hpp.
+// hands the lane on with its first authentic record. Before it: control_socket.hpp. After it:
+// session_server.hpp.
 //
 // Bounds: half_open.hpp says how many lanes there are on the way and who gives way; a dial ends after 3 s, a
 // lane that was dialled 10 s later without `paired`, and 5 s after that without an authentic record. What had
@@ -17,6 +18,7 @@
 #include "carrier/dialler.hpp"
 #include "crypto/x25519.hpp"
 #include "exit/half_open.hpp"
+#include "exit/proven_lane.hpp"
 #include "exit/seen_ephemerals.hpp"
 #include "tunnel/handshake.hpp"
 
@@ -32,9 +34,7 @@ class Door : public std::enable_shared_from_this<Door> {
     // The claim is authentic now: whether it may come in, by what holds at this moment.
     // Any error but kRefused says: later.
     std::function<carrier::Task<>(tunnel::Claim)> admit;
-    // The lane and its first record.
-    std::function<Result<>(carrier::CarrierPtr, tunnel::Accepted, ByteView frames, std::size_t record_bytes)>
-        begin;
+    std::function<Result<>(ProvenLane)> begin;
     std::function<void()> on_busy;                 // a knock was not answered
     std::function<void(const Error&)> on_refused;  // a lane came to nothing
   };

@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The exit peer: gives each client that comes through the door a session whose streams become TCP
-// connections. Before it: control_socket.hpp and door.hpp. Its parts: session_registry.hpp for the sessions,
-// stream_server.hpp for their streams.
-//
-// Bounds: door.hpp; max_sessions sessions, orphans included: the oldest orphan makes room; orphans hold at
-// most orphan_memory_bytes of stream data together; what one session may hold is in session/session.hpp;
-// connects under way: stream_server.hpp; flows: udp_flow.hpp; DNS queries and pings: session_requests.hpp,
-// echo_host.hpp.
+// The exit peer: is present at its relays, lets in the clients that its invites allow, and stops. Its parts:
+// control_socket.hpp for each relay, door.hpp for lanes on their way, session_server.hpp for the sessions of
+// clients, guests.hpp for invites. Their bounds are written down there.
 //
 // Executor: one, given at construction. Lifetime: shared; stop() ends its coroutines.
 #pragma once
@@ -23,31 +18,14 @@
 #include "exit/exit_status.hpp"
 #include "exit/guests.hpp"
 #include "exit/scarce_memory.hpp"
-#include "exit/session_registry.hpp"
-#include "exit/stream_server.hpp"
-#include "exit/udp_flow.hpp"
-#include "tunnel/heap_trim.hpp"
-#include "tunnel/tunnel.hpp"
+#include "exit/session_server.hpp"
 
 namespace zks::exit {
-
-// What may change while it runs.
-struct ExitLimits {
-  std::uint64_t max_streams = 2048;  // of a session, from its beginning on
-  std::uint64_t max_flows = 1024;    // UDP flows of a session, likewise; 0: no UDP
-  std::chrono::milliseconds flow_timeout{120'000};
-  std::size_t max_sessions = 128;
-  std::vector<ListenRule> listen_rules;
-  bool log_destinations = false;
-};
 
 struct ExitPeerOptions {
   std::vector<RelayUrl> relays;
   carrier::DiallerPtr dialler;
-  Connect connect = &exit::connect;
-  ExitLimits limits;
-  std::chrono::seconds orphan_timeout{120};  // how long a session outlives its lane
-  std::size_t orphan_memory_bytes = 256 * 1024 * 1024;
+  SessionServerOptions sessions;
   std::chrono::milliseconds control_refresh{0};  // control_socket.hpp
   std::chrono::milliseconds reconnect_max{15'000};
 };
@@ -68,8 +46,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   void stop();
   // Lanes are probed, and pauses before the next attempt at a relay end.
   void network_changed();
-  // For what comes from now on; listeners that are not allowed any more end.
-  void set_limits(ExitLimits limits);
+  void set_limits(ExitLimits limits) { sessions_->set_limits(std::move(limits)); }
   ExitStatus status() const;
 
  private:
@@ -77,36 +54,20 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   void on_knock(const RelayUrl& relay, const PairId& pair);
   static carrier::Task<> admit(std::weak_ptr<ExitPeer> weak, tunnel::Claim claim);
   Door::Handlers door_handlers();
-  // An authentic client's lane: for a session that it has here, or for a new one.
-  Result<> begin(carrier::CarrierPtr carrier, tunnel::Accepted accepted, ByteView frames,
-                 std::size_t record_bytes);
-  void attach(const ClientSession& session, carrier::CarrierPtr carrier, tunnel::Accepted accepted,
-              session::LaneNumber number, session::HelloMode mode, ByteView frames, std::size_t record_bytes);
-  Result<ClientSessionPtr> new_session(const SessionId& id, const tunnel::Claim& claim);
-  tunnel::Tunnel::Handlers session_handlers(const ClientSessionPtr& session);
-  void on_orphaned(const ClientSessionPtr& session, const Error& why);
-  void on_end(const ClientSessionPtr& session, const Error& why);
   void look_after_guests();
   void finish();
 
   asio::any_io_executor executor_;
   ExitPeerOptions options_;
   link::ExitIdentity identity_;
-  crypto::KeyPair static_key_;
   InstanceId instance_ = random_array<8>();
   Guests guests_;
-  std::shared_ptr<GuestResolver> resolver_;
-  std::shared_ptr<StreamServer> streams_;
-  std::shared_ptr<UdpHost> udp_;
-  std::shared_ptr<ListenRules> listen_rules_;
-  std::shared_ptr<EchoHost> echo_;
   Handlers handlers_;
+  std::shared_ptr<SessionServer> sessions_;
   std::shared_ptr<Door> door_;
   std::optional<ScarceMemory> memory_;
   std::vector<std::shared_ptr<ControlSocket>> controls_;
   std::size_t refused_ = 0;  // relays that will never take us
-  SessionRegistry sessions_;
-  tunnel::HeapTrim heap_trim_;
   asio::steady_timer guest_timer_;
   asio::steady_timer stop_timer_;
   bool stopping_ = false;

@@ -5,8 +5,8 @@
 // where they connect to does not appear at all. exit_status.cpp writes it for the control socket, the
 // program as metrics.
 //
-// ExitTally is what the exit counts as it goes, with bounded sets of reasons: StreamServer its streams,
-// ExitPeer the rest.
+// What is counted as it goes has bounded sets of reasons. StreamServer counts streams, SessionServer
+// sessions, ExitPeer what came of knocks.
 #pragma once
 
 #include <array>
@@ -47,12 +47,15 @@ struct StreamTally {
   }
 };
 
+struct SessionTally {
+  std::uint64_t begun = 0;
+  std::uint64_t resumed = 0;
+  tunnel::Traffic over;  // of sessions that have ended
+};
+
 struct ExitTally {
   std::uint64_t knocks = 0;
-  std::uint64_t sessions = 0;
-  std::uint64_t resumes = 0;
   std::array<std::uint64_t, kClientRefusals> refused_clients{};
-  tunnel::Traffic over;  // of sessions that have ended
 
   void refuse(const Error& error) { ++refused_clients[static_cast<std::size_t>(refusal_of(error))]; }
   void refuse(ClientRefusal reason) { ++refused_clients[static_cast<std::size_t>(reason)]; }
@@ -86,6 +89,7 @@ struct ExitStatus {
   std::vector<RelayLinkStatus> relays;
   std::vector<SessionStatus> sessions;
   ExitTally tally;
+  SessionTally served;
   StreamTally streams;
   std::vector<std::string> faults;  // fault.hpp
   tunnel::Traffic traffic;          // of all sessions

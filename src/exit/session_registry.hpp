@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // The exit's sessions: which one a lane belongs to, which one gives way to a newcomer, and what those without
-// a lane, the orphans, may hold. session_shares.hpp judges; exit_peer.hpp makes and serves them.
+// a lane, the orphans, may hold. session_shares.hpp judges; session_server.hpp makes and serves them.
 //
-// Bounds: none of its own; whoever adds asks make_room() first. Executor: one. Lifetime: ExitPeer's.
+// Bounds: none of its own; whoever adds asks make_room() first. Executor: one. Lifetime: its owner's.
 #pragma once
 
 #include <list>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Which session gives way when an exit has all that it may have: those of whoever holds most, by invite and
-// within an invite by device. Sans-IO; exit_peer.cpp has the sessions.
+// within an invite by device. Sans-IO; session_registry.hpp has the sessions.
 #pragma once
 
 #include <optional>

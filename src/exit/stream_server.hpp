@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What becomes of a stream that a client opened: its invite's leave, the connect, the bytes of both sides
-// (tunnel/splice.cpp). exit_peer.hpp hands them over.
+// (tunnel/splice.cpp). session_server.hpp hands them over.
 //
 // Bound: max_streams connects under way a session. A connect outlives a stream that is reset meanwhile, by at
 // most its own time-out, and without a bound OPEN and RESET in turn would pile them up.

@@ -220,7 +220,7 @@ class World {
     forgotten_ = true;
   }
 
-  // What ExitPeer does with the first record of a new lane.
+  // What SessionServer does with the first record of a new lane.
   void exit_attaches(LaneNumber number, const Bytes& record) {
     ByteReader in(record);
     const auto first = decode_frame(in);

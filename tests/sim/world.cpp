@@ -81,10 +81,10 @@ void World::start_exit() {
   exit::ExitPeerOptions options;
   options.relays = hosts_;
   options.dialler = relays;
-  options.connect = [this](asio::any_io_executor, session::Destination destination,
-                           std::shared_ptr<const exit::Policy>, std::shared_ptr<exit::GuestResolver>,
-                           exit::ConnectOptions) { return connect(std::move(destination)); };
-  options.orphan_timeout = options_.orphan_timeout;
+  options.sessions.connect = [this](asio::any_io_executor, session::Destination destination,
+                                    std::shared_ptr<const exit::Policy>, std::shared_ptr<exit::GuestResolver>,
+                                    exit::ConnectOptions) { return connect(std::move(destination)); };
+  options.sessions.orphan_timeout = options_.orphan_timeout;
   options.control_refresh = options_.control_refresh;
   auto resolver = net::Resolver::create(loop.get_executor(), [] {
     net::LookupOptions lookups;
