@@ -3,8 +3,11 @@
 // Streams of a real session to destinations that the test makes.
 #include "exit/stream_server.hpp"
 
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include "../support/run.hpp"
 #include "tunnel_pair.hpp"
@@ -20,9 +23,22 @@ struct Network {
   explicit Network(asio::io_context& io) : answered(io, asio::steady_timer::time_point::max()) {}
 
   int dials = 0;
+  bool accepts = false;
   ResetCode answer = ResetCode::kConnectionRefused;
   asio::steady_timer answered;
+  std::optional<asio::local::stream_protocol::socket> target;  // the far end of what was connected
 };
+
+// No kernel's TCP is behind the socket.
+void connect_pair(Network& network, ConnectOutcome& out) {
+  const auto executor = network.answered.get_executor();
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+  out.socket.emplace(executor);
+  out.socket->assign(asio::ip::tcp::v4(), ends[0]);
+  out.bound = test::somewhere();
+  network.target.emplace(executor, asio::local::stream_protocol(), ends[1]);
+}
 
 asio::awaitable<ConnectOutcome> dial(std::shared_ptr<Network> network) {
   ++network->dials;
@@ -31,6 +47,7 @@ asio::awaitable<ConnectOutcome> dial(std::shared_ptr<Network> network) {
   ConnectOutcome out;
   out.code = network->answer;
   out.reason = "as the test says";
+  if (network->accepts) connect_pair(*network, out);
   co_return out;
 }
 
@@ -50,14 +67,26 @@ class StreamServerTest : public testing::Test {
   }
   ~StreamServerTest() override {
     network_->answered.cancel();
+    streams_.clear();
     pair_.reset();
   }
 
   void open() {
     asio::co_spawn(context_, pair_->client->open(test::somewhere()),
                    [this](std::exception_ptr, const tunnel::OpenOutcome& outcome) {
-                     if (!outcome.stream) refused_.push_back(outcome.code);
+                     if (!outcome.stream) return refused_.push_back(outcome.code);
+                     bound_ = outcome.bound;
+                     streams_.push_back(outcome.stream);
                    });
+  }
+  // By a clock that stands still: each stream beyond these has to wait.
+  void allow_two_a_second() {
+    session_->allowance = std::make_shared<Allowance>(
+        context_.get_executor(), std::make_shared<Policy>(Rules{}), +[] { return Allowance::TimePoint(); });
+    link::Terms terms;
+    terms.stream_rate = 2;
+    session_->allowance->set_terms(Rules{}, terms);
+    network_->answered.expires_at(asio::steady_timer::time_point::min());
   }
   bool run_until(const std::function<bool()>& done) { return test::run_until(context_, done); }
   std::uint64_t failed(ResetCode code) const {
@@ -75,6 +104,8 @@ class StreamServerTest : public testing::Test {
       context_.get_executor(), connect_, nullptr, StreamServer::Options{.max_streams = 2});
   std::unique_ptr<test::TunnelPair> pair_;
   std::vector<ResetCode> refused_;
+  std::vector<tunnel::StreamPtr> streams_;  // the client's
+  Destination bound_;
 };
 
 TEST_F(StreamServerTest, AFailureIsTheStreams) {
@@ -121,6 +152,56 @@ TEST_F(StreamServerTest, WhatAnInviteMayNotIsNotDialled) {
   ASSERT_TRUE(run_until([&] { return !refused_.empty(); }));
   EXPECT_EQ(network_->dials, 1);
   EXPECT_EQ(server_->tally().connected_streams, 0U);
+}
+
+TEST_F(StreamServerTest, AConnectionCarriesTheStream) {
+  network_->accepts = true;
+  network_->answered.expires_at(asio::steady_timer::time_point::min());
+  open();
+  ASSERT_TRUE(run_until([&] { return streams_.size() == 1; }));
+  EXPECT_EQ(bound_, test::somewhere()) << "where the exit connected from";
+  EXPECT_EQ(server_->tally().connected_streams, 1U);
+  EXPECT_EQ(session_->connecting, 0U);
+  EXPECT_EQ(session_->allowance->streams(), 1U);
+
+  asio::write(*network_->target, asio::buffer("word", 4));
+  std::string got;
+  ASSERT_TRUE(run_until([&] {
+    std::array<ByteView, 8> pieces;
+    const std::size_t count = streams_[0]->peek(pieces);
+    for (std::size_t i = 0; i < count; ++i) got += as_text(pieces[i]);
+    if (!got.empty()) streams_[0]->consume(got.size());
+    return !got.empty();
+  }));
+  EXPECT_EQ(got, "word");
+  network_->target->close();
+  streams_[0]->reset(ResetCode::kCancelled);
+  ASSERT_TRUE(run_until([&] { return session_->allowance->streams() == 0; })) << "its place is free again";
+}
+
+TEST_F(StreamServerTest, BeyondItsRateAStreamWaitsForItsTurn) {
+  allow_two_a_second();
+  const auto began = std::chrono::steady_clock::now();
+  for (int i = 0; i < 2; ++i) open();
+  ASSERT_TRUE(run_until([&] { return refused_.size() == 2; }));
+  open();
+  ASSERT_TRUE(run_until([&] { return session_->connecting == 1; }));
+  EXPECT_EQ(network_->dials, 2) << "a pause comes before the dial";
+  ASSERT_TRUE(run_until([&] { return refused_.size() == 3; }));
+  EXPECT_EQ(network_->dials, 3);
+  EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(500));
+}
+
+TEST_F(StreamServerTest, AStreamThatIsResetWhileItWaitsIsNotDialled) {
+  allow_two_a_second();
+  for (int i = 0; i < 2; ++i) open();
+  ASSERT_TRUE(run_until([&] { return refused_.size() == 2; }));
+  open();
+  ASSERT_TRUE(run_until([&] { return session_->connecting == 1; }));
+  pair_->client->reset_streams(ResetCode::kCancelled);
+  ASSERT_TRUE(run_until([&] { return session_->connecting == 0; }));
+  EXPECT_EQ(network_->dials, 2);
+  EXPECT_EQ(session_->allowance->streams(), 0U);
 }
 
 }  // namespace

@@ -19,11 +19,11 @@ inline session::Destination somewhere() {
 
 class TunnelPair {
  public:
-  TunnelPair(boost::asio::io_context& context, session::Options of_exit, tunnel::Tunnel::Handlers at_exit)
+  TunnelPair(boost::asio::io_context& context, session::Options of_exit, tunnel::Tunnel::Handlers at_exit,
+             tunnel::Tunnel::Handlers at_client = {})
       : context_(context) {
     session::Options of_client;
     of_client.id = of_exit.id;
-    tunnel::Tunnel::Handlers at_client;
     at_client.on_up = [this](session::LaneNumber, session::HelloMode) { up_ = true; };
     client = std::make_shared<tunnel::Tunnel>(context.get_executor(), of_client, std::move(at_client));
     of_exit.role = session::Role::kExit;
@@ -41,6 +41,7 @@ class TunnelPair {
 
   bool up() const { return up_; }
   void cut() { link_->cut(); }
+  void stall(bool on) { link_->stall(on); }
 
   std::shared_ptr<tunnel::Tunnel> client;
   std::shared_ptr<tunnel::Tunnel> exit;
