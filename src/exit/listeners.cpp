@@ -51,6 +51,25 @@ ResetCode refusal(const Error& error) {
 
 }  // namespace
 
+// One connection that the client has not answered. Its listener accepts no more while there are too many.
+class Listeners::Pending {
+ public:
+  explicit Pending(EntryPtr entry) : entry_(std::move(entry)) {
+    if (++entry_->pending >= kMaxPending) entry_->loop->pause();
+  }
+  ~Pending() { over(); }
+  Pending(Pending&&) noexcept = default;
+  Pending& operator=(Pending&&) = delete;
+
+  void over() {
+    const EntryPtr entry = std::exchange(entry_, nullptr);
+    if (entry && --entry->pending < kMaxPending) entry->loop->resume();
+  }
+
+ private:
+  EntryPtr entry_;
+};
+
 Listeners::Listeners(std::shared_ptr<const ListenRules> rules, std::shared_ptr<Allowance> allowance,
                      std::weak_ptr<tunnel::Tunnel> tunnel, std::shared_ptr<UdpHost> udp, MakeWay make_way,
                      tunnel::Claim guest)
@@ -180,14 +199,13 @@ void Listeners::on_connection(session::ListenerId id, const EntryPtr& entry, tun
       log::info("a connection to a user's listener is refused: {}", admission.reason);
     return reset(socket);
   }
-  if (++entry->pending >= kMaxPending) entry->loop->pause();
   asio::co_spawn(tunnel->executor(),
-                 serve(tunnel, id, entry, std::move(socket), allowance_, std::move(admission)),
+                 serve(tunnel, id, Pending(entry), std::move(socket), allowance_, std::move(admission)),
                  net::RethrowFailure{});
 }
 
 asio::awaitable<void> Listeners::serve(std::shared_ptr<tunnel::Tunnel> tunnel, session::ListenerId id,
-                                       EntryPtr entry, tunnel::Socket socket,
+                                       Pending pending, tunnel::Socket socket,
                                        std::shared_ptr<Allowance> allowance, Allowance::Admission admission) {
   if (admission.pause > Allowance::Duration::zero()) {
     asio::steady_timer turn(tunnel->executor(), admission.pause);
@@ -197,7 +215,7 @@ asio::awaitable<void> Listeners::serve(std::shared_ptr<tunnel::Tunnel> tunnel, s
   error_code ec;
   auto from = tunnel::make_destination(net::tcp_endpoint(socket.remote_endpoint(ec)));
   auto outcome = co_await tunnel->open(id, std::move(from));
-  if (--entry->pending < kMaxPending) entry->loop->resume();
+  pending.over();
   if (!outcome.stream) {
     reset(socket);
     co_return;

@@ -58,12 +58,13 @@ class Listeners : public std::enable_shared_from_this<Listeners> {
   struct Entry {
     std::shared_ptr<net::AcceptLoop> loop;  // one of these two
     std::shared_ptr<UdpListener> udp;
-    std::size_t pending = 0;
+    std::size_t pending = 0;  // Pending's
 
     Endpoint endpoint() const;
     void stop() const;
   };
   using EntryPtr = std::shared_ptr<Entry>;
+  class Pending;
 
   Result<EntryPtr> listen_tcp(tunnel::Tunnel& tunnel, const session::ListenEvent& event);
   Result<EntryPtr> listen_udp(tunnel::Tunnel& tunnel, const session::ListenEvent& event);
@@ -72,7 +73,7 @@ class Listeners : public std::enable_shared_from_this<Listeners> {
   bool allows(const Endpoint& endpoint) const;
   void on_connection(session::ListenerId id, const EntryPtr& entry, tunnel::Socket socket);
   static asio::awaitable<void> serve(std::shared_ptr<tunnel::Tunnel> tunnel, session::ListenerId id,
-                                     EntryPtr entry, tunnel::Socket socket,
+                                     Pending pending, tunnel::Socket socket,
                                      std::shared_ptr<Allowance> allowance, Allowance::Admission admission);
 
   std::shared_ptr<const ListenRules> rules_;

@@ -26,15 +26,6 @@ using tunnel::Meter;
 
 constexpr auto kAnswerWithin = 10s;
 
-// One ping that has no answer yet: counted until it is answered or forgotten.
-struct Waiting {
-  explicit Waiting(std::shared_ptr<std::size_t> c) : count(std::move(c)) { ++*count; }
-  ~Waiting() { --*count; }
-  Waiting(const Waiting&) = delete;
-  Waiting& operator=(const Waiting&) = delete;
-  std::shared_ptr<std::size_t> count;
-};
-
 Destination to_destination(const IpAddress& address) {
   return tunnel::make_destination(net::make_endpoint<udp>(address, 0));
 }
@@ -99,16 +90,16 @@ void SessionRequests::resolve(session::RequestId request, Bytes query) {
   if (queries_ >= kMaxQueries) {
     return tunnel->resolved(request, dns_failure(query, *question, DnsCode::kServFail, DnsReason::kOther));
   }
-  ++queries_;
-  asio::co_spawn(tunnel->executor(), answer(shared_from_this(), request, std::move(query)),
+  net::Counted asking(std::shared_ptr<std::size_t>(shared_from_this(), &queries_));
+  asio::co_spawn(tunnel->executor(), answer(shared_from_this(), request, std::move(query), std::move(asking)),
                  net::RethrowFailure{});
 }
 
 asio::awaitable<void> SessionRequests::answer(std::shared_ptr<SessionRequests> self,
-                                              session::RequestId request, Bytes query) {
+                                              session::RequestId request, Bytes query, net::Counted asking) {
   const auto answered =
       co_await self->resolver_->answer(std::move(query), steady_clock::now() + kAnswerWithin, self->guest_);
-  --self->queries_;
+  asking.over();
   const auto tunnel = self->tunnel_.lock();
   if (!tunnel || !answered) co_return;
   if (!self->allowance_->take_datagram(Meter::Direction::kDown, answered->size())) co_return;
@@ -141,7 +132,7 @@ void SessionRequests::ping(const session::EchoEvent& event) {
 
 EchoHost::Answered SessionRequests::on_answer(session::RequestId request, const Destination& asked) {
   return [weak = weak_from_this(), request, asked,
-          waiting = std::make_shared<Waiting>(waiting_)](const PingSocket::Answer& answer) {
+          waiting = std::make_shared<net::Counted>(waiting_)](const PingSocket::Answer& answer) {
     const auto self = weak.lock();
     const auto tunnel = self ? self->tunnel_.lock() : nullptr;
     if (!tunnel) return;

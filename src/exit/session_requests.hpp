@@ -17,6 +17,7 @@
 #include "exit/allowance.hpp"
 #include "exit/echo_host.hpp"
 #include "exit/guest_resolver.hpp"
+#include "net/counted.hpp"
 #include "tunnel/tunnel.hpp"
 
 namespace zks::exit {
@@ -44,7 +45,7 @@ class SessionRequests : public std::enable_shared_from_this<SessionRequests> {
  private:
   void resolve(session::RequestId request, Bytes query);
   static asio::awaitable<void> answer(std::shared_ptr<SessionRequests> self, session::RequestId request,
-                                      Bytes query);
+                                      Bytes query, net::Counted asking);
   void ping(const session::EchoEvent& event);
   EchoHost::Answered on_answer(session::RequestId request, const session::Destination& asked);
   void say(session::RequestId request, const session::Destination& from, session::IcmpError error);

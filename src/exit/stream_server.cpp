@@ -26,8 +26,9 @@ void StreamServer::serve(const ClientSessionPtr& session, tunnel::StreamPtr stre
   }
   auto admission = session->allowance->admit(session->claim);
   if (!admission.reason.empty()) return refuse(*session, stream, admission.refused, admission.reason);
+  net::Counted connecting(std::shared_ptr<std::size_t>(session, &session->connecting));
   asio::co_spawn(executor_,
-                 run(shared_from_this(), session, Connecting(session), std::move(stream),
+                 run(shared_from_this(), session, std::move(connecting), std::move(stream),
                      std::move(destination), std::move(admission)),
                  net::RethrowFailure{});
 }
@@ -40,7 +41,7 @@ void StreamServer::refuse(const ClientSession& session, const tunnel::StreamPtr&
 }
 
 asio::awaitable<void> StreamServer::run(std::shared_ptr<StreamServer> self, ClientSessionPtr session,
-                                        Connecting connecting, tunnel::StreamPtr stream,
+                                        net::Counted connecting, tunnel::StreamPtr stream,
                                         session::Destination destination, Allowance::Admission admission) {
   if (admission.pause > Allowance::Duration::zero()) {
     asio::steady_timer turn(self->executor_, admission.pause);

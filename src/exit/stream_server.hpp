@@ -14,6 +14,7 @@
 #include "exit/client_session.hpp"
 #include "exit/connect.hpp"
 #include "exit/exit_status.hpp"
+#include "net/counted.hpp"
 
 namespace zks::exit {
 
@@ -34,7 +35,7 @@ class StreamServer : public std::enable_shared_from_this<StreamServer> {
 
  private:
   static asio::awaitable<void> run(std::shared_ptr<StreamServer> self, ClientSessionPtr session,
-                                   Connecting connecting, tunnel::StreamPtr stream,
+                                   net::Counted connecting, tunnel::StreamPtr stream,
                                    session::Destination destination, Allowance::Admission admission);
   void refuse(const ClientSession& session, const tunnel::StreamPtr& stream, session::ResetCode code,
               const std::string& reason);

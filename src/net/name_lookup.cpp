@@ -23,6 +23,14 @@ using asio::ip::tcp;
 
 std::atomic<int> under_way = 0;
 
+// One lookup under way, as long as its thread has it.
+struct Place {
+  Place() { ++under_way; }
+  ~Place() { --under_way; }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+};
+
 // The thread's and the coroutine's: the one writes it, sets `answered` and counts `done` up; the other reads
 // it after that. `answered` is what makes it safe: a descriptor that becomes readable orders nothing in C++'s
 // memory model.
@@ -55,23 +63,20 @@ void answer(Question& question) {
     take(question, list);
     ::freeaddrinfo(list);
   }
-  --under_way;
   question.answered.store(true, std::memory_order_release);
   (void)::eventfd_write(question.done.get(), 1);
 }
 
 bool begin(const std::shared_ptr<Question>& question) {
   if (!question->done) return false;
-  if (++under_way <= kMaxLookups) {
-    try {
-      run_in_background([question] { answer(*question); });
-      return true;
-    } catch (const std::system_error&) {
-      // As when there are too many: whoever dials tries again.
-    }
+  const auto place = std::make_shared<Place>();
+  if (under_way > kMaxLookups) return false;
+  try {
+    run_in_background([question, place] { answer(*question); });
+    return true;
+  } catch (const std::system_error&) {
+    return false;  // as when there are too many: whoever dials tries again
   }
-  --under_way;
-  return false;
 }
 
 }  // namespace

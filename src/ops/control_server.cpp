@@ -13,6 +13,7 @@
 #include "base/log.hpp"
 #include "base/log_failure.hpp"
 #include "net/as_tuple.hpp"
+#include "net/counted.hpp"
 #include "ops/control_request.hpp"
 
 namespace zks::ops {
@@ -81,19 +82,19 @@ asio::awaitable<void> ControlServer::accept_loop(std::shared_ptr<ControlServer> 
       continue;
     }
     if (self->connections_ >= kMaxConnections || !is_allowed(accepted.native_handle())) continue;
-    ++self->connections_;
+    net::Counted connection(std::shared_ptr<std::size_t>(self, &self->connections_));
     auto socket = std::make_shared<Socket>(std::move(accepted));
-    asio::co_spawn(self->acceptor_.get_executor(), serve(self, socket),
+    asio::co_spawn(self->acceptor_.get_executor(), serve(self, socket, std::move(connection)),
                    [self](const std::exception_ptr& failure) {
                      log_failure(failure, "control socket");
-                     --self->connections_;
                      self->spare_.fill();
                    });
   }
 }
 
 asio::awaitable<void> ControlServer::serve(std::shared_ptr<ControlServer> self,
-                                           std::shared_ptr<Socket> socket) {
+                                           std::shared_ptr<Socket> socket, net::Counted connection) {
+  const net::Counted counted(std::move(connection));
   const TimeLimit limit(socket, kTimeLimit);
   std::string request;
   auto [ec, size] = co_await asio::async_read_until(

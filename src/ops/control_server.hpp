@@ -18,6 +18,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 
+#include "net/counted.hpp"
 #include "ops/socket_file.hpp"
 #include "ops/spare_descriptors.hpp"
 
@@ -43,7 +44,7 @@ class ControlServer : public std::enable_shared_from_this<ControlServer> {
 
   static boost::asio::awaitable<void> accept_loop(std::shared_ptr<ControlServer> self);
   static boost::asio::awaitable<void> serve(std::shared_ptr<ControlServer> self,
-                                            std::shared_ptr<Socket> socket);
+                                            std::shared_ptr<Socket> socket, net::Counted connection);
   std::string answer(std::string_view line) const;
 
   SocketFile file_;

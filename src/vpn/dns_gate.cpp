@@ -2,10 +2,12 @@
 #include "vpn/dns_gate.hpp"
 
 #include <deque>
+#include <utility>
 
 #include <boost/asio/co_spawn.hpp>
 
 #include "base/dns_message.hpp"
+#include "net/counted.hpp"
 #include "net/spawn.hpp"
 #include "net/wakeup.hpp"
 #include "session/frames.hpp"
@@ -16,16 +18,65 @@ using tunnel::Connection;
 
 constexpr std::chrono::seconds kIdle{30};  // of a TCP connection
 
+// One query whose answer is not written yet. Lifetime: dies before its conversation.
+class DnsGate::UnderWay {
+ public:
+  explicit UnderWay(Conversation& with);
+  ~UnderWay();
+  UnderWay(UnderWay&& other) noexcept : with_(std::exchange(other.with_, nullptr)) {}
+  UnderWay& operator=(UnderWay&&) = delete;
+
+ private:
+  Conversation* with_;
+};
+
 // Over TCP. Answers leave one after the other, in the order in which they came.
 struct DnsGate::Conversation {
+  struct Answer {
+    UnderWay under_way;
+    Bytes bytes;  // with its length
+  };
+
   explicit Conversation(std::shared_ptr<Connection> c)
       : connection(std::move(c)), changed(connection->executor()) {}
 
   std::shared_ptr<Connection> connection;
-  net::Wakeup changed;        // of `under_way`
-  std::size_t under_way = 0;  // queries whose answers are not written yet
-  std::deque<Bytes> answers;  // to be written, with their lengths
+  net::Wakeup changed;         // of `under_way`
+  std::size_t under_way = 0;   // UnderWay's
+  std::deque<Answer> answers;  // to be written
   bool writing = false;
+};
+
+DnsGate::UnderWay::UnderWay(Conversation& with) : with_(&with) {
+  ++with.under_way;
+}
+
+DnsGate::UnderWay::~UnderWay() {
+  if (with_ == nullptr) return;
+  --with_->under_way;
+  with_->changed.notify();
+}
+
+// Where the writer lacks memory, what a client has got may end within an answer.
+struct DnsGate::Writing {
+  explicit Writing(Conversation& to) : with(to) { with.writing = true; }
+  ~Writing() {
+    with.writing = false;
+    if (done) return;
+    with.connection->abort();
+    with.answers.clear();
+  }
+  Writing(const Writing&) = delete;
+  Writing& operator=(const Writing&) = delete;
+
+  Conversation& with;
+  bool done = false;
+};
+
+struct DnsGate::Query {
+  std::shared_ptr<Conversation> with;
+  UnderWay under_way;
+  Bytes bytes;
 };
 
 DnsGate::DnsGate(std::shared_ptr<tunnel::StreamOpener> opener, Send send)
@@ -49,10 +100,9 @@ asio::awaitable<Bytes> DnsGate::ask(Bytes query) {
     ++counters_.dropped;
     co_return dns_failure(query, *read_dns_query(query), DnsCode::kServFail, DnsReason::kOther);
   }
-  ++asking_;
+  const net::Counted asking(std::shared_ptr<std::size_t>(shared_from_this(), &asking_));
   ++counters_.asked;
   auto answer = co_await opener_->resolve(query);
-  --asking_;
   if (answer) co_return std::move(*answer);
   co_return dns_failure(query, *read_dns_query(query), DnsCode::kServFail, DnsReason::kNetworkError);
 }
@@ -109,41 +159,42 @@ asio::awaitable<void> DnsGate::converse(std::shared_ptr<DnsGate> self, std::shar
       connection.reset();
       break;
     }
-    ++with->under_way;
-    asio::co_spawn(self->opener_->executor(), answer_in(self, with, std::move(query)), net::RethrowFailure{});
+    asio::co_spawn(self->opener_->executor(), answer_in(self, Query{with, UnderWay(*with), std::move(query)}),
+                   net::RethrowFailure{});
     while (with->under_way >= kMaxPipelined) co_await with->changed.wait();
   }
   // A client may have said all that it has to say. Its place is taken as long as anything is held for it.
   while (with->under_way > 0) co_await with->changed.wait();
 }
 
-asio::awaitable<void> DnsGate::answer_in(std::shared_ptr<DnsGate> self, std::shared_ptr<Conversation> with,
-                                         Bytes query) {
+asio::awaitable<void> DnsGate::answer_in(std::shared_ptr<DnsGate> self, Query query) {
+  const std::shared_ptr<Conversation> with = query.with;
   Bytes answer;
-  if (read_dns_query(query)) {
-    answer = co_await self->ask(std::move(query));
+  if (read_dns_query(query.bytes)) {
+    answer = co_await self->ask(std::move(query.bytes));
   } else {
-    answer = dns_refusal(query).value_or(Bytes());
+    answer = dns_refusal(query.bytes).value_or(Bytes());
   }
   const std::array<std::uint8_t, 2> length{static_cast<std::uint8_t>(answer.size() >> 8),
                                            static_cast<std::uint8_t>(answer.size())};
   answer.insert(answer.begin(), length.begin(), length.end());
-  with->answers.push_back(std::move(answer));
-  if (with->writing) co_return;
-  with->writing = true;
+  with->answers.push_back({std::move(query.under_way), std::move(answer)});
+  if (!with->writing) co_await write_answers(with);
+}
+
+asio::awaitable<void> DnsGate::write_answers(std::shared_ptr<Conversation> with) {
+  Writing writing(*with);
   while (!with->answers.empty()) {
-    Bytes next = std::move(with->answers.front());
+    Conversation::Answer next = std::move(with->answers.front());
     with->answers.pop_front();
-    const bool sent = co_await Connection::write(with->connection, std::move(next));
+    const bool sent = co_await Connection::write(with->connection, std::move(next.bytes));
     if (sent) {
       with->connection->limit_time(kIdle);
     } else {
       with->connection->abort();
     }
-    --with->under_way;
-    with->changed.notify();
   }
-  with->writing = false;
+  writing.done = true;
 }
 
 void DnsGate::stop() {

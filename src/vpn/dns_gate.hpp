@@ -42,13 +42,16 @@ class DnsGate : public std::enable_shared_from_this<DnsGate> {
 
  private:
   struct Conversation;
+  class UnderWay;
+  struct Writing;
+  struct Query;
 
   static asio::awaitable<void> answer(std::shared_ptr<DnsGate> self, packet::Endpoint client,
                                       packet::Endpoint server, Bytes query);
   static asio::awaitable<void> converse(std::shared_ptr<DnsGate> self, std::shared_ptr<Conversation> with);
   static asio::awaitable<bool> read_query(std::shared_ptr<Conversation> with);
-  static asio::awaitable<void> answer_in(std::shared_ptr<DnsGate> self, std::shared_ptr<Conversation> with,
-                                         Bytes query);
+  static asio::awaitable<void> answer_in(std::shared_ptr<DnsGate> self, Query query);
+  static asio::awaitable<void> write_answers(std::shared_ptr<Conversation> with);
   asio::awaitable<Bytes> ask(Bytes query);
 
   std::shared_ptr<tunnel::StreamOpener> opener_;

@@ -202,6 +202,25 @@ TEST_F(DnsGateTest, HasOnlySoManyOfAConnectionUnderWay) {
   EXPECT_EQ(opener->queries.size(), DnsGate::kMaxPipelined + 3);
 }
 
+TEST_F(DnsGateTest, QueriesThatLackMemoryLeaveNoPlaceTaken) {
+  opener->lacks_memory = true;
+  for (std::size_t i = 0; i < DnsGate::kMaxQueries; ++i) EXPECT_THROW(ask(query()), std::bad_alloc);
+  const Fd end = connect();
+  for (std::size_t i = 0; i < DnsGate::kMaxPipelined; ++i) {
+    const Bytes one = framed(query());
+    ASSERT_EQ(::write(end.get(), one.data(), one.size()), static_cast<ssize_t>(one.size()));
+    EXPECT_THROW(opener->run(), std::bad_alloc);
+  }
+  opener->run();
+  opener->lacks_memory = false;
+  opener->answer = answer(20);
+  ask(query());
+  EXPECT_EQ(sent, std::vector<Bytes>{answer(20)});
+  write(end, framed(query(9)));
+  EXPECT_EQ(read(end), framed(answer(20, 9)));
+  EXPECT_EQ(gate->counters().dropped, 0U);
+}
+
 TEST_F(DnsGateTest, EndsAConnectionThatSendsSomethingElse) {
   for (const Bytes& bytes : {framed(answer(0)), Bytes{0xff, 0xff}, framed(Bytes(3))}) {
     const Fd end = connect();

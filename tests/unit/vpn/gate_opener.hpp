@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <new>
 #include <vector>
 
 #include <boost/asio/as_tuple.hpp>
@@ -48,6 +49,7 @@ class GateOpener final : public tunnel::StreamOpener {
     return std::make_unique<FakeFlow>(*this);
   }
   boost::asio::awaitable<Result<Bytes>> resolve(Bytes query) override {
+    if (lacks_memory) throw std::bad_alloc();
     queries.push_back(query);
     if (held) (void)co_await released_.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
     if (answer.empty()) co_return make_error(ErrorKind::kTimeout, "no answer");
@@ -75,8 +77,9 @@ class GateOpener final : public tunnel::StreamOpener {
 
   bool carries_udp = true;
   bool pings = true;
-  bool held = false;  // resolve() waits for release()
-  Bytes answer;       // of resolve(); empty: none comes
+  bool held = false;          // resolve() waits for release()
+  bool lacks_memory = false;  // resolve() does
+  Bytes answer;               // of resolve(); empty: none comes
   std::optional<session::ExitCapabilities> capabilities;
   std::vector<std::string> opened;
   std::vector<std::string> datagrams;
