@@ -16,6 +16,7 @@ constexpr auto kSampleEvery = 1s;   // the round trip time, while data comes
 // trips each.
 constexpr std::chrono::nanoseconds kAnswerWithin = 1'500ms;
 constexpr int kAnswerRoundTrips = 3;
+constexpr std::size_t kSlowestPath = 16'000;  // bytes a second; a slower one is raced
 
 }  // namespace
 
@@ -63,11 +64,24 @@ void Liveness::put_off_silence(TimePoint now) {
       ping_->silent_from, std::chrono::time_point_cast<TimePoint::duration>(now + kAskAfter - kAnswerWithin));
 }
 
+// A relay passes on only whole messages: what has left took so long to get there, and takes as long again to
+// the other end, where the second path is as slow. What left all at once after a gap in the path does not.
+void Liveness::expect_as_long_again(TimePoint now, std::chrono::nanoseconds took, std::size_t bytes) {
+  ping_->drained_in += took;
+  ping_->drained_bytes += bytes;
+  const std::chrono::nanoseconds slowest = std::chrono::seconds(1) * ping_->drained_bytes / kSlowestPath;
+  ping_->silent_from =
+      std::max(ping_->silent_from, std::chrono::time_point_cast<TimePoint::duration>(
+                                       now + std::min(ping_->drained_in, slowest) - kAnswerWithin));
+}
+
 // False: the PING is due, and late.
-bool Liveness::look_at_ping(TimePoint now, std::size_t undrained_bytes) {
-  const bool drains = undrained_bytes < std::exchange(ping_->undrained, undrained_bytes);
+bool Liveness::look_at_ping(TimePoint now, std::chrono::nanoseconds since_last, std::size_t undrained_bytes) {
+  const std::size_t before = std::exchange(ping_->undrained, undrained_bytes);
+  const bool drains = undrained_bytes < before;
   // Once all of it has left, only the answer is awaited.
   if (drains && undrained_bytes > 0) put_off_silence(now);
+  if (drains) expect_as_long_again(now, since_last, before - undrained_bytes);
   if (last_received_ > ping_->requested) {
     // Alive: bytes came since. Without an answer to measure, forget it once it is late.
     if (now >= ping_->deadline && now < silent_at()) ping_.reset();
@@ -79,8 +93,9 @@ bool Liveness::look_at_ping(TimePoint now, std::size_t undrained_bytes) {
 }
 
 bool Liveness::tick(TimePoint now, std::size_t undrained_bytes, bool arriving) {
-  const bool stood_still = now - std::exchange(checked_at_, now) > 2 * kCheckEvery;
-  if (ping_ && !look_at_ping(now, undrained_bytes)) return false;
+  const auto since_last = now - std::exchange(checked_at_, now);
+  const bool stood_still = since_last > 2 * kCheckEvery;
+  if (ping_ && !look_at_ping(now, since_last, undrained_bytes)) return false;
   // What this process did not read itself, because it was stopped, is no silence.
   if (ping_ && stood_still) ping_->silent_from = now;
   if (ping_ && arriving) put_off_silence(now);

@@ -65,12 +65,16 @@ class Liveness {
     TimePoint sent_at{};
     TimePoint deadline{};
     std::size_t undrained = 0;  // bytes in the kernel at the last tick
-    TimePoint silent_from{};    // the first in a row without an answer; later while bytes move
+    // How many have left since, and the time between the ticks that saw it.
+    std::size_t drained_bytes = 0;
+    std::chrono::nanoseconds drained_in{0};
+    TimePoint silent_from{};  // the first in a row without an answer; later while bytes move
   };
 
   TimePoint silent_at() const;
   void put_off_silence(TimePoint now);
-  bool look_at_ping(TimePoint now, std::size_t undrained_bytes);
+  void expect_as_long_again(TimePoint now, std::chrono::nanoseconds took, std::size_t bytes);
+  bool look_at_ping(TimePoint now, std::chrono::nanoseconds since_last, std::size_t undrained_bytes);
 
   std::deque<Token> pongs_;  // at most kMaxPongsOwed; older ones are dropped
   std::optional<Ping> ping_;

@@ -24,6 +24,7 @@ constexpr milliseconds kDialledWithin = 16s;  // both ends dial every 15 s at th
 constexpr milliseconds kServedWithin = 10s;   // then a new stream is there, and over
 constexpr milliseconds kOverWithin = 300s;    // and all transfers are over
 constexpr milliseconds kForgottenWithin = 5s;
+constexpr std::uint64_t kSlowPath = 200'000;  // bytes a second
 
 enum class Fault : std::uint8_t { kStop, kFreeze, kCut, kForgetExits, kOtherNetwork, kKillExit };
 constexpr std::uint64_t kFaults = 6;
@@ -54,7 +55,10 @@ Schedule draw_schedule(std::uint64_t seed) {
   out.world.renew_after = std::chrono::seconds(dice.one_in(2) ? 3'600 : dice.between(2, 20));
   out.world.control_refresh = milliseconds(dice.one_in(2) ? 0 : dice.between(1'000, 20'000));
   out.delay = milliseconds(dice.one_in(3) ? 0 : dice.between(1, 150));
-  out.bytes_per_second = dice.between(100'000, 5'000'000);
+  out.bytes_per_second = dice.between(50'000, 5'000'000);
+  // A new lane is a second's worth of such a path.
+  if (out.bytes_per_second < kSlowPath)
+    out.world.renew_after = std::max<std::chrono::seconds>(out.world.renew_after, 10s);
   out.world.rotate_bytes = dice.one_in(2) ? std::uint64_t{1} << 30 : dice.between(10'000, 200'000);
   out.world.rotate_after = std::chrono::seconds(dice.one_in(2) ? 600 : dice.between(1, 20));
   for (std::uint64_t i = dice.between(1, 4); i > 0; --i) {

@@ -299,6 +299,19 @@ TEST_F(Silence, IsNotPutOffWhenAllHasLeft) {
   EXPECT_EQ(until_silent(9s, [&looks] { return looks++ < 2 ? 300 : 0; }), 2000);
 }
 
+// A relay has the PING only now, behind a record as long as what has left.
+TEST_F(Silence, GivesTheSecondPathAsLongAsTheFirst) {
+  owe_bytes();
+  const TimePoint began = exit_.now;
+  const auto held = [&] {  // 60 kB, 20 kB a second
+    const auto gone = static_cast<std::size_t>((exit_.now - began) / 1ms) * 20;
+    return std::size_t{60'000} - std::min(std::size_t{60'000}, gone);
+  };
+  const int silent = until_silent(20s, held);
+  EXPECT_GE(silent, 4'300) << "more than a second after the last of them has left";
+  EXPECT_LE(silent, 6'500);
+}
+
 // A program that was stopped, or waited for the processor, has not looked at what came.
 TEST_F(Silence, DoesNotCountTheTimeInWhichThisEndStoodStill) {
   owe_bytes();
