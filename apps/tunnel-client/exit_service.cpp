@@ -89,8 +89,8 @@ Result<std::unique_ptr<ExitService>> ExitService::create(boost::asio::any_io_exe
   peer.reconnect_max = options.common.reconnect_max;
   service->peer_ = std::make_shared<exit::ExitPeer>(
       executor, std::move(peer), std::move(*identity),
-      exit::Guests(std::move(*state), executor, service->policy_, service->writer_), std::move(*resolver),
-      std::move(handlers));
+      exit::InviteStore(std::move(*state), executor, service->policy_, service->writer_),
+      std::move(*resolver), std::move(handlers));
   return service;
 }
 

@@ -11,22 +11,22 @@ namespace {
 using namespace std::chrono_literals;
 using session::ResetCode;
 
-constexpr auto kGuestsEvery = 1s;
+constexpr auto kInvitesEvery = 1s;
 constexpr auto kStopWithin = 5s;
 constexpr auto kSaveWithin = 2s;  // what was used, behind that
 
 }  // namespace
 
 ExitPeer::ExitPeer(asio::any_io_executor executor, ExitPeerOptions options, link::ExitIdentity identity,
-                   Guests guests, std::shared_ptr<GuestResolver> resolver, Handlers handlers)
+                   InviteStore invites, std::shared_ptr<GuestResolver> resolver, Handlers handlers)
     : executor_(std::move(executor)),
       options_(std::move(options)),
       identity_(std::move(identity)),
-      guests_(std::move(guests)),
+      invites_(std::move(invites)),
       handlers_(std::move(handlers)),
       sessions_(std::make_shared<SessionServer>(executor_, std::move(options_.sessions), instance_,
                                                 std::move(resolver))),
-      guest_timer_(executor_),
+      invite_timer_(executor_),
       stop_timer_(executor_) {}
 
 void ExitPeer::start() {
@@ -37,7 +37,7 @@ void ExitPeer::start() {
   memory_.emplace(executor_, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->sessions_->relieve_memory();
   });
-  look_after_guests();
+  look_after_invites();
   for (const auto& relay : options_.relays) add_relay(relay);
 }
 
@@ -88,7 +88,7 @@ carrier::Task<> ExitPeer::admit(std::weak_ptr<ExitPeer> weak, tunnel::Claim clai
   const auto self = weak.lock();
   const Error stopping = make_error(ErrorKind::kClosed, "stopping");
   if (!self || self->stopping_) co_return stopping;
-  auto admitted = co_await self->guests_.admit(std::move(claim));
+  auto admitted = co_await self->invites_.admit(std::move(claim));
   if (self->stopping_) co_return stopping;
   co_return admitted;
 }
@@ -99,13 +99,13 @@ Door::Handlers ExitPeer::door_handlers() {
   handlers.authorize = [weak](const tunnel::Claim& claim) -> Result<Key> {
     const auto self = weak.lock();
     if (!self || self->stopping_) return make_error(ErrorKind::kClosed, "stopping");
-    return self->guests_.authorize(claim, self->sessions_->sessions().has_session_of(claim));
+    return self->invites_.authorize(claim, self->sessions_->sessions().has_session_of(claim));
   };
   handlers.admit = [weak](tunnel::Claim claim) { return admit(weak, std::move(claim)); };
   handlers.begin = [weak](ProvenLane lane) -> Result<> {
     const auto self = weak.lock();
     if (!self) return make_error(ErrorKind::kClosed, "stopping");
-    auto allowance = self->guests_.allowance(lane.accepted.claim);
+    auto allowance = self->invites_.allowance(lane.accepted.claim);
     return self->sessions_->begin(std::move(lane), std::move(allowance));
   };
   handlers.on_busy = [weak] {
@@ -119,11 +119,11 @@ Door::Handlers ExitPeer::door_handlers() {
 
 // Revocations and expiries end live sessions, a quota that is used up their streams. What can't be read ends
 // none.
-void ExitPeer::look_after_guests() {
-  guests_.save_usage_sometimes(std::chrono::steady_clock::now());
-  (void)guests_.refresh();  // it tells
+void ExitPeer::look_after_invites() {
+  invites_.save_usage_sometimes(std::chrono::steady_clock::now());
+  (void)invites_.refresh();  // it tells
   for (const auto& session : sessions_->sessions().all()) {
-    if (!guests_.welcome(session->claim)) {
+    if (!invites_.welcome(session->claim)) {
       session->tunnel->dismiss(session::GoawayCode::kRevoked, "this invite was revoked or has expired");
     } else if (session->allowance->used_up()) {
       session->tunnel->reset_streams(ResetCode::kQuotaUsedUp);
@@ -132,17 +132,17 @@ void ExitPeer::look_after_guests() {
   }
   sessions_->bound_orphans();
   memory_->look(std::chrono::steady_clock::now());
-  guest_timer_.expires_after(kGuestsEvery);
-  guest_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
+  invite_timer_.expires_after(kInvitesEvery);
+  invite_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
     const auto self = weak.lock();
-    if (!ec && self && !self->stopping_) self->look_after_guests();
+    if (!ec && self && !self->stopping_) self->look_after_invites();
   });
 }
 
 void ExitPeer::stop() {
   if (stopping_) return;
   stopping_ = true;
-  guest_timer_.cancel();
+  invite_timer_.cancel();
   for (const auto& control : controls_) control->stop();
   const auto weak = weak_from_this();
   const bool some_go_on = sessions_->leave([weak] {
@@ -176,12 +176,12 @@ ExitStatus ExitPeer::status() const {
   out.tally = tally_;
   out.served = sessions_->tally();
   out.streams = sessions_->stream_tally();
-  out.faults = guests_.faults();
+  out.faults = invites_.faults();
   if (memory_ && memory_->fault().error()) out.faults.push_back(memory_->fault().error()->text);
   out.traffic = out.served.over;
   for (const auto& session : sessions_->sessions().all()) {
     const Allowance& allowance = *session->allowance;
-    out.sessions.push_back({guests_.name_of(session->claim), session->connecting, session->listeners->size(),
+    out.sessions.push_back({invites_.name_of(session->claim), session->connecting, session->listeners->size(),
                             allowance.streams(), allowance.used_bytes(), allowance.quota_bytes(),
                             session->tunnel->status()});
     out.traffic += out.sessions.back().tunnel.traffic;
@@ -203,7 +203,7 @@ void ExitPeer::finish() {
     log::error("what users used could not be written down within {} s", kSaveWithin.count());
     over();
   });
-  guests_.finish(over);
+  invites_.finish(over);
 }
 
 }  // namespace zks::exit

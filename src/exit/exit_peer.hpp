@@ -2,7 +2,7 @@
 //
 // The exit peer: is present at its relays, lets in the clients that its invites allow, and stops. Its parts:
 // control_socket.hpp for each relay, door.hpp for lanes on their way, session_server.hpp for the sessions of
-// clients, guests.hpp for invites. Their bounds are written down there.
+// clients, invite_store.hpp for invites. Their bounds are written down there.
 //
 // Executor: one, given at construction. Lifetime: shared; stop() ends its coroutines.
 #pragma once
@@ -16,7 +16,7 @@
 #include "exit/control_socket.hpp"
 #include "exit/door.hpp"
 #include "exit/exit_status.hpp"
-#include "exit/guests.hpp"
+#include "exit/invite_store.hpp"
 #include "exit/scarce_memory.hpp"
 #include "exit/session_server.hpp"
 
@@ -39,7 +39,7 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   };
 
   ExitPeer(asio::any_io_executor executor, ExitPeerOptions options, link::ExitIdentity identity,
-           Guests guests, std::shared_ptr<GuestResolver> resolver, Handlers handlers);
+           InviteStore invites, std::shared_ptr<GuestResolver> resolver, Handlers handlers);
 
   void start();
   // No new sessions and streams; what runs gets 5 s.
@@ -54,21 +54,21 @@ class ExitPeer : public std::enable_shared_from_this<ExitPeer> {
   void on_knock(const RelayUrl& relay, const PairId& pair);
   static carrier::Task<> admit(std::weak_ptr<ExitPeer> weak, tunnel::Claim claim);
   Door::Handlers door_handlers();
-  void look_after_guests();
+  void look_after_invites();
   void finish();
 
   asio::any_io_executor executor_;
   ExitPeerOptions options_;
   link::ExitIdentity identity_;
   InstanceId instance_ = random_array<8>();
-  Guests guests_;
+  InviteStore invites_;
   Handlers handlers_;
   std::shared_ptr<SessionServer> sessions_;
   std::shared_ptr<Door> door_;
   std::optional<ScarceMemory> memory_;
   std::vector<std::shared_ptr<ControlSocket>> controls_;
   std::size_t refused_ = 0;  // relays that will never take us
-  asio::steady_timer guest_timer_;
+  asio::steady_timer invite_timer_;
   asio::steady_timer stop_timer_;
   bool stopping_ = false;
   ExitTally tally_;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The time by which invites expire: the wall clock, but one that was set is believed only after it has stayed
-// so for kStays. A clock that jumps a year for a few seconds ends nobody's session. Sans-IO: Guests reads
-// both clocks.
+// so for kStays. A clock that jumps a year for a few seconds ends nobody's session. Sans-IO: InviteStore
+// reads both clocks.
 #pragma once
 
 #include <chrono>

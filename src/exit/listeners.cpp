@@ -71,13 +71,13 @@ class Listeners::Pending {
 };
 
 Listeners::Listeners(std::shared_ptr<const ListenRules> rules, std::shared_ptr<Allowance> allowance,
-                     std::weak_ptr<tunnel::Tunnel> tunnel, std::shared_ptr<UdpHost> udp, MakeWay make_way,
+                     std::weak_ptr<tunnel::Tunnel> tunnel, std::shared_ptr<UdpHost> udp, Reclaim reclaim,
                      tunnel::Claim guest)
     : rules_(std::move(rules)),
       allowance_(std::move(allowance)),
       tunnel_(std::move(tunnel)),
       udp_(std::move(udp)),
-      make_way_(std::move(make_way)),
+      reclaim_(std::move(reclaim)),
       guest_(guest) {}
 
 Listeners::Endpoint Listeners::Entry::endpoint() const {
@@ -154,7 +154,7 @@ std::invoke_result_t<Bind, Listeners::Endpoint> Listeners::bind(Endpoint endpoin
     if (!allows(endpoint)) return forbidden;
     auto bound = try_bind(endpoint);
     const bool taken = !bound && bound.error().detail == EADDRINUSE;
-    if (!taken || !make_way_(endpoint)) return bound;
+    if (!taken || !reclaim_(endpoint)) return bound;
     return try_bind(endpoint);
   }
   Error last = forbidden;

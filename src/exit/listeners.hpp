@@ -37,12 +37,12 @@ class Listeners : public std::enable_shared_from_this<Listeners> {
     friend bool operator==(const Endpoint&, const Endpoint&) = default;
   };
   // Called when that endpoint is taken: true when somebody could be made to let go of it.
-  using MakeWay = std::function<bool(const Endpoint&)>;
+  using Reclaim = std::function<bool(const Endpoint&)>;
 
   // `udp`: null for an exit that carries none.
   // `rules`: the exit's, beside those of the invite.
   Listeners(std::shared_ptr<const ListenRules> rules, std::shared_ptr<Allowance> allowance,
-            std::weak_ptr<tunnel::Tunnel> tunnel, std::shared_ptr<UdpHost> udp, MakeWay make_way,
+            std::weak_ptr<tunnel::Tunnel> tunnel, std::shared_ptr<UdpHost> udp, Reclaim reclaim,
             tunnel::Claim guest = {});
 
   void on(const session::ListenEvent& event);
@@ -80,7 +80,7 @@ class Listeners : public std::enable_shared_from_this<Listeners> {
   std::shared_ptr<Allowance> allowance_;  // of the session's invite
   std::weak_ptr<tunnel::Tunnel> tunnel_;
   std::shared_ptr<UdpHost> udp_;
-  MakeWay make_way_;
+  Reclaim reclaim_;
   tunnel::Claim guest_;
   std::map<session::ListenerId, EntryPtr> entries_;
 };

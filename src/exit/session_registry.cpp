@@ -32,8 +32,8 @@ void SessionRegistry::orphaned(const ClientSessionPtr& session) {
   if (found != sessions_.end()) sessions_.splice(sessions_.end(), sessions_, found);
 }
 
-std::vector<HeldSession> SessionRegistry::held() const {
-  std::vector<HeldSession> out;
+std::vector<SessionUsage> SessionRegistry::usage() const {
+  std::vector<SessionUsage> out;
   for (const auto& session : sessions_) {
     const bool orphaned = session->tunnel->orphaned();
     out.push_back({session->claim, orphaned, orphaned ? session->tunnel->memory_bytes() : 0});
@@ -48,16 +48,16 @@ void SessionRegistry::end(std::size_t index, const char* why) {
 }
 
 bool SessionRegistry::make_room(const tunnel::Claim& newcomer) {
-  const auto index = session_that_gives_way(held(), newcomer);
+  const auto index = session_that_gives_way(usage(), newcomer);
   if (index) end(*index, "its place was needed by somebody who has fewer");
   return index.has_value();
 }
 
 void SessionRegistry::bound_orphans(std::size_t most_bytes) {
   for (;;) {
-    const auto sessions = held();
+    const auto sessions = usage();
     std::size_t bytes = 0;
-    for (const HeldSession& session : sessions) bytes += session.memory_bytes;
+    for (const SessionUsage& session : sessions) bytes += session.memory_bytes;
     if (bytes <= most_bytes) return;
     const auto index = orphan_that_gives_way(sessions);
     if (!index) return;

@@ -44,7 +44,7 @@ class SessionRegistry {
   std::vector<ClientSessionPtr> all() const { return {sessions_.begin(), sessions_.end()}; }
 
  private:
-  std::vector<HeldSession> held() const;
+  std::vector<SessionUsage> usage() const;
   void end(std::size_t index, const char* why);
 
   std::list<ClientSessionPtr> sessions_;  // who became an orphan last stands last

@@ -12,8 +12,8 @@ namespace {
 
 class Weights {
  public:
-  Weights(const std::vector<HeldSession>& sessions, const tunnel::Claim& newcomer) : newcomer_(newcomer) {
-    for (const HeldSession& session : sessions) {
+  Weights(const std::vector<SessionUsage>& sessions, const tunnel::Claim& newcomer) : newcomer_(newcomer) {
+    for (const SessionUsage& session : sessions) {
       invites_.add(session.claim.invite);
       devices_.add(session.claim);
     }
@@ -33,7 +33,7 @@ class Weights {
   }
 
   // As in the header; 0: it stays.
-  int turn_of(const HeldSession& session) const {
+  int turn_of(const SessionUsage& session) const {
     const int weight = against_newcomer(session.claim);
     const bool own = session.claim == newcomer_;
     if (session.orphaned) return weight > 0 || own ? 1 : weight == 0 ? 3 : 0;
@@ -50,7 +50,7 @@ class Weights {
 
 }  // namespace
 
-std::optional<std::size_t> session_that_gives_way(const std::vector<HeldSession>& sessions,
+std::optional<std::size_t> session_that_gives_way(const std::vector<SessionUsage>& sessions,
                                                   const tunnel::Claim& newcomer) {
   const Weights weights(sessions, newcomer);
   const std::size_t count = sessions.size();
@@ -66,15 +66,15 @@ std::optional<std::size_t> session_that_gives_way(const std::vector<HeldSession>
   return out;
 }
 
-std::optional<std::size_t> orphan_that_gives_way(const std::vector<HeldSession>& sessions) {
+std::optional<std::size_t> orphan_that_gives_way(const std::vector<SessionUsage>& sessions) {
   std::map<InviteId, std::size_t> bytes;
-  for (const HeldSession& session : sessions) {
+  for (const SessionUsage& session : sessions) {
     if (session.orphaned) bytes[session.claim.invite] += session.memory_bytes;
   }
   if (bytes.empty()) return std::nullopt;
   const auto fewer = [](const auto& a, const auto& b) { return a.second < b.second; };
   const InviteId most = std::max_element(bytes.begin(), bytes.end(), fewer)->first;
-  const auto oldest = std::find_if(sessions.begin(), sessions.end(), [&](const HeldSession& session) {
+  const auto oldest = std::find_if(sessions.begin(), sessions.end(), [&](const SessionUsage& session) {
     return session.orphaned && session.claim.invite == most;
   });
   return static_cast<std::size_t>(oldest - sessions.begin());

@@ -11,7 +11,7 @@
 
 namespace zks::exit {
 
-struct HeldSession {
+struct SessionUsage {
   tunnel::Claim claim;
   bool orphaned = false;
   std::size_t memory_bytes = 0;
@@ -29,10 +29,10 @@ struct HeldSession {
 //   4. the newest session of an invite that holds more than the newcomer's will
 //
 // Nothing: the newcomer is the heaviest, and is refused.
-std::optional<std::size_t> session_that_gives_way(const std::vector<HeldSession>& sessions,
+std::optional<std::size_t> session_that_gives_way(const std::vector<SessionUsage>& sessions,
                                                   const tunnel::Claim& newcomer);
 
 // The oldest orphan of the invite whose orphans hold most memory; nothing when there are no orphans.
-std::optional<std::size_t> orphan_that_gives_way(const std::vector<HeldSession>& sessions);
+std::optional<std::size_t> orphan_that_gives_way(const std::vector<SessionUsage>& sessions);
 
 }  // namespace zks::exit

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What may take long at a disk, apart from the event loop: fsync() of a slow disk, a lock that another
-// process holds. Guests and the program hand their writes over; one thread does them in order.
+// process holds. InviteStore and the program hand their writes over; one thread does them in order.
 //
 // Bounds: kMaxJobs that wait; at the bound one more is refused.
 //

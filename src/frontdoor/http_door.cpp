@@ -39,7 +39,7 @@ struct Kept {
 };
 
 // One client and what belongs to it.
-struct Visit {
+struct ClientConnection {
   std::shared_ptr<tunnel::Connection> client;
   HttpDoor door;
   Kept kept;
@@ -77,7 +77,7 @@ asio::awaitable<Header> read_header(std::shared_ptr<tunnel::Connection> client) 
 }
 
 // The second and later headers: the client has a place among those that have not said what they want.
-asio::awaitable<Header> read_next_header(std::shared_ptr<Visit> self) {
+asio::awaitable<Header> read_next_header(std::shared_ptr<ClientConnection> self) {
   if (self->door.stopping || self->client->gone()) co_return Header::kEnded;
   const auto membership = self->door.handshakes.enter_for_oldest(self->client);
   skip_blank(*self->client);
@@ -105,7 +105,7 @@ asio::awaitable<bool> say(std::shared_ptr<tunnel::Connection> client, Bytes page
   co_return sent;
 }
 
-asio::awaitable<void> serve_connect(std::shared_ptr<Visit> self, HttpRequest request) {
+asio::awaitable<void> serve_connect(std::shared_ptr<ClientConnection> self, HttpRequest request) {
   tunnel::OpenOutcome outcome = co_await tunnel::Connection::open(
       self->client, self->door.opener, std::move(request.destination), tunnel::Connection::End::kLeaves);
   if (self->client->gone()) co_return;
@@ -124,7 +124,7 @@ asio::awaitable<void> serve_connect(std::shared_ptr<Visit> self, HttpRequest req
   }
 }
 
-asio::awaitable<Outcome> exchange_over(std::shared_ptr<Visit> self, tunnel::StreamPtr stream,
+asio::awaitable<Outcome> exchange_over(std::shared_ptr<ClientConnection> self, tunnel::StreamPtr stream,
                                        HttpRequest request, bool reused) {
   session::Destination destination = request.destination;
   const auto exchange = std::make_shared<HttpExchange>(self->client, stream, std::move(request),
@@ -134,7 +134,7 @@ asio::awaitable<Outcome> exchange_over(std::shared_ptr<Visit> self, tunnel::Stre
   co_return outcome;
 }
 
-asio::awaitable<Outcome> exchange_anew(std::shared_ptr<Visit> self, HttpRequest request) {
+asio::awaitable<Outcome> exchange_anew(std::shared_ptr<ClientConnection> self, HttpRequest request) {
   tunnel::OpenOutcome outcome = co_await tunnel::Connection::open(
       self->client, self->door.opener, request.destination, tunnel::Connection::End::kMayHalfClose);
   if (self->client->gone()) co_return Outcome::kOver;
@@ -170,7 +170,7 @@ asio::awaitable<void> end_in_order(tunnel::StreamPtr stream, asio::any_io_execut
 }
 
 // True when another request may follow.
-asio::awaitable<bool> serve_forward(std::shared_ptr<Visit> self, HttpRequest request) {
+asio::awaitable<bool> serve_forward(std::shared_ptr<ClientConnection> self, HttpRequest request) {
   Outcome outcome = Outcome::kUnused;
   const bool reuses = self->kept.serves(request);
   tunnel::StreamPtr stream = std::move(self->kept.stream);
@@ -186,7 +186,7 @@ asio::awaitable<bool> serve_forward(std::shared_ptr<Visit> self, HttpRequest req
 }
 
 // Does what the header at the front of the input asks for. True when another request may follow.
-asio::awaitable<bool> serve_request(std::shared_ptr<Visit> self) {
+asio::awaitable<bool> serve_request(std::shared_ptr<ClientConnection> self) {
   const std::size_t size = header_bytes(as_text(self->client->input()));
   auto asked = read_http_request(as_text(self->client->input().first(size)), self->door.credentials.get());
   self->client->take(size);
@@ -212,7 +212,7 @@ asio::awaitable<bool> serve_request(std::shared_ptr<Visit> self) {
   co_return next;
 }
 
-asio::awaitable<void> leave(std::shared_ptr<Visit> self) {
+asio::awaitable<void> leave(std::shared_ptr<ClientConnection> self) {
   const tunnel::StreamPtr stream = std::move(self->kept.stream);
   if (stream) co_await end_in_order(stream, self->client->executor());
 }
@@ -222,7 +222,8 @@ asio::awaitable<void> leave(std::shared_ptr<Visit> self) {
 asio::awaitable<void> serve_http(std::shared_ptr<tunnel::Connection> client, HttpDoor door,
                                  std::unique_ptr<tunnel::ConnectionSet::Membership> among_handshakes) {
   auto membership = std::move(among_handshakes);
-  const auto self = std::make_shared<Visit>(Visit{std::move(client), std::move(door), {}});
+  const auto self =
+      std::make_shared<ClientConnection>(ClientConnection{std::move(client), std::move(door), {}});
   Header header = co_await read_header(self->client);
   membership.reset();
   while (header == Header::kComplete) {

@@ -71,7 +71,7 @@ def test_there_is_no_fault(clean, check):
     ("includes", "src/README.md", "| `packet/`", "| `parcel/`", "no row for packet/"),
     ("limits", "src/relay/options.hpp", "max_handshakes = 1'024", "max_handshakes = 2'048", "max_handshakes is"),
     ("limits", "src/relay/join_limiter.hpp", "kBurstSeconds = 20", "kBurstSeconds = 10", "kBurstSeconds is 200"),
-    ("limits", "src/exit/guests.cpp", "kPinWithin{3}", "kPinWithin{4}", "kPinWithin is 4 s"),
+    ("limits", "src/exit/invite_store.cpp", "kPinWithin{3}", "kPinWithin{4}", "kPinWithin is 4 s"),
     ("limits", "src/exit/half_open.hpp", "kMaxLanes = 64", "kMostLanes = 64", "no constant kMaxLanes"),
     ("limits", "PROTOCOL.md", "| exit | knocks that are answered | 200/s", "| exit | knocks that are answered | 300/s",
      "300/s comes from no constant"),

@@ -95,8 +95,8 @@ void World::start_exit() {
   auto identity = state->load_or_create_exit_identity();
   exit = std::make_shared<exit::ExitPeer>(
       loop.get_executor(), std::move(options), std::move(*identity),
-      exit::Guests(std::move(*state), loop.get_executor(), std::make_shared<exit::Policy>(exit::Rules{}),
-                   std::make_shared<exit::StateWriter>(loop.get_executor())),
+      exit::InviteStore(std::move(*state), loop.get_executor(), std::make_shared<exit::Policy>(exit::Rules{}),
+                        std::make_shared<exit::StateWriter>(loop.get_executor())),
       std::make_shared<exit::GuestResolver>(std::move(*resolver)), exit::ExitPeer::Handlers{});
   exit->start();
 }

@@ -87,8 +87,8 @@ class ExitPeerTest : public testing::Test {
     handlers.on_stopped = [this](const std::optional<Error>& error) { stopped_.push_back(error); };
     peer_ = std::make_shared<ExitPeer>(
         loop_.get_executor(), std::move(options), std::move(*state_->load_or_create_exit_identity()),
-        Guests(*state_, loop_.get_executor(), std::make_shared<Policy>(Rules{}),
-               std::make_shared<StateWriter>(loop_.get_executor())),
+        InviteStore(*state_, loop_.get_executor(), std::make_shared<Policy>(Rules{}),
+                    std::make_shared<StateWriter>(loop_.get_executor())),
         nullptr, std::move(handlers));
     peer_->start();
   }

@@ -46,7 +46,7 @@ class ListenersTest : public testing::Test {
     far_ = std::make_shared<tunnel::Tunnel>(context_.get_executor(), options, std::move(at_exit));
     listeners_ = std::make_shared<Listeners>(rules_, allowance_, far_, nullptr,
                                              [this](const Listeners::Endpoint& endpoint) {
-                                               asked_to_make_way_.push_back(endpoint);
+                                               reclaimed_.push_back(endpoint);
                                                return false;
                                              });
     test::join_tunnels(context_.get_executor(), *near_, *far_);
@@ -119,7 +119,7 @@ class ListenersTest : public testing::Test {
   session::ListenerId id_ = 0;
   std::vector<Answer> answers_;
   std::vector<std::pair<StreamPtr, session::Destination>> came_;
-  std::vector<Listeners::Endpoint> asked_to_make_way_;
+  std::vector<Listeners::Endpoint> reclaimed_;
   bool up_ = false;
 };
 
@@ -149,8 +149,8 @@ TEST_F(ListenersTest, RefusalsHaveTheirCodes) {
   const auto in_use = listen("127.0.0.1", taken.local_endpoint().port());
   EXPECT_FALSE(in_use.listens);
   EXPECT_EQ(in_use.code, ResetCode::kAddressInUse);
-  ASSERT_EQ(asked_to_make_way_.size(), 1U);
-  EXPECT_EQ(asked_to_make_way_[0].port, taken.local_endpoint().port());
+  ASSERT_EQ(reclaimed_.size(), 1U);
+  EXPECT_EQ(reclaimed_[0].port, taken.local_endpoint().port());
   EXPECT_EQ(listen("0.0.0.0", 8080).code, ResetCode::kNotAllowed);
   EXPECT_EQ(listen("127.0.0.1", 80).code, ResetCode::kNotAllowed);
   allow({"192.0.2.1:8080"});

@@ -12,12 +12,12 @@ tunnel::Claim claim(std::uint8_t invite, std::uint8_t device) {
   return {{invite}, {device}};
 }
 
-void add(std::vector<HeldSession>& sessions, const tunnel::Claim& of, int count, bool orphaned = false) {
+void add(std::vector<SessionUsage>& sessions, const tunnel::Claim& of, int count, bool orphaned = false) {
   for (int i = 0; i < count; ++i) sessions.push_back({of, orphaned, 0});
 }
 
 TEST(SessionShares, OneDeviceThatHasManyGivesWayToOthersAndToNobodyElse) {
-  std::vector<HeldSession> sessions;
+  std::vector<SessionUsage> sessions;
   add(sessions, claim(1, 1), 1, true);  // an honest user who is away for a moment
   add(sessions, claim(2, 1), 127);
   EXPECT_EQ(session_that_gives_way(sessions, claim(3, 1)), 127U) << "the newest of the heavy one";
@@ -25,7 +25,7 @@ TEST(SessionShares, OneDeviceThatHasManyGivesWayToOthersAndToNobodyElse) {
 }
 
 TEST(SessionShares, WithinAnInviteDevicesHaveShares) {
-  std::vector<HeldSession> sessions;
+  std::vector<SessionUsage> sessions;
   add(sessions, claim(1, 1), 10);
   add(sessions, claim(1, 2), 1, true);
   EXPECT_EQ(session_that_gives_way(sessions, claim(1, 3)), 9U);
@@ -33,7 +33,7 @@ TEST(SessionShares, WithinAnInviteDevicesHaveShares) {
 }
 
 TEST(SessionShares, OrphansOfTheHeavyGoBeforeSessionsThatRun) {
-  std::vector<HeldSession> sessions;
+  std::vector<SessionUsage> sessions;
   add(sessions, claim(1, 1), 3);
   add(sessions, claim(2, 1), 1, true);
   add(sessions, claim(1, 1), 2, true);
@@ -42,7 +42,7 @@ TEST(SessionShares, OrphansOfTheHeavyGoBeforeSessionsThatRun) {
 }
 
 TEST(SessionShares, OfEqualsTheOldestOrphanGoes) {
-  std::vector<HeldSession> sessions;
+  std::vector<SessionUsage> sessions;
   for (std::uint8_t invite = 1; invite < 5; ++invite) add(sessions, claim(invite, 1), 1, invite > 2);
   EXPECT_EQ(session_that_gives_way(sessions, claim(9, 1)), 2U);
   for (auto& session : sessions) session.orphaned = false;
@@ -50,7 +50,7 @@ TEST(SessionShares, OfEqualsTheOldestOrphanGoes) {
 }
 
 TEST(SessionShares, AnInviteOfManyDevicesHasNoMoreThanItsShare) {
-  std::vector<HeldSession> sessions;
+  std::vector<SessionUsage> sessions;
   for (std::uint8_t device = 0; device < 60; ++device) add(sessions, claim(1, device), 1);
   add(sessions, claim(2, 1), 4);
   EXPECT_EQ(session_that_gives_way(sessions, claim(3, 1)), 59U) << "the other one is within its share";
@@ -65,7 +65,7 @@ TEST(SessionShares, AnInviteOfManyDevicesHasNoMoreThanItsShare) {
 
 // What sessions.pml found: one with many devices, each with one session, had the others' second ones ended.
 TEST(SessionShares, WhoIsWithinItsShareGivesWayToNobody) {
-  std::vector<HeldSession> sessions;
+  std::vector<SessionUsage> sessions;
   add(sessions, claim(1, 1), 2);
   for (std::uint8_t device = 0; device < 4; ++device) add(sessions, claim(2, device), 1);
   EXPECT_EQ(session_that_gives_way(sessions, claim(3, 1)), 5U) << "4 of 6, where 2 is a share";
@@ -76,7 +76,7 @@ TEST(SessionShares, WhoIsWithinItsShareGivesWayToNobody) {
 }
 
 TEST(SessionShares, WhoIsAboveItsShareGivesWay) {
-  std::vector<HeldSession> sessions;
+  std::vector<SessionUsage> sessions;
   add(sessions, claim(1, 1), 3);
   for (std::uint8_t device = 0; device < 3; ++device) add(sessions, claim(2, device), 1);
   EXPECT_EQ(session_that_gives_way(sessions, claim(3, 1)), 2U);
@@ -84,11 +84,11 @@ TEST(SessionShares, WhoIsAboveItsShareGivesWay) {
 }
 
 TEST(SessionShares, MemoryOfOrphansIsGivenBackByWhoHoldsMost) {
-  std::vector<HeldSession> sessions = {{claim(1, 1), true, 10},
-                                       {claim(2, 1), false, 0},
-                                       {claim(2, 1), true, 60},
-                                       {claim(2, 2), true, 50},
-                                       {claim(3, 1), true, 100}};
+  std::vector<SessionUsage> sessions = {{claim(1, 1), true, 10},
+                                        {claim(2, 1), false, 0},
+                                        {claim(2, 1), true, 60},
+                                        {claim(2, 2), true, 50},
+                                        {claim(3, 1), true, 100}};
   EXPECT_EQ(orphan_that_gives_way(sessions), 2U) << "110 of the second invite; its oldest";
   sessions.resize(2);
   EXPECT_EQ(orphan_that_gives_way(sessions), 0U);

@@ -25,7 +25,7 @@
 
 namespace zks::exit {
 
-class Guests {
+class InviteStore {
  public:
   using TimePoint = Allowance::TimePoint;
 
@@ -37,9 +37,9 @@ class Guests {
   using Clock = ExpiryClock::Readings (*)();
 
   // `policy`: the exit's, on which those of the invites build.
-  Guests(link::StateDirectory state, boost::asio::any_io_executor executor,
-         std::shared_ptr<const Policy> policy, std::shared_ptr<StateWriter> writer,
-         Clock clock = &ExpiryClock::read)
+  InviteStore(link::StateDirectory state, boost::asio::any_io_executor executor,
+              std::shared_ptr<const Policy> policy, std::shared_ptr<StateWriter> writer,
+              Clock clock = &ExpiryClock::read)
       : state_(std::move(state)),
         executor_(std::move(executor)),
         policy_(std::move(policy)),

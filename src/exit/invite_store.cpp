@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "exit/guests.hpp"
+#include "exit/invite_store.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -48,14 +48,14 @@ Result<OwnRules> read_rules(const link::Terms& terms) {
 
 }  // namespace
 
-Result<> Guests::refresh() {
+Result<> InviteStore::refresh() {
   read_clock();
   auto read = read_changes();
   reading_.note(read, std::chrono::steady_clock::now());
   return read;
 }
 
-void Guests::read_clock() {
+void InviteStore::read_clock() {
   now_ = expiry_clock_.now(clock_());
   const auto jump = expiry_clock_.jump();
   if (jump && (!told_jump_ || std::llabs(*jump - *told_jump_) > ExpiryClock::kSlack)) {
@@ -65,7 +65,7 @@ void Guests::read_clock() {
   told_jump_ = jump;
 }
 
-Result<> Guests::read_changes() {
+Result<> InviteStore::read_changes() {
   // The versions are read first: a change in between is seen again next time, never missed.
   const std::uint64_t version = state_.invites_version();
   if (version_ != version || version == 0) {
@@ -83,11 +83,11 @@ Result<> Guests::read_changes() {
 }
 
 // What is known is written down again then: a file that somebody deleted gives nobody a new quota.
-bool Guests::usage_is_lost() const {
+bool InviteStore::usage_is_lost() const {
   return !usage_.empty() && state_.usage_version() == 0;
 }
 
-Result<> Guests::read_invites() {
+Result<> InviteStore::read_invites() {
   auto invites = state_.existing_invites();
   if (!invites) return invites.error();
   std::vector<OwnRules> rules;
@@ -114,14 +114,14 @@ Result<> Guests::read_invites() {
   return {};
 }
 
-Result<> Guests::read_usage() {
+Result<> InviteStore::read_usage() {
   const auto usage = state_.load_usage();
   if (!usage) return usage.error();
   take_usage(*usage);
   return {};
 }
 
-void Guests::take_usage(const link::Usage& usage) {
+void InviteStore::take_usage(const link::Usage& usage) {
   usage_ = usage;
   for (const auto& [id, allowance] : allowances_) {
     const auto at = usage_.find(id);
@@ -129,7 +129,7 @@ void Guests::take_usage(const link::Usage& usage) {
   }
 }
 
-std::shared_ptr<Allowance> Guests::allowance_of(const InviteId& id) {
+std::shared_ptr<Allowance> InviteStore::allowance_of(const InviteId& id) {
   auto& allowance = allowances_[id];
   if (!allowance) {
     allowance =
@@ -139,17 +139,17 @@ std::shared_ptr<Allowance> Guests::allowance_of(const InviteId& id) {
   return allowance;
 }
 
-std::shared_ptr<Allowance> Guests::allowance(const tunnel::Claim& claim) {
+std::shared_ptr<Allowance> InviteStore::allowance(const tunnel::Claim& claim) {
   return allowance_of(claim.invite);
 }
 
-void Guests::save_usage_sometimes(TimePoint now) {
+void InviteStore::save_usage_sometimes(TimePoint now) {
   if (now - saved_ < (writing_.error() ? kSaveAgain : kSaveEvery)) return;
   saved_ = now;
   (void)save_usage();
 }
 
-bool Guests::save_usage() {
+bool InviteStore::save_usage() {
   link::Usage more;
   for (const auto& [id, allowance] : allowances_) {
     if (allowance->unsaved_bytes() != 0) more[id] = allowance->unsaved_bytes();
@@ -163,7 +163,7 @@ bool Guests::save_usage() {
   return saving_;
 }
 
-void Guests::usage_saved(const link::Usage& more, const Result<link::Usage>& usage) {
+void InviteStore::usage_saved(const link::Usage& more, const Result<link::Usage>& usage) {
   saving_ = false;
   writing_.note(usage ? Result<>() : usage.error(), std::chrono::steady_clock::now());
   if (usage) {
@@ -177,26 +177,26 @@ void Guests::usage_saved(const link::Usage& more, const Result<link::Usage>& usa
   std::exchange(finished_, nullptr)();
 }
 
-void Guests::finish(std::function<void()> saved) {
+void InviteStore::finish(std::function<void()> saved) {
   finished_ = std::move(saved);
   if (saving_ || save_usage()) return;
   std::exchange(finished_, nullptr)();
 }
 
-const link::Invite* Guests::find(const tunnel::Claim& claim) const {
+const link::Invite* InviteStore::find(const tunnel::Claim& claim) const {
   const auto at = std::find_if(invites_.begin(), invites_.end(),
                                [&](const link::Invite& invite) { return invite.id == claim.invite; });
   return at == invites_.end() || at->expired(now_) ? nullptr : &*at;
 }
 
-bool Guests::is_pinned(const tunnel::Claim& claim) const {
+bool InviteStore::is_pinned(const tunnel::Claim& claim) const {
   const link::Invite* invite = find(claim);
   if (invite == nullptr) return false;
   const auto& devices = invite->devices;
   return std::find(devices.begin(), devices.end(), claim.client_key) != devices.end();
 }
 
-Result<Key> Guests::authorize(const tunnel::Claim& claim, bool running) {
+Result<Key> InviteStore::authorize(const tunnel::Claim& claim, bool running) {
   const auto refreshed = refresh();
   if (!refreshed && !running) return refreshed.error();
   const link::Invite* invite = find(claim);
@@ -207,7 +207,7 @@ Result<Key> Guests::authorize(const tunnel::Claim& claim, bool running) {
   return invite->psk.clone();
 }
 
-carrier::Task<> Guests::admit(tunnel::Claim claim) {
+carrier::Task<> InviteStore::admit(tunnel::Claim claim) {
   const auto refreshed = refresh();            // what was decided since message 1 counts
   if (is_pinned(claim)) co_return Result<>();  // no lock, no disk
   if (!refreshed) co_return refreshed.error();
@@ -239,12 +239,12 @@ carrier::Task<> Guests::admit(tunnel::Claim claim) {
   co_return refresh();
 }
 
-void Guests::note_pin(const Result<>& outcome) {
+void InviteStore::note_pin(const Result<>& outcome) {
   const bool refused = !outcome && outcome.error().kind == ErrorKind::kRefused;
   if (!refused) writing_.note(outcome, std::chrono::steady_clock::now());
 }
 
-std::vector<std::string> Guests::faults() const {
+std::vector<std::string> InviteStore::faults() const {
   std::vector<std::string> out;
   for (const Fault* fault : {&reading_, &writing_}) {
     if (fault->error()) out.push_back(fault->error()->text);
@@ -252,11 +252,11 @@ std::vector<std::string> Guests::faults() const {
   return out;
 }
 
-bool Guests::welcome(const tunnel::Claim& claim) const {
+bool InviteStore::welcome(const tunnel::Claim& claim) const {
   return find(claim) != nullptr;
 }
 
-std::string Guests::name_of(const tunnel::Claim& claim) const {
+std::string InviteStore::name_of(const tunnel::Claim& claim) const {
   const link::Invite* invite = find(claim);
   return invite == nullptr ? std::string() : invite->name;
 }
