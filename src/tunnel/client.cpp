@@ -49,6 +49,8 @@ Client::Client(asio::any_io_executor executor, ClientOptions options, Handlers h
       options_(std::move(options)),
       handlers_(std::move(handlers)),
       changed_(executor_),
+      // At random, since many may lose one relay together.
+      waiters_([this] { pause_.shorten_to(backoff_.pause(std::chrono::steady_clock::now(), kAwaited)); }),
       pause_(executor_),
       begin_again_(executor_),
       stop_timer_(executor_),
@@ -81,7 +83,7 @@ void Client::begin() {
     self->stop_timer_.cancel();
     self->clock_.cancel();
     self->ask_again_.cancel();
-    self->wake_waiters();
+    self->waiters_.close();
     self->stopped();
   };
   asio::co_spawn(executor_, run(shared_from_this()), net::OnEnd(executor_, over));
@@ -259,7 +261,7 @@ void Client::on_up(session::LaneNumber lane, session::HelloMode mode) {
   had_session_ = true;
   if (attaching_ == lane) attaching_ = 0;
   changed_.notify();
-  wake_waiters();
+  waiters_.wake();
   if (mode == session::HelloMode::kNew) forget_listeners();  // they ended with the session before
   if (!was_up && handlers_.on_up) handlers_.on_up();
   if (!was_up) ask_for_listeners();
@@ -327,53 +329,13 @@ asio::awaitable<void> Client::back_off() {
   co_await pause_.wait(backoff_.pause(std::chrono::steady_clock::now(), longest));
 }
 
-// Whoever asked may be gone before a session is up; its coroutine is then destroyed or cancelled at any wait.
-class Client::Waiting {
- public:
-  Waiting(Client& client, asio::steady_timer& timer) : client_(client), timer_(timer) {
-    client_.waiters_.push_back(&timer_);
-    // At random, since many may lose one relay together.
-    client_.pause_.shorten_to(client_.backoff_.pause(std::chrono::steady_clock::now(), kAwaited));
-  }
-  ~Waiting() { std::erase(client_.waiters_, &timer_); }
-  Waiting(const Waiting&) = delete;
-  Waiting& operator=(const Waiting&) = delete;
-
- private:
-  Client& client_;
-  asio::steady_timer& timer_;
-};
-
-void Client::wake_waiters() {
-  for (asio::steady_timer* waiter : waiters_) waiter->cancel();
-}
-
-// Until `ready` or the patience is over, woken whenever a session or lane came up. False: the stream can't be
-// opened any more, `code` says why.
-asio::awaitable<bool> Client::wait_for(std::function<bool()> ready, asio::steady_timer& patience,
-                                       session::ResetCode& code) {
-  while (!ready()) {
-    code = session::ResetCode::kSessionLost;
-    if (stopping_ || final_) co_return false;
-    code = session::ResetCode::kTimedOut;
-    if (patience.expiry() <= std::chrono::steady_clock::now()) co_return false;
-    const Waiting waiting(*this, patience);
-    co_await patience.async_wait(asio::as_tuple(asio::use_awaitable));
-    const auto cancelled = co_await asio::this_coro::cancellation_state;
-    code = session::ResetCode::kCancelled;
-    if (cancelled.cancelled() != asio::cancellation_type::none) co_return false;
-  }
-  co_return true;
-}
-
 asio::awaitable<OpenOutcome> Client::open(session::Destination destination) {
   const auto self = shared_from_this();
   asio::steady_timer patience(executor_, kWaitForSession);
-  session::ResetCode code{};
   const std::function<bool()> is_up = [this] { return up_; };
   for (;;) {
-    const bool up = co_await wait_for(is_up, patience, code);
-    if (!up) co_return OpenOutcome{nullptr, code, {}};
+    const auto refused = co_await waiters_.wait(is_up, patience);
+    if (refused) co_return OpenOutcome{nullptr, *refused, {}};
     const auto tunnel = tunnel_;
     const session::LaneNumber lane = last_lane_;
     session::Destination copy = destination;
@@ -385,8 +347,8 @@ asio::awaitable<OpenOutcome> Client::open(session::Destination destination) {
     const std::function<bool()> is_other = [this, tunnel, lane] {
       return tunnel_ != tunnel || last_lane_ != lane;
     };
-    const bool changed = co_await wait_for(is_other, patience, code);
-    if (!changed) co_return OpenOutcome{nullptr, session::ResetCode::kSessionLost, {}};
+    const auto none = co_await waiters_.wait(is_other, patience);
+    if (none) co_return OpenOutcome{nullptr, session::ResetCode::kSessionLost, {}};
   }
 }
 
@@ -454,7 +416,7 @@ void Client::stop() {
   stop_listening();
   pause_.end();
   begin_again_.cancel();
-  wake_waiters();
+  waiters_.close();
   if (tunnel_) tunnel_->leave(session::GoawayCode::kShutdown, "");
   if (!tunnel_) {  // nothing to finish; a dial that is under way ends by itself
     asio::post(executor_, [self = shared_from_this()] { self->stopped(); });

@@ -25,6 +25,7 @@
 #include "tunnel/heap_trim.hpp"
 #include "tunnel/pause.hpp"
 #include "tunnel/remote_listener.hpp"
+#include "tunnel/session_waiters.hpp"
 #include "tunnel/tunnel.hpp"
 
 namespace zks::tunnel {
@@ -75,11 +76,6 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   void stop_listening();
 
  private:
-  class Waiting;
-
-  asio::awaitable<bool> wait_for(std::function<bool()> ready, asio::steady_timer& patience,
-                                 session::ResetCode& code);
-
   void begin();
   static asio::awaitable<void> run(std::shared_ptr<Client> self);
   carrier::Task<> connect_once();
@@ -116,7 +112,6 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   void on_end(const Error& why);
   asio::awaitable<void> back_off();
   void report_failure(const Error& error);
-  void wake_waiters();
   void tell_of_quota();
   void stopped();
   // client_memory.cpp
@@ -147,8 +142,8 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   Error ended_because_;                                         // the last lane
   std::optional<Error> final_;
   ClientHistory history_;
-  net::Wakeup changed_;                       // wakes run()
-  std::vector<asio::steady_timer*> waiters_;  // open() calls that wait for a session
+  net::Wakeup changed_;  // wakes run()
+  SessionWaiters waiters_;
   Pause pause_;
   asio::steady_timer begin_again_;
   asio::steady_timer stop_timer_;
