@@ -54,7 +54,7 @@ Client::Client(asio::any_io_executor executor, ClientOptions options, Handlers h
       pause_(executor_),
       begin_again_(executor_),
       stop_timer_(executor_),
-      ask_again_(executor_),
+      listeners_(std::make_shared<RemoteListeners>(executor_)),
       clock_(executor_),
       heap_trim_(executor_) {}
 
@@ -82,7 +82,7 @@ void Client::begin() {
     self->heap_trim_.cancel();
     self->stop_timer_.cancel();
     self->clock_.cancel();
-    self->ask_again_.cancel();
+    self->listeners_->session_over();
     self->waiters_.close();
     self->stopped();
   };
@@ -209,13 +209,11 @@ Tunnel::Handlers Client::make_handlers() {
   handlers.on_up = [weak = weak_from_this()](session::LaneNumber lane, session::HelloMode mode) {
     if (const auto self = weak.lock()) self->on_up(lane, mode);
   };
-  handlers.on_connection = [weak = weak_from_this()](session::ListenerId id, StreamPtr stream,
-                                                     session::Destination from) {
-    if (const auto self = weak.lock()) self->on_connection(id, std::move(stream), std::move(from));
+  handlers.on_connection = [listeners = listeners_](session::ListenerId id, StreamPtr stream,
+                                                    session::Destination from) {
+    listeners->on_connection(id, std::move(stream), std::move(from));
   };
-  const auto of_listener = [weak = weak_from_this()](const auto& event) {
-    if (const auto self = weak.lock()) self->on(event);
-  };
+  const auto of_listener = [listeners = listeners_](const auto& event) { listeners->on(event); };
   handlers.on_listening = of_listener;
   handlers.on_unlisten = of_listener;
   handlers.on_lane_lost = [weak = weak_from_this()](session::LaneNumber lane, const Error& why) {
@@ -262,9 +260,10 @@ void Client::on_up(session::LaneNumber lane, session::HelloMode mode) {
   if (attaching_ == lane) attaching_ = 0;
   changed_.notify();
   waiters_.wake();
-  if (mode == session::HelloMode::kNew) forget_listeners();  // they ended with the session before
-  if (!was_up && handlers_.on_up) handlers_.on_up();
-  if (!was_up) ask_for_listeners();
+  if (was_up) return;
+  if (mode == session::HelloMode::kNew) listeners_->session_over();  // that of before
+  if (handlers_.on_up) handlers_.on_up();
+  listeners_->session_up(tunnel_);
 }
 
 void Client::on_goaway(session::GoawayCode code, const std::string& text) {
@@ -304,7 +303,7 @@ void Client::on_end(const Error& why) {
   attaching_ = 0;
   ended_because_ = why;
   if (tunnel_) history_.session_over(tunnel_->traffic(), why);
-  forget_listeners();
+  listeners_->session_over();
   tunnel_.reset();
   heap_trim_.later();
   changed_.notify();

@@ -24,7 +24,7 @@
 #include "tunnel/dial_lane.hpp"
 #include "tunnel/heap_trim.hpp"
 #include "tunnel/pause.hpp"
-#include "tunnel/remote_listener.hpp"
+#include "tunnel/remote_listeners.hpp"
 #include "tunnel/session_waiters.hpp"
 #include "tunnel/tunnel.hpp"
 
@@ -71,9 +71,9 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   Result<> echo(EchoRequest request, EchoHandler handler) override;
   std::optional<session::ExitCapabilities> exit_capabilities() override { return exit_capabilities_; }
 
-  // client_listen.cpp: for as long as the client runs, or until stop_listening().
-  void listen(std::shared_ptr<RemoteListener> listener);
-  void stop_listening();
+  // For as long as the client runs, or until stop_listening().
+  void listen(std::shared_ptr<RemoteListener> listener) { listeners_->add(std::move(listener)); }
+  void stop_listening() { listeners_->clear(); }
 
  private:
   void begin();
@@ -93,17 +93,6 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   void watch_clock();
   void attach(FreshLane fresh);
   bool wants_its_exit() const;
-  struct Remote {
-    std::shared_ptr<RemoteListener> listener;
-    std::optional<session::ListenerId> id;  // in this session; none: it is to be asked for
-  };
-  Remote* find_remote(session::ListenerId id);
-  void forget_listeners();
-  void ask_for_listeners();
-  void refused(RemoteListener& listener, session::ResetCode code);
-  void on(const session::ListeningEvent& event);
-  void on(const session::UnlistenEvent& event);
-  void on_connection(session::ListenerId id, StreamPtr stream, session::Destination from);
   Tunnel::Handlers make_handlers();
   void on_up(session::LaneNumber lane, session::HelloMode mode);
   void log_up(session::HelloMode mode) const;
@@ -147,8 +136,7 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   Pause pause_;
   asio::steady_timer begin_again_;
   asio::steady_timer stop_timer_;
-  std::vector<Remote> remote_;
-  asio::steady_timer ask_again_;
+  std::shared_ptr<RemoteListeners> listeners_;
   asio::steady_timer clock_;  // wakes run() when a lane is due
   HeapTrim heap_trim_;
   std::optional<net::MemoryWatch> memory_;
