@@ -48,6 +48,7 @@ Client::Client(asio::any_io_executor executor, ClientOptions options, Handlers h
       source_(std::make_shared<LaneSource>(std::move(options.source))),
       options_(std::move(options)),
       handlers_(std::move(handlers)),
+      lanes_({options_.lanes, options_.reconnect_max, options_.renew_after}),
       changed_(executor_),
       // At random, since many may lose one relay together.
       waiters_([this] { pause_.shorten_to(backoff_.pause(std::chrono::steady_clock::now(), kAwaited)); }),
@@ -91,7 +92,7 @@ void Client::begin() {
 
 asio::awaitable<void> Client::run(std::shared_ptr<Client> self) {
   while (!self->stopping_ && !self->final_) {
-    if (!self->up_) {
+    if (self->lanes_.empty()) {
       const auto connected = co_await self->connect_once();
       if (!connected) {
         self->report_failure(connected.error());
@@ -111,13 +112,12 @@ carrier::Task<> Client::connect_once() {
   if (!fresh) co_return fresh.error();
   if (stopping_) co_return make_error(ErrorKind::kClosed, "stopping");
   relay_ = fresh->relay;
-  attach(std::move(*fresh));
-  while (attaching_ != 0) co_await changed_.wait();
-  if (up_) co_return Result<>();
+  const auto lane = co_await attach(std::move(*fresh));
+  if (lane) co_return Result<>();
   relay_ = (relay_ + 1) % source_->link.relays.size();
-  if (ended_because_.detail == carrier::close_code::kForbidden) co_return refused_by_exit();
-  if (ended_because_.detail == carrier::close_code::kGoingAway) co_return not_now();
-  co_return ended_because_;
+  if (lane.error().detail == carrier::close_code::kForbidden) co_return refused_by_exit();
+  if (lane.error().detail == carrier::close_code::kGoingAway) co_return not_now();
+  co_return lane.error();
 }
 
 carrier::Task<FreshLane> Client::make_lane(std::size_t relay, std::function<bool()> at_its_exit) {
@@ -128,80 +128,39 @@ carrier::Task<FreshLane> Client::make_lane(std::size_t relay, std::function<bool
                    });
 }
 
-void Client::attach(FreshLane fresh) {
-  session::HelloMode mode = up_ ? session::HelloMode::kJoin : session::HelloMode::kResume;
+// Until it is welcomed, or over.
+carrier::Task<session::LaneNumber> Client::attach(FreshLane fresh) {
+  session::HelloMode mode = lanes_.empty() ? session::HelloMode::kResume : session::HelloMode::kJoin;
   if (!tunnel_) {
-    session::Options session;
-    session.max_flows = kMaxClientFlows;
-    session.role = session::Role::kClient;
-    session.id = random_array<16>();
-    tunnel_ = std::make_shared<Tunnel>(executor_, std::move(session), make_handlers());
-    tunnel_->watch_lanes(options_.renew_bytes, [weak = weak_from_this()](session::LaneNumber lane) {
-      const auto self = weak.lock();
-      if (!self || !self->lanes_.contains(lane)) return;
-      self->lanes_[lane] = {};  // now
-      self->changed_.notify();
-    });
+    begin_session();
     mode = session::HelloMode::kNew;
-    last_lane_ = 0;
   }
-  attaching_ = ++last_lane_;
-  tunnel_->attach(std::move(fresh.carrier), std::move(fresh.keys), last_lane_, mode);
+  const session::LaneNumber lane = lanes_.attach();
+  tunnel_->attach(std::move(fresh.carrier), std::move(fresh.keys), lane, mode);
+  while (lanes_.attaching(lane)) co_await changed_.wait();
+  if (lanes_.serves(lane)) co_return lane;
+  co_return lanes_.why_over();
 }
 
-// While there is a lane: makes the others, and successors.
-asio::awaitable<void> Client::serve_lanes() {
-  while (up_) {
-    const auto old = lane_to_renew();
-    if (stopping_) {  // no lane is made any more, however long one is due
-      co_await changed_.wait();
-    } else if (may_race()) {
-      co_await race();
-    } else if (old) {
-      co_await renew(*old);
-    } else if (wants_lane() && std::chrono::steady_clock::now() >= join_at_) {
-      if (tunnel_->lanes() >= tunnel_->max_lanes()) {  // dead ones that the exit has not moved yet
-        join_at_ = std::chrono::steady_clock::now() + std::chrono::seconds(1);
-        continue;
-      }
-      const auto added = co_await add_lane();
-      const auto now = std::chrono::steady_clock::now();
-      if (added) {
-        joining_.began(now);
-      } else {
-        joining_.failed(now);
-      }
-      join_at_ = now + (added ? jittered_pause(0, options_.reconnect_max)
-                              : joining_.pause(now, options_.reconnect_max));
-      if (!added && !stopping_) log::warn("{}; trying again to have another lane", added.error().text);
-    } else {
-      watch_clock();
-      co_await changed_.wait();
-    }
-  }
-}
-
-bool Client::wants_lane() const {
-  return tunnel_ && lanes_.size() < std::min<std::uint64_t>(options_.lanes, tunnel_->max_lanes());
-}
-
-// One more lane at the session's exit, through the relay that works or else another one. When all lanes died
-// meanwhile it resumes the session.
-carrier::Task<> Client::add_lane() {
-  auto fresh = co_await make_lane(relay_, [] { return true; });
-  if (stopping_ || !tunnel_) co_return make_error(ErrorKind::kClosed, "stopping");
-  if (!fresh) co_return fresh.error();
-  attach(std::move(*fresh));
-  const session::LaneNumber lane = attaching_;
-  while (attaching_ == lane) co_await changed_.wait();
-  if (lanes_.contains(lane)) co_return Result<>();
-  co_return ended_because_;
+void Client::begin_session() {
+  session::Options session;
+  session.max_flows = kMaxClientFlows;
+  session.role = session::Role::kClient;
+  session.id = random_array<16>();
+  tunnel_ = std::make_shared<Tunnel>(executor_, std::move(session), make_handlers());
+  tunnel_->watch_lanes(options_.renew_bytes, [weak = weak_from_this()](session::LaneNumber lane) {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->lanes_.renew_now(lane);
+    self->changed_.notify();
+  });
+  lanes_.begin_session();
 }
 
 // A session lives at one exit process. While that may still come back to this relay no other one is asked:
 // it could only answer that it does not know the session.
 bool Client::wants_its_exit() const {
-  return tunnel_ && std::chrono::steady_clock::now() - lost_at_ < kAskForItsExit;
+  return tunnel_ && lanes_.since_lost(std::chrono::steady_clock::now()) < kAskForItsExit;
 }
 
 Tunnel::Handlers Client::make_handlers() {
@@ -234,12 +193,12 @@ Tunnel::Handlers Client::make_handlers() {
   return handlers;
 }
 
-void Client::log_up(session::HelloMode mode) const {
-  if (mode == session::HelloMode::kJoin && up_) {
+void Client::log_up(session::HelloMode mode, bool was_up) const {
+  if (mode == session::HelloMode::kJoin && was_up) {
     log::info("a lane joined the session; it has {}", lanes_.size());
   } else if (mode != session::HelloMode::kNew) {
     log::info("resumed: {} streams go on", tunnel_->open_streams());
-  } else if (last_lane_ > 1) {
+  } else if (lanes_.newest() > 1) {
     log::warn("the exit does not know the session any more: its streams are reset, a new one is up");
   } else {
     log::info("session with the exit is up");
@@ -247,17 +206,15 @@ void Client::log_up(session::HelloMode mode) const {
 }
 
 void Client::on_up(session::LaneNumber lane, session::HelloMode mode) {
-  // Clients that came together, after a restart of their relay, do not renew together.
-  const std::chrono::milliseconds longest = options_.renew_after;
-  lanes_[lane] = std::chrono::steady_clock::now() + longest - jittered_pause(16, longest / 10);
-  log_up(mode);
-  const bool was_up = std::exchange(up_, true);
+  const auto now = std::chrono::steady_clock::now();
+  const bool was_up = !lanes_.empty();
+  lanes_.welcomed(lane, now);
+  log_up(mode, was_up);
   missing_exit_ = false;
-  if (!was_up) backoff_.began(std::chrono::steady_clock::now());
+  if (!was_up) backoff_.began(now);
   history_.came_up(mode, was_up);
   exit_capabilities_ = tunnel_->exit_capabilities();
   had_session_ = true;
-  if (attaching_ == lane) attaching_ = 0;
   changed_.notify();
   waiters_.wake();
   if (was_up) return;
@@ -277,31 +234,22 @@ void Client::on_goaway(session::GoawayCode code, const std::string& text) {
 }
 
 void Client::on_lane_lost(session::LaneNumber lane, const Error& why) {
-  const bool served = lanes_.erase(lane) == 1;
-  if (attaching_ == lane) attaching_ = 0;
-  ended_because_ = why;
-  if (served) history_.lost_lane(why, lanes_.empty());
-  if (served && !lanes_.empty()) {
+  const auto now = std::chrono::steady_clock::now();
+  const LaneSet::Loss loss = lanes_.lost(lane, why, now);
+  if (loss != LaneSet::Loss::kNeverServed) history_.lost_lane(why, loss == LaneSet::Loss::kLast);
+  if (loss == LaneSet::Loss::kOthersServe) {
     log::warn("a lane is lost: {}; its streams go on with another one", why.text);
-    const auto now = std::chrono::steady_clock::now();
-    joining_.ended(now);
-    join_at_ = now + joining_.pause(now, options_.reconnect_max);
-  } else if (served) {
-    lost_at_ = std::chrono::steady_clock::now();
-    backoff_.ended(lost_at_);
+  } else if (loss == LaneSet::Loss::kLast) {
+    backoff_.ended(now);
     log::warn("the lane is lost: {}; streams wait for another one", why.text);
   }
-  up_ = !lanes_.empty();
   changed_.notify();
 }
 
 void Client::on_end(const Error& why) {
   if (had_session_ && !stopping_ && !final_) log::warn("session lost: {}; its streams are reset", why.text);
   if (!lanes_.empty()) backoff_.ended(std::chrono::steady_clock::now());
-  lanes_.clear();
-  up_ = false;
-  attaching_ = 0;
-  ended_because_ = why;
+  lanes_.session_over(why);
   if (tunnel_) history_.session_over(tunnel_->traffic(), why);
   listeners_->session_over();
   tunnel_.reset();
@@ -322,7 +270,8 @@ void Client::report_failure(const Error& error) {
 }
 
 asio::awaitable<void> Client::back_off() {
-  const bool may_return = missing_exit_ && std::chrono::steady_clock::now() - lost_at_ < kExitMayReturn;
+  const bool may_return =
+      missing_exit_ && lanes_.since_lost(std::chrono::steady_clock::now()) < kExitMayReturn;
   std::chrono::milliseconds longest = may_return ? kSoon : options_.reconnect_max;
   if (!waiters_.empty()) longest = std::min<std::chrono::milliseconds>(longest, kAwaited);
   co_await pause_.wait(backoff_.pause(std::chrono::steady_clock::now(), longest));
@@ -331,12 +280,12 @@ asio::awaitable<void> Client::back_off() {
 asio::awaitable<OpenOutcome> Client::open(session::Destination destination) {
   const auto self = shared_from_this();
   asio::steady_timer patience(executor_, kWaitForSession);
-  const std::function<bool()> is_up = [this] { return up_; };
+  const std::function<bool()> is_up = [this] { return !lanes_.empty(); };
   for (;;) {
     const auto refused = co_await waiters_.wait(is_up, patience);
     if (refused) co_return OpenOutcome{nullptr, *refused, {}};
     const auto tunnel = tunnel_;
-    const session::LaneNumber lane = last_lane_;
+    const session::LaneNumber lane = lanes_.newest();
     session::Destination copy = destination;
     auto outcome = co_await tunnel->open(std::move(copy));
     if (!outcome.stream && outcome.code == session::ResetCode::kQuotaUsedUp) tell_of_quota();
@@ -344,7 +293,7 @@ asio::awaitable<OpenOutcome> Client::open(session::Destination destination) {
     // The session was lost before the exit answered: nothing of the stream was sent, so the next one is
     // asked.
     const std::function<bool()> is_other = [this, tunnel, lane] {
-      return tunnel_ != tunnel || last_lane_ != lane;
+      return tunnel_ != tunnel || lanes_.newest() != lane;
     };
     const auto none = co_await waiters_.wait(is_other, patience);
     if (none) co_return OpenOutcome{nullptr, session::ResetCode::kSessionLost, {}};
@@ -366,12 +315,12 @@ Result<FlowPtr> Client::open_flow(FlowHandlers handlers) {
 asio::awaitable<Result<Bytes>> Client::resolve(Bytes query) {
   const auto self = shared_from_this();
   const auto tunnel = tunnel_;
-  if (!up_ || !tunnel) co_return make_error(ErrorKind::kClosed, "no session is up");
+  if (lanes_.empty() || !tunnel) co_return make_error(ErrorKind::kClosed, "no session is up");
   co_return co_await tunnel->resolve(std::move(query));
 }
 
 Result<> Client::echo(EchoRequest request, EchoHandler handler) {
-  if (!up_ || !tunnel_) return make_error(ErrorKind::kClosed, "no session is up");
+  if (lanes_.empty() || !tunnel_) return make_error(ErrorKind::kClosed, "no session is up");
   return tunnel_->echo(request, std::move(handler));
 }
 
@@ -401,9 +350,7 @@ void Client::network_changed() {
   source_->dialler->network_changed();
   if (tunnel_) tunnel_->network_changed();
   backoff_.reset();
-  joining_.reset();
-  racing_.reset();
-  join_at_ = race_at_ = {};
+  lanes_.network_changed();
   pause_.end();
   changed_.notify();
 }

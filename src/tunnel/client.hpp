@@ -23,6 +23,7 @@
 #include "tunnel/client_history.hpp"
 #include "tunnel/dial_lane.hpp"
 #include "tunnel/heap_trim.hpp"
+#include "tunnel/lane_set.hpp"
 #include "tunnel/pause.hpp"
 #include "tunnel/remote_listeners.hpp"
 #include "tunnel/session_waiters.hpp"
@@ -80,22 +81,23 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   static asio::awaitable<void> run(std::shared_ptr<Client> self);
   carrier::Task<> connect_once();
   carrier::Task<FreshLane> make_lane(std::size_t relay, std::function<bool()> at_its_exit);
-  // Lanes beside the first one.
+  carrier::Task<session::LaneNumber> attach(FreshLane fresh);
+  void begin_session();
+  // client_lanes.cpp
   asio::awaitable<void> serve_lanes();
-  carrier::Task<> add_lane();
-  // client_successors.cpp
+  asio::awaitable<void> join();
+  carrier::Task<session::LaneNumber> add_lane();
   asio::awaitable<void> renew(session::LaneNumber old);
-  std::optional<session::LaneNumber> lane_to_renew() const;
   asio::awaitable<void> race();
-  bool may_race() const;
   std::vector<session::LaneNumber> silent_lanes() const;
-  bool wants_lane() const;
+  LaneSet::Session about_session() const;
+  bool takes_no_lane() const { return tunnel_->lanes() >= tunnel_->max_lanes(); }
+  void retire(session::LaneNumber lane);
   void watch_clock();
-  void attach(FreshLane fresh);
   bool wants_its_exit() const;
   Tunnel::Handlers make_handlers();
   void on_up(session::LaneNumber lane, session::HelloMode mode);
-  void log_up(session::HelloMode mode) const;
+  void log_up(session::HelloMode mode, bool was_up) const;
   void on_lane_lost(session::LaneNumber lane, const Error& why);
   void on_goaway(session::GoawayCode code, const std::string& text);
   void on_end(const Error& why);
@@ -113,22 +115,13 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   Handlers handlers_;
   std::shared_ptr<Tunnel> tunnel_;  // while there is a session, or one waits for its welcome
   RepeatNotice quota_notice_{std::chrono::seconds(60)};
-  session::LaneNumber last_lane_ = 0;
-  session::LaneNumber attaching_ = 0;  // the lane that waits for its WELCOME
-  std::map<session::LaneNumber, std::chrono::steady_clock::time_point> lanes_;  // welcomed; when to renew it
-  std::chrono::steady_clock::time_point lost_at_;                               // when the last lane was lost
-  std::chrono::steady_clock::time_point join_at_;                               // not before this
-  Backoff joining_;                                                             // of lanes beside the first
-  std::chrono::steady_clock::time_point race_at_;                               // not before this
-  Backoff racing_;                                                              // of lanes beside silent ones
-  std::size_t relay_ = 0;                                                       // the last that worked
+  LaneSet lanes_;
+  std::size_t relay_ = 0;  // the last that worked
   Backoff backoff_;
   bool missing_exit_ = false;  // the last attempt found the relay, and no exit there
   bool had_session_ = false;
-  bool up_ = false;  // there are lanes
   bool stopping_ = false;
   std::optional<session::ExitCapabilities> exit_capabilities_;  // of the last session
-  Error ended_because_;                                         // the last lane
   std::optional<Error> final_;
   ClientHistory history_;
   net::Wakeup changed_;  // wakes run()

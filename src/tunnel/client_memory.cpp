@@ -24,8 +24,7 @@ void Client::relieve_memory() {
 // A session whose lane was being attached is half made. Another one is left as it is.
 void Client::begin_again() {
   log::error("out of memory; trying again");
-  if (attaching_ != 0 && tunnel_) tunnel_->end(make_error(ErrorKind::kLimit, "no memory left"));
-  attaching_ = 0;
+  if (lanes_.attaching() && tunnel_) tunnel_->end(make_error(ErrorKind::kLimit, "no memory left"));
   const auto now = std::chrono::steady_clock::now();
   backoff_.failed(now);
   begin_again_.expires_after(
