@@ -74,9 +74,9 @@ void Client::begin() {
       try {
         std::rethrow_exception(failure);
       } catch (const std::bad_alloc&) {
-        if (!self->stopping_ && !self->final_) return self->begin_again();
+        if (!self->state_.is_ending()) return self->begin_again();
       } catch (const std::exception& e) {
-        self->final_ = make_error(ErrorKind::kIo, e.what());
+        self->state_.failed_for_good(make_error(ErrorKind::kIo, e.what()));
       }
     }
     self->memory_.reset();
@@ -91,17 +91,18 @@ void Client::begin() {
 }
 
 asio::awaitable<void> Client::run(std::shared_ptr<Client> self) {
-  while (!self->stopping_ && !self->final_) {
+  while (!self->state_.is_ending()) {
     if (self->lanes_.empty()) {
       const auto connected = co_await self->connect_once();
       if (!connected) {
         self->report_failure(connected.error());
-        if (!self->final_ && !self->stopping_) co_await self->back_off();
+        const bool no_exit = connected.error().detail == carrier::close_code::kNoExit;
+        if (!self->state_.is_ending()) co_await self->back_off(no_exit);
         continue;
       }
     }
     co_await self->serve_lanes();
-    if (!self->stopping_ && !self->final_) co_await self->back_off();
+    if (!self->state_.is_ending()) co_await self->back_off(false);
   }
 }
 
@@ -110,7 +111,7 @@ asio::awaitable<void> Client::run(std::shared_ptr<Client> self) {
 carrier::Task<> Client::connect_once() {
   auto fresh = co_await make_lane(relay_, [this] { return wants_its_exit(); });
   if (!fresh) co_return fresh.error();
-  if (stopping_) co_return make_error(ErrorKind::kClosed, "stopping");
+  if (state_.is_ending()) co_return make_error(ErrorKind::kClosed, "stopping");
   relay_ = fresh->relay;
   const auto lane = co_await attach(std::move(*fresh));
   if (lane) co_return Result<>();
@@ -210,11 +211,9 @@ void Client::on_up(session::LaneNumber lane, session::HelloMode mode) {
   const bool was_up = !lanes_.empty();
   lanes_.welcomed(lane, now);
   log_up(mode, was_up);
-  missing_exit_ = false;
   if (!was_up) backoff_.began(now);
-  history_.came_up(mode, was_up);
+  state_.came_up(mode, was_up);
   exit_capabilities_ = tunnel_->exit_capabilities();
-  had_session_ = true;
   changed_.notify();
   waiters_.wake();
   if (was_up) return;
@@ -226,8 +225,8 @@ void Client::on_up(session::LaneNumber lane, session::HelloMode mode) {
 void Client::on_goaway(session::GoawayCode code, const std::string& text) {
   const Error error = goaway_error(code, text);
   if (code == session::GoawayCode::kRevoked) {
-    final_ = error;
-  } else if (!stopping_) {  // else it answers what we said ourselves
+    state_.failed_for_good(error);
+  } else if (!state_.is_ending()) {  // else it answers what we said ourselves
     log::warn("{}", error.text);
     backoff_.began(std::chrono::steady_clock::now());  // what it ends is no success, however long it lived
   }
@@ -236,7 +235,7 @@ void Client::on_goaway(session::GoawayCode code, const std::string& text) {
 void Client::on_lane_lost(session::LaneNumber lane, const Error& why) {
   const auto now = std::chrono::steady_clock::now();
   const LaneSet::Loss loss = lanes_.lost(lane, why, now);
-  if (loss != LaneSet::Loss::kNeverServed) history_.lost_lane(why, loss == LaneSet::Loss::kLast);
+  if (loss != LaneSet::Loss::kNeverServed) state_.lost_lane(why, loss == LaneSet::Loss::kLast);
   if (loss == LaneSet::Loss::kOthersServe) {
     log::warn("a lane is lost: {}; its streams go on with another one", why.text);
   } else if (loss == LaneSet::Loss::kLast) {
@@ -247,10 +246,11 @@ void Client::on_lane_lost(session::LaneNumber lane, const Error& why) {
 }
 
 void Client::on_end(const Error& why) {
-  if (had_session_ && !stopping_ && !final_) log::warn("session lost: {}; its streams are reset", why.text);
+  if (state_.had_session() && !state_.is_ending())
+    log::warn("session lost: {}; its streams are reset", why.text);
   if (!lanes_.empty()) backoff_.ended(std::chrono::steady_clock::now());
   lanes_.session_over(why);
-  if (tunnel_) history_.session_over(tunnel_->traffic(), why);
+  if (tunnel_) state_.session_over(tunnel_->traffic(), why);
   listeners_->session_over();
   tunnel_.reset();
   heap_trim_.later();
@@ -258,20 +258,18 @@ void Client::on_end(const Error& why) {
 }
 
 void Client::report_failure(const Error& error) {
-  if (stopping_) return;
-  history_.failed(error);
-  if (!had_session_ && (options_.once || is_final(error))) {
-    final_ = error;
+  if (state_.is_ending()) return;
+  state_.failed(error);
+  if (!state_.had_session() && (options_.once || is_final(error))) {
+    state_.failed_for_good(error);
     return;
   }
   backoff_.failed(std::chrono::steady_clock::now());
-  missing_exit_ = error.detail == carrier::close_code::kNoExit;
   log::warn("{}; trying again", error.text);
 }
 
-asio::awaitable<void> Client::back_off() {
-  const bool may_return =
-      missing_exit_ && lanes_.since_lost(std::chrono::steady_clock::now()) < kExitMayReturn;
+asio::awaitable<void> Client::back_off(bool no_exit) {
+  const bool may_return = no_exit && lanes_.since_lost(std::chrono::steady_clock::now()) < kExitMayReturn;
   std::chrono::milliseconds longest = may_return ? kSoon : options_.reconnect_max;
   if (!waiters_.empty()) longest = std::min<std::chrono::milliseconds>(longest, kAwaited);
   co_await pause_.wait(backoff_.pause(std::chrono::steady_clock::now(), longest));
@@ -331,16 +329,16 @@ void Client::tell_of_quota() {
 }
 
 void Client::stopped() {
-  if (handlers_.on_stopped) std::exchange(handlers_.on_stopped, nullptr)(final_);
+  if (handlers_.on_stopped) std::exchange(handlers_.on_stopped, nullptr)(state_.final_error());
 }
 
 ClientStatus Client::status() const {
   ClientStatus out;
-  history_.fill(out);
+  state_.fill(out);
   out.lanes_wanted = options_.lanes;
   if (!tunnel_) return out;
   out.traffic += tunnel_->traffic();
-  if (!had_session_) return out;
+  if (!state_.had_session()) return out;
   out.session = tunnel_->status();
   if (tunnel_->exit_instance() != InstanceId{}) out.exit_instance = tunnel_->exit_instance();
   return out;
@@ -356,9 +354,8 @@ void Client::network_changed() {
 }
 
 void Client::stop() {
-  if (stopping_) return;
-  stopping_ = true;
-  history_.stopping();
+  if (state_.state() == ClientState::State::kStopping) return;
+  state_.stopping();
   stop_listening();
   pause_.end();
   begin_again_.cancel();

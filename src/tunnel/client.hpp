@@ -11,7 +11,6 @@
 
 #include <chrono>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 
@@ -20,7 +19,7 @@
 #include "base/repeat_notice.hpp"
 #include "net/memory_watch.hpp"
 #include "tunnel/backoff.hpp"
-#include "tunnel/client_history.hpp"
+#include "tunnel/client_state.hpp"
 #include "tunnel/dial_lane.hpp"
 #include "tunnel/heap_trim.hpp"
 #include "tunnel/lane_set.hpp"
@@ -101,7 +100,7 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   void on_lane_lost(session::LaneNumber lane, const Error& why);
   void on_goaway(session::GoawayCode code, const std::string& text);
   void on_end(const Error& why);
-  asio::awaitable<void> back_off();
+  asio::awaitable<void> back_off(bool no_exit);  // at a live relay
   void report_failure(const Error& error);
   void tell_of_quota();
   void stopped();
@@ -118,12 +117,8 @@ class Client final : public StreamOpener, public std::enable_shared_from_this<Cl
   LaneSet lanes_;
   std::size_t relay_ = 0;  // the last that worked
   Backoff backoff_;
-  bool missing_exit_ = false;  // the last attempt found the relay, and no exit there
-  bool had_session_ = false;
-  bool stopping_ = false;
   std::optional<session::ExitCapabilities> exit_capabilities_;  // of the last session
-  std::optional<Error> final_;
-  ClientHistory history_;
+  ClientState state_;
   net::Wakeup changed_;  // wakes run()
   SessionWaiters waiters_;
   Pause pause_;

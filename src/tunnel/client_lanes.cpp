@@ -14,7 +14,7 @@ asio::awaitable<void> Client::serve_lanes() {
   while (!lanes_.empty()) {
     const auto now = steady_clock::now();
     // One that stops makes no lane any more, however long one is due.
-    const auto task = stopping_ ? LaneSet::Task::kNone : lanes_.task(about_session(), now);
+    const auto task = state_.is_ending() ? LaneSet::Task::kNone : lanes_.task(about_session(), now);
     if (task == LaneSet::Task::kRace) {
       co_await race();
     } else if (task == LaneSet::Task::kRenew) {
@@ -22,7 +22,7 @@ asio::awaitable<void> Client::serve_lanes() {
     } else if (task == LaneSet::Task::kJoin) {
       co_await join();
     } else {
-      if (!stopping_) watch_clock();
+      if (!state_.is_ending()) watch_clock();
       co_await changed_.wait();
     }
   }
@@ -46,14 +46,14 @@ asio::awaitable<void> Client::join() {
   }
   const auto added = co_await add_lane();
   lanes_.joined(added.has_value(), steady_clock::now());
-  if (!added && !stopping_) log::warn("{}; trying again to have another lane", added.error().text);
+  if (!added && !state_.is_ending()) log::warn("{}; trying again to have another lane", added.error().text);
 }
 
 // One more lane at the session's exit, through the relay that works or else another one. When all lanes died
 // meanwhile it resumes the session.
 carrier::Task<session::LaneNumber> Client::add_lane() {
   auto fresh = co_await make_lane(relay_, [] { return true; });
-  if (stopping_ || !tunnel_) co_return make_error(ErrorKind::kClosed, "stopping");
+  if (state_.is_ending() || !tunnel_) co_return make_error(ErrorKind::kClosed, "stopping");
   if (!fresh) co_return fresh.error();
   co_return co_await attach(std::move(*fresh));
 }
@@ -62,14 +62,14 @@ carrier::Task<session::LaneNumber> Client::add_lane() {
 // during a round trip, and what the old lane still had on its way is sent again.
 asio::awaitable<void> Client::renew(session::LaneNumber old) {
   const auto added = co_await add_lane();
-  if (stopping_ || !lanes_.serves(old)) co_return;
+  if (state_.is_ending() || !lanes_.serves(old)) co_return;
   if (!added) {
     log::warn("the lane could not be renewed: {}", added.error().text);
     lanes_.not_renewed(old, steady_clock::now());
     co_return;
   }
   retire(old);
-  history_.renewed();
+  state_.renewed();
   log::info("the lane is renewed");
 }
 
@@ -94,11 +94,11 @@ asio::awaitable<void> Client::race() {
   if (takes_no_lane()) co_return;
   log::info("nothing comes on the lane; another one is made beside it");
   const auto made = co_await add_lane();
-  if (stopping_) co_return;
+  if (state_.is_ending()) co_return;
   // What came may have been on its way for long, and be no answer.
   if (made && silent_lanes().empty() && lanes_.has_spare()) {
     co_await pause_.wait(2 * session::kAskAfter);
-    if (stopping_ || !tunnel_) co_return;
+    if (state_.is_ending() || !tunnel_) co_return;
   }
   auto silent = silent_lanes();
   if (made) std::erase(silent, *made);
@@ -114,7 +114,7 @@ asio::awaitable<void> Client::race() {
     co_return;
   }
   for (const session::LaneNumber lane : silent) {
-    history_.lost_lane(make_error(ErrorKind::kTimeout, "nothing came on the lane"), false);
+    state_.lost_lane(make_error(ErrorKind::kTimeout, "nothing came on the lane"), false);
     retire(lane);
   }
   log::info("a lane that was silent is replaced");

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// What a client remembers for `status`, and the JSON of it.
+// A client's state, what it remembers for `status`, and the JSON of it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tunnel/client_history.hpp"
+#include "tunnel/client_state.hpp"
 
 namespace zks::tunnel {
 namespace {
@@ -12,32 +12,32 @@ namespace {
 using session::HelloMode;
 using State = ClientStatus::State;
 
-ClientStatus look(const ClientHistory& history) {
+ClientStatus look(const ClientState& client) {
   ClientStatus out;
-  history.fill(out);
+  client.fill(out);
   return out;
 }
 
-TEST(ClientHistoryTest, ALossAResumeAndALostSession) {
-  ClientHistory history;
-  EXPECT_EQ(look(history).state, State::kConnecting);
-  history.failed(make_error(ErrorKind::kNetwork, "refused"));
-  EXPECT_EQ(look(history).trouble->text, "refused");
-  history.came_up(HelloMode::kNew, false);
-  EXPECT_EQ(look(history).state, State::kUp);
-  EXPECT_EQ(look(history).counters.reconnects, 0U);
-  history.came_up(HelloMode::kJoin, true);
-  history.lost_lane(make_error(ErrorKind::kClosed, "cut"), /*was_last=*/false);
-  EXPECT_EQ(look(history).state, State::kUp);
-  history.lost_lane(make_error(ErrorKind::kClosed, "cut again"), /*was_last=*/true);
-  EXPECT_EQ(look(history).state, State::kOrphaned);
-  EXPECT_EQ(look(history).trouble->text, "cut again");
-  history.came_up(HelloMode::kResume, false);
+TEST(ClientStateTest, ALossAResumeAndALostSession) {
+  ClientState client;
+  EXPECT_EQ(look(client).state, State::kConnecting);
+  client.failed(make_error(ErrorKind::kNetwork, "refused"));
+  EXPECT_EQ(look(client).trouble->text, "refused");
+  client.came_up(HelloMode::kNew, false);
+  EXPECT_EQ(look(client).state, State::kUp);
+  EXPECT_EQ(look(client).counters.reconnects, 0U);
+  client.came_up(HelloMode::kJoin, true);
+  client.lost_lane(make_error(ErrorKind::kClosed, "cut"), /*was_last=*/false);
+  EXPECT_EQ(look(client).state, State::kUp);
+  client.lost_lane(make_error(ErrorKind::kClosed, "cut again"), /*was_last=*/true);
+  EXPECT_EQ(look(client).state, State::kOrphaned);
+  EXPECT_EQ(look(client).trouble->text, "cut again");
+  client.came_up(HelloMode::kResume, false);
   Traffic traffic;
   traffic.streams = 7;
-  history.session_over(traffic, make_error(ErrorKind::kClosed, "over"));
-  history.came_up(HelloMode::kNew, false);
-  const ClientStatus now = look(history);
+  client.session_over(traffic, make_error(ErrorKind::kClosed, "over"));
+  client.came_up(HelloMode::kNew, false);
+  const ClientStatus now = look(client);
   EXPECT_EQ(now.counters.sessions, 2U);
   EXPECT_EQ(now.counters.reconnects, 2U);
   EXPECT_EQ(now.counters.resumes, 1U);
@@ -47,19 +47,46 @@ TEST(ClientHistoryTest, ALossAResumeAndALostSession) {
   EXPECT_EQ(now.trouble->text, "over");
 }
 
-TEST(ClientHistoryTest, StoppingIsForGood) {
-  ClientHistory history;
-  history.stopping();
-  history.came_up(HelloMode::kNew, false);
-  EXPECT_EQ(look(history).state, State::kStopping);
+TEST(ClientStateTest, StoppingIsForGood) {
+  ClientState client;
+  client.stopping();
+  client.came_up(HelloMode::kNew, false);
+  EXPECT_EQ(look(client).state, State::kStopping);
+}
+
+// What fails for good ends by itself; told to end meanwhile, it does what it has to for that once.
+TEST(ClientStateTest, AFailureForGoodIsAnEndAndItsReasonStays) {
+  ClientState state;
+  state.came_up(HelloMode::kNew, false);
+  EXPECT_FALSE(state.is_ending());
+  state.failed_for_good(make_error(ErrorKind::kRefused, "revoked"));
+  EXPECT_TRUE(state.is_ending());
+  EXPECT_EQ(state.state(), ClientState::State::kFailed);
+  state.session_over({}, make_error(ErrorKind::kClosed, "over"));
+  EXPECT_EQ(state.state(), ClientState::State::kFailed);
+  EXPECT_EQ(look(state).state, State::kStopping);
+  state.stopping();
+  EXPECT_EQ(state.state(), ClientState::State::kStopping);
+  state.failed_for_good(make_error(ErrorKind::kIo, "too late"));
+  EXPECT_EQ(state.state(), ClientState::State::kStopping);
+  EXPECT_EQ(state.final_error()->text, "too late");
+}
+
+TEST(ClientStateTest, ASessionIsOneThatWasWelcomed) {
+  ClientState state;
+  state.failed(make_error(ErrorKind::kNetwork, "refused"));
+  EXPECT_FALSE(state.had_session());
+  state.came_up(HelloMode::kNew, false);
+  state.session_over({}, make_error(ErrorKind::kClosed, "over"));
+  EXPECT_TRUE(state.had_session());
 }
 
 // A session that never came up and ends is no news: why it did not is told by the attempt that failed.
-TEST(ClientHistoryTest, WhatNeverWasUpDoesNotHideWhy) {
-  ClientHistory history;
-  history.failed(make_error(ErrorKind::kRefused, "no exit"));
-  history.session_over({}, make_error(ErrorKind::kClosed, "closed"));
-  EXPECT_EQ(look(history).trouble->text, "no exit");
+TEST(ClientStateTest, WhatNeverWasUpDoesNotHideWhy) {
+  ClientState client;
+  client.failed(make_error(ErrorKind::kRefused, "no exit"));
+  client.session_over({}, make_error(ErrorKind::kClosed, "closed"));
+  EXPECT_EQ(look(client).trouble->text, "no exit");
 }
 
 TEST(StatusJsonTest, HasUnitsInItsNamesAndNullForWhatIsNot) {
