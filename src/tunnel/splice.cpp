@@ -65,13 +65,13 @@ struct Splice : std::enable_shared_from_this<Splice> {
     const int handle = socket.native_handle();
     if (const auto failure = take_socket_error(handle)) return abort(reset_code_of_death(failure));
     hung_up = is_hung_up(handle);
-    if (hung_up && !uploading) wait_no_longer();
+    if (hung_up && !reading) wait_no_longer();
     // Otherwise it was an urgent byte (POLLPRI), which stays one until it is read: watched again after that.
   }
 
-  void upload_over() {
-    uploading = false;
-    upload_done.notify();
+  void reading_over() {
+    reading = false;
+    reading_done.notify();
     if (hung_up) wait_no_longer();
   }
 
@@ -84,15 +84,15 @@ struct Splice : std::enable_shared_from_this<Splice> {
 
   Socket socket;
   StreamPtr stream;
-  std::shared_ptr<Meter> meter;  // null at the client
-  net::Wakeup upload_done{socket.get_executor()};
-  bool uploading = true;
+  std::shared_ptr<Meter> meter;  // the exit's, where what the socket sends is on its way down to the client
+  net::Wakeup reading_done{socket.get_executor()};
+  bool reading = true;
   bool watching = false;
   bool hung_up = false;
   asio::steady_timer patience{socket.get_executor()};
 };
 
-using JointPtr = std::shared_ptr<Splice>;
+using SplicePtr = std::shared_ptr<Splice>;
 
 template <class Buffer, std::size_t N, class View>
 std::array<Buffer, N> to_buffers(const std::array<View, N>& pieces, std::size_t count) {
@@ -126,7 +126,7 @@ bool read_some(Splice& splice, std::uint64_t most, Meter::Waiter& waiter, bool& 
   return false;
 }
 
-asio::awaitable<void> write_early(JointPtr splice, Bytes early) {
+asio::awaitable<void> write_early(SplicePtr splice, Bytes early) {
   ByteView rest(early);
   while (!rest.empty() && !splice->stream->reset_code()) {
     std::array<MutableBytes, 4> pieces;
@@ -141,7 +141,7 @@ asio::awaitable<void> write_early(JointPtr splice, Bytes early) {
   }
 }
 
-asio::awaitable<void> upload(JointPtr splice, Bytes early) {
+asio::awaitable<void> socket_to_stream(SplicePtr splice, Bytes early) {
   co_await write_early(splice, std::move(early));
   Meter::Waiter waiter(splice->stream->room());
   bool drained = false;
@@ -199,7 +199,7 @@ bool write_some(Splice& splice, const std::array<ByteView, 8>& pieces, std::size
   return false;
 }
 
-asio::awaitable<void> download(JointPtr splice) {
+asio::awaitable<void> stream_to_socket(SplicePtr splice) {
   Meter::Waiter waiter(splice->stream->readable());
   bool full = false;
   std::uint64_t written = 0;  // since others had their turn
@@ -249,13 +249,13 @@ asio::awaitable<void> splice(Socket socket, StreamPtr stream, Bytes early, std::
     if (const auto self = weak.lock()) self->abort(*self->stream->reset_code());
   });
   if (splice->stream->reset_code()) splice->abort(*splice->stream->reset_code());
-  asio::co_spawn(splice->socket.get_executor(), upload(splice, std::move(early)),
+  asio::co_spawn(splice->socket.get_executor(), socket_to_stream(splice, std::move(early)),
                  [splice](std::exception_ptr failure) {
                    if (failure) splice->abort(ResetCode::kGeneralFailure);
-                   splice->upload_over();
+                   splice->reading_over();
                  });
-  co_await download(splice);
-  while (splice->uploading) co_await splice->upload_done.wait();
+  co_await stream_to_socket(splice);
+  while (splice->reading) co_await splice->reading_done.wait();
 }
 
 }  // namespace zks::tunnel
