@@ -34,6 +34,7 @@ Lane::Lane(session::LaneNumber number, carrier::CarrierPtr carrier, LaneKeys key
       owner_(&owner),
       wakeup_(carrier_->executor()),
       relay_ping_(carrier_->executor()),
+      close_deadline_(carrier_->executor()),
       path_clock_(carrier_->executor()) {}
 
 void Lane::start() {
@@ -62,8 +63,9 @@ LaneStatus Lane::status() const {
 void Lane::close(std::uint16_t code) {
   if (closing_) return;
   closing_ = code;
-  relay_ping_.expires_after(kCloseWithin);  // a peer that does not read can't keep the lane
-  relay_ping_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
+  relay_ping_.cancel();
+  close_deadline_.expires_after(kCloseWithin);  // a peer that does not read can't keep the lane
+  close_deadline_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
     if (const auto self = weak.lock(); self && !ec) self->abort();
   });
   wake();
@@ -78,6 +80,7 @@ void Lane::fail(Error error) {
   if (!error_ || (error_->detail == 0 && error.detail != 0))
     error_ = std::move(error);  // a close code says more
   relay_ping_.cancel();
+  close_deadline_.cancel();
   path_clock_.cancel();
   carrier_->abort();
   wake();
@@ -215,7 +218,7 @@ void Lane::schedule_relay_ping() {
   relay_ping_.expires_after(kRelayPingEvery);
   relay_ping_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
     const auto self = weak.lock();
-    if (ec || !self || self->error_) return;
+    if (ec || !self || self->error_ || self->closing_) return;
     self->ask_relay();
     self->schedule_relay_ping();
   });

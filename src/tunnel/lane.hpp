@@ -73,6 +73,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   LaneOwner* owner_;
   net::Wakeup wakeup_;
   asio::steady_timer relay_ping_;
+  asio::steady_timer close_deadline_;
   PathWatch path_watch_;
   asio::steady_timer path_clock_;  // runs while path_watch_ waits for something
   std::deque<std::string> texts_;  // to the relay, ahead of records; at most kMaxTexts
