@@ -5,26 +5,6 @@
 #include "base/raised.hpp"
 
 namespace zks::tunnel {
-namespace {
-
-using namespace std::chrono_literals;
-
-constexpr auto kOpenTimeout = 30s;  // the exit's own limit for a connect is shorter
-constexpr auto kPlaceWithin = 5s;   // a round trip, and a lane that is made anew
-
-// What an application hears when a stream can't even be asked for.
-session::ResetCode reset_code(ErrorKind kind) {
-  switch (kind) {
-    case ErrorKind::kLimit:
-      return session::ResetCode::kLimit;
-    case ErrorKind::kUsage:
-      return session::ResetCode::kNameNotFound;
-    default:
-      return session::ResetCode::kSessionLost;
-  }
-}
-
-}  // namespace
 
 Tunnel::Tunnel(asio::any_io_executor executor, session::Options options, Handlers handlers)
     : executor_(std::move(executor)),
@@ -71,125 +51,6 @@ void Tunnel::attach(carrier::CarrierPtr carrier, LaneKeys keys, session::LaneNum
                     session::HelloMode mode, ByteView first_frames, std::size_t record_bytes) {
   attach(std::move(carrier), std::move(keys), number, mode);
   on_record(number, first_frames, record_bytes);
-}
-
-asio::awaitable<OpenOutcome> Tunnel::open(session::Destination destination) {
-  AskForPlace ask = [this, destination = std::move(destination)] {
-    return session_.streams().open(destination, now());
-  };
-  auto id = co_await take_place(std::move(ask));
-  co_return co_await await_answer(std::move(id));
-}
-
-asio::awaitable<OpenOutcome> Tunnel::open(session::ListenerId listener, session::Destination from) {
-  AskForPlace ask = [this, listener, from = std::move(from)] { return session_.open(listener, from, now()); };
-  auto id = co_await take_place(std::move(ask));
-  co_return co_await await_answer(std::move(id));
-}
-
-// Whoever waits may be cancelled at any wait.
-class Tunnel::PlaceWaiter {
- public:
-  PlaceWaiter(Tunnel& tunnel, asio::steady_timer& timer) : tunnel_(tunnel), timer_(timer) {
-    tunnel_.place_waiters_.push_back(&timer_);
-  }
-  ~PlaceWaiter() { std::erase(tunnel_.place_waiters_, &timer_); }
-  PlaceWaiter(const PlaceWaiter&) = delete;
-  PlaceWaiter& operator=(const PlaceWaiter&) = delete;
-
- private:
-  Tunnel& tunnel_;
-  asio::steady_timer& timer_;
-};
-
-// A stream that is over keeps its place until both ends know: for each that waits, one is made to end.
-asio::awaitable<Result<session::StreamId>> Tunnel::take_place(AskForPlace ask) {
-  const auto self = shared_from_this();
-  tell_of_limit();
-  auto id = ask();
-  if (id || id.error().kind != ErrorKind::kLimit) co_return id;
-  asio::steady_timer patience(executor_, kPlaceWithin);
-  const PlaceWaiter waiter(*this, patience);
-  while (!id && id.error().kind == ErrorKind::kLimit && patience.expiry() > now()) {
-    const std::size_t ending = session_.streams().size() - session_.streams().open_count();
-    if (ending < place_waiters_.size() && !make_place()) break;
-    co_await patience.async_wait(asio::as_tuple(asio::use_awaitable));
-    const auto cancelled = co_await asio::this_coro::cancellation_state;
-    if (cancelled.cancelled() != asio::cancellation_type::none) break;
-    id = ask();
-  }
-  co_return id;
-}
-
-bool Tunnel::make_place() {
-  const auto spared = session_.streams().longest_half_closed();
-  if (!spared) return false;
-  const auto at = streams_.find(*spared);
-  if (at != streams_.end()) {
-    at->second->reset(session::ResetCode::kLimit);
-  } else {
-    session_.streams().reset(*spared, session::ResetCode::kLimit);
-    changed();
-  }
-  return true;
-}
-
-void Tunnel::tell_of_limit() {
-  const std::uint64_t limit = session_.streams().limit();
-  if (!limit_notice_.is_due(session_.streams().size(), limit)) return;
-  log::warn(
-      "all {} streams of the session are in use: those that are half-closed and silent longest make room, "
-      "and "
-      "without such more are refused; exit-peer --max-streams sets how many there may be",
-      limit);
-}
-
-void Tunnel::wake_place_waiters() {
-  for (asio::steady_timer* waiter : place_waiters_) waiter->cancel();
-}
-
-asio::awaitable<OpenOutcome> Tunnel::await_answer(Result<session::StreamId> id) {
-  const auto self = shared_from_this();
-  if (!id) {
-    co_return OpenOutcome{nullptr, reset_code(id.error().kind), {}};
-  }
-  auto stream = std::make_shared<Stream>(self, *id);
-  changed();
-  asio::steady_timer deadline(executor_, kOpenTimeout);
-  deadline.async_wait([weak = std::weak_ptr(stream)](const boost::system::error_code& ec) {
-    const auto late = weak.lock();
-    if (!ec && late && !late->bound_) late->reset(session::ResetCode::kTimedOut);
-  });
-  while (!stream->bound_ && !stream->reset_code_) co_await stream->readable_.wait();
-  if (stream->reset_code_) co_return OpenOutcome{nullptr, *stream->reset_code_, {}};
-  stream->readable_.notify();  // data may have come with OPENED
-  session::Destination bound = *stream->bound_;
-  co_return OpenOutcome{std::move(stream), session::ResetCode::kCancelled, std::move(bound)};
-}
-
-void Tunnel::reset_streams(session::ResetCode code) {
-  std::vector<session::StreamId> ids;  // a reset may end streams, and begin some
-  for (const auto& [id, stream] : streams_) ids.push_back(id);
-  for (const session::StreamId id : ids) {
-    if (const auto at = streams_.find(id); at != streams_.end()) at->second->reset(code);
-  }
-}
-
-std::size_t Tunnel::reset_heaviest_streams(session::ResetCode code) {
-  const std::size_t enough = session_.streams().memory_bytes() / 2;
-  std::size_t count = 0;
-  while (session_.streams().memory_bytes() > enough) {
-    const auto id = session_.streams().heaviest();
-    if (!id) break;
-    ++count;
-    if (const auto at = streams_.find(*id); at != streams_.end()) {
-      at->second->reset(code);
-    } else {
-      session_.streams().reset(*id, code);
-    }
-  }
-  changed();
-  return count;
 }
 
 Result<SessionFlowPtr> Tunnel::open_flow() {
@@ -274,7 +135,7 @@ void Tunnel::end(const Error& why) {
   session_.end();
   requests_.close();
   deliver_events();
-  wake_place_waiters();
+  wake_slot_waiters();
   if (handlers_.on_end) std::exchange(handlers_.on_end, nullptr)(why);
 }
 
@@ -424,7 +285,7 @@ void Tunnel::await_orphan_timeout() {
 
 void Tunnel::changed() {
   deliver_events();
-  if (!place_waiters_.empty() && session_.streams().size() < session_.streams().limit()) wake_place_waiters();
+  if (!slot_waiters_.empty() && session_.streams().size() < session_.streams().limit()) wake_slot_waiters();
   if (ended_ || lanes_.empty()) return;
   const bool done = leaving_ && session_.streams().open_count() == 0;
   for (const auto& [number, held] : lanes_) {

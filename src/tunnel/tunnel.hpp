@@ -67,7 +67,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   const InstanceId& exit_instance() const { return session_.exit_instance(); }
   std::size_t memory_bytes() const { return session_.streams().memory_bytes(); }
 
-  // Opens a stream and waits for the exit's answer, at most 30 s. Where all places are taken, the stream that
+  // Opens a stream and waits for the exit's answer, at most 30 s. Where all slots are taken, the stream that
   // is half-closed and silent longest is reset for it, and its end is waited for at most 5 s; kLimit when
   // there is none such.
   asio::awaitable<OpenOutcome> open(session::Destination destination);
@@ -130,13 +130,13 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
     if (handlers_.on_freed) handlers_.on_freed();
   }
   asio::awaitable<OpenOutcome> await_answer(Result<session::StreamId> id);
-  // A stream's place: how a session is asked for one, and where its answer waits.
-  class PlaceWaiter;
-  using AskForPlace = std::function<Result<session::StreamId>()>;
-  asio::awaitable<Result<session::StreamId>> take_place(AskForPlace ask);
-  bool make_place();
+  // A stream's slot: how a session is asked for one, and where its answer waits.
+  class SlotWaiter;
+  using AskForSlot = std::function<Result<session::StreamId>()>;
+  asio::awaitable<Result<session::StreamId>> take_slot(AskForSlot ask);
+  bool make_slot();
   void tell_of_limit();
-  void wake_place_waiters();
+  void wake_slot_waiters();
   void changed();  // after anything that may have made events or frames
 
   // tunnel_events.cpp
@@ -194,7 +194,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer orphan_timer_;
   session::TimePoint timer_at_ = session::TimePoint::max();
-  std::vector<asio::steady_timer*> place_waiters_;
+  std::vector<asio::steady_timer*> slot_waiters_;
   LimitNotice limit_notice_;
   bool delivering_ = false;
   bool leaving_ = false;
