@@ -48,7 +48,7 @@ std::size_t Stream::prepare(std::uint64_t max_bytes, std::array<MutableBytes, 4>
 
 void Stream::commit(std::size_t count) {
   tunnel_->session().streams().commit(id_, count);
-  tunnel_->changed();
+  tunnel_->committed();
 }
 
 void Stream::finish() {

@@ -295,6 +295,13 @@ void Tunnel::changed() {
   arm_timer();
 }
 
+// Bytes of streams: nothing else is to be sent for them, and only where they wait.
+void Tunnel::committed() {
+  for (const auto& [number, held] : lanes_) {
+    if (session_.streams().wait_on(number)) held.lane->wake();
+  }
+}
+
 // The timer is only ever moved closer; when it fires too early it is set anew.
 void Tunnel::arm_timer() {
   const auto due = session_.next_deadline();

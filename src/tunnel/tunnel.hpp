@@ -137,7 +137,8 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   bool make_slot();
   void tell_of_limit();
   void wake_slot_waiters();
-  void changed();  // after anything that may have made events or frames
+  void changed();    // after anything that may have made events or frames
+  void committed();  // after bytes of a stream, which make neither events nor other frames
 
   // tunnel_events.cpp
   void deliver_events();
