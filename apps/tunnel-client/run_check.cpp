@@ -62,7 +62,7 @@ Task<> look_up(const HostPort& place, Report& report) {
 
 Task<> reach_address(const HostPort& place, const std::string& interface, Report& report) {
   const auto executor = co_await asio::this_coro::executor;
-  auto socket = co_await net::connect(executor, place.host, place.port, net::Way(interface, nullptr),
+  auto socket = co_await net::connect(executor, place.host, place.port, net::Egress(interface, nullptr),
                                       Clock::now() + kStepTimeout);
   if (!socket && socket.error().kind == ErrorKind::kTimeout) {
     co_return report.failed("TCP",

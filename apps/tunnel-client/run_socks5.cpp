@@ -70,7 +70,7 @@ Result<> run_socks5(Socks5Options options) {
   if (options.worker) {
     parent = std::make_shared<vpn::ParentLink>(loop.get_executor(), std::move(options.worker->parent),
                                                [&] { loop.stop(); });
-    common.dial.outside = parent;
+    common.dial.uplink = parent;
     auto trust = carrier::TlsTrust::make(options.common.dial.ca_file, options.link.pin);
     if (!trust) return trust.error();
     common.dial.trust = *trust;

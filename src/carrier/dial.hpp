@@ -17,8 +17,8 @@
 #include "carrier/dialler.hpp"
 #include "carrier/segment_limits.hpp"
 #include "carrier/upstream_proxy.hpp"
+#include "net/egress.hpp"
 #include "net/known_addresses.hpp"
-#include "net/outside.hpp"
 
 namespace zks::carrier {
 
@@ -32,8 +32,8 @@ struct DialOptions {
   std::string sni;            // TLS server name to send and verify; the host when empty
   std::vector<std::pair<std::string, std::string>> headers;  // added to the upgrade request
   std::shared_ptr<const ProxyRules> proxies;                 // null: every relay is dialled directly
-  std::string interface;                                     // both as in outside.hpp
-  std::shared_ptr<net::Outside> outside;
+  std::string interface;                                     // both as in egress.hpp
+  std::shared_ptr<net::Uplink> uplink;
   // These two learn: dials with a copy of these options share them.
   std::shared_ptr<net::KnownAddresses> known = std::make_shared<net::KnownAddresses>();
   std::shared_ptr<SegmentLimits> segments = std::make_shared<SegmentLimits>();

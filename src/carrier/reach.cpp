@@ -75,9 +75,9 @@ RelayAttempt::RelayAttempt(const asio::any_io_executor& executor, std::shared_pt
 Task<> RelayAttempt::run(std::function<void()> on_connected) {
   const auto& options = plan_->options;
   const HostPort place = dialled_place(plan_->url, options);
-  net::Way way(options.interface, options.outside);
-  way.segment = segment_;
-  const auto connected = co_await net::connect_by(&tcp->socket(), endpoint_, std::move(way),
+  net::Egress egress(options.interface, options.uplink);
+  egress.segment = segment_;
+  const auto connected = co_await net::connect_by(&tcp->socket(), endpoint_, std::move(egress),
                                                   format_host_port(place.host, place.port));
   const UpstreamProxy* proxy = proxy_for(plan_->url, options);
   if (!connected) {
@@ -158,7 +158,7 @@ Task<std::shared_ptr<RelayAttempt>> reach(asio::any_io_executor executor, RelayU
     }
   }
   const HostPort place = dialled_place(url, options);
-  net::Goal goal(place.host, place.port, net::Way(options.interface, options.outside), options.known);
+  net::Goal goal(place.host, place.port, net::Egress(options.interface, options.uplink), options.known);
   if (proxy_for(url, options) != nullptr) goal.called = kProxyCalled;
   const int segment = options.segments->next(place.host, place.port, std::chrono::steady_clock::now());
   goal.twice = segment == 0 && trust;

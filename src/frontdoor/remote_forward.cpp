@@ -65,8 +65,8 @@ asio::awaitable<void> connect_tcp(AttemptPtr attempt, asio::any_io_executor exec
   const bool is_name = target.kind == session::Destination::Kind::kName;
   std::string host = is_name ? target.name : tunnel::make_endpoint<tcp>(target).address().to_string();
   const auto deadline = std::chrono::steady_clock::now() + kConnectTimeout;
-  net::Way way;
-  auto socket = co_await net::connect(executor, std::move(host), target.port, std::move(way), deadline);
+  net::Egress egress;
+  auto socket = co_await net::connect(executor, std::move(host), target.port, std::move(egress), deadline);
   if (!socket) {
     attempt->socket = socket.error();
     co_return;

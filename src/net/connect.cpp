@@ -58,8 +58,8 @@ std::vector<tcp::endpoint> interleave(const std::vector<tcp::endpoint>& found) {
 }
 
 asio::awaitable<void> look_up(LookupPtr lookup, Goal goal, TimePoint deadline) {
-  auto asking = goal.way.outside ? goal.way.outside->look_up(goal.host, goal.port, deadline)
-                                 : look_up_name(goal.host, goal.port, deadline);
+  auto asking = goal.egress.uplink ? goal.egress.uplink->look_up(goal.host, goal.port, deadline)
+                                   : look_up_name(goal.host, goal.port, deadline);
   auto found = co_await std::move(asking);
   if (found) lookup->found = interleave(*found);
   if (!found) lookup->failed = found.error();
@@ -130,10 +130,13 @@ Error why(const AttemptsOutcome& outcome, const Goal& goal) {
 
 class PlainAttempt final : public Attempt {
  public:
-  PlainAttempt(const asio::any_io_executor& executor, tcp::endpoint endpoint, Way way, std::string name)
-      : socket_(executor), endpoint_(std::move(endpoint)), way_(std::move(way)), name_(std::move(name)) {}
+  PlainAttempt(const asio::any_io_executor& executor, tcp::endpoint endpoint, Egress egress, std::string name)
+      : socket_(executor),
+        endpoint_(std::move(endpoint)),
+        egress_(std::move(egress)),
+        name_(std::move(name)) {}
   Task<> run(std::function<void()> /*on_connected*/) override {
-    return connect_by(&socket_, endpoint_, way_, name_);
+    return connect_by(&socket_, endpoint_, egress_, name_);
   }
   void abort() override {
     boost::system::error_code ignored;
@@ -144,15 +147,15 @@ class PlainAttempt final : public Attempt {
  private:
   tcp::socket socket_;
   tcp::endpoint endpoint_;
-  Way way_;
+  Egress egress_;
   std::string name_;
 };
 
 }  // namespace
 
-Task<> connect_by(tcp::socket* socket, tcp::endpoint endpoint, Way way, std::string name) {
-  if (way.outside) {
-    auto opened = co_await way.outside->open(endpoint.protocol());
+Task<> connect_by(tcp::socket* socket, tcp::endpoint endpoint, Egress egress, std::string name) {
+  if (egress.uplink) {
+    auto opened = co_await egress.uplink->open(endpoint.protocol());
     if (!opened) co_return opened.error();
     *socket = std::move(*opened);
   }
@@ -161,9 +164,9 @@ Task<> connect_by(tcp::socket* socket, tcp::endpoint endpoint, Way way, std::str
     socket->open(endpoint.protocol(), ec);
     if (ec) co_return make_error(ErrorKind::kNetwork, ec.message(), ec.value());
   }
-  if (way.segment != 0) limit_segments(*socket, way.segment);
-  if (!way.interface.empty()) {
-    const auto bound = bind_to_interface(*socket, way.interface);
+  if (egress.segment != 0) limit_segments(*socket, egress.segment);
+  if (!egress.interface.empty()) {
+    const auto bound = bind_to_interface(*socket, egress.interface);
     if (!bound) co_return bound.error();
   }
   const auto connected = co_await connect_socket(socket, endpoint);
@@ -203,12 +206,12 @@ Task<std::shared_ptr<Attempt>> connect_any(asio::any_io_executor executor, Goal 
   co_return why(outcome, goal);
 }
 
-Task<tcp::socket> connect(asio::any_io_executor executor, std::string host, std::uint16_t port, Way way,
+Task<tcp::socket> connect(asio::any_io_executor executor, std::string host, std::uint16_t port, Egress egress,
                           TimePoint deadline) {
-  MakeAttempt make = [executor, way, name = format_host_port(host, port)](tcp::endpoint endpoint) {
-    return std::make_shared<PlainAttempt>(executor, std::move(endpoint), way, name);
+  MakeAttempt make = [executor, egress, name = format_host_port(host, port)](tcp::endpoint endpoint) {
+    return std::make_shared<PlainAttempt>(executor, std::move(endpoint), egress, name);
   };
-  Goal goal(std::move(host), port, std::move(way), nullptr);
+  Goal goal(std::move(host), port, std::move(egress), nullptr);
   auto won = co_await connect_any(executor, std::move(goal), std::move(make), deadline);
   if (!won) co_return won.error();
   co_return static_cast<PlainAttempt&>(**won).take();

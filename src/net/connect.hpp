@@ -11,8 +11,8 @@
 
 #include <boost/asio/ip/tcp.hpp>
 
+#include "net/egress.hpp"
 #include "net/known_addresses.hpp"
-#include "net/outside.hpp"
 #include "net/race.hpp"
 #include "net/task.hpp"
 
@@ -20,13 +20,13 @@ namespace zks::net {
 
 // Where to, and which addresses may stand in for a lookup.
 struct Goal {
-  // Not an aggregate, for the reason that Way is none.
-  Goal(std::string to, std::uint16_t at, Way by, std::shared_ptr<KnownAddresses> worked)
-      : host(std::move(to)), port(at), way(std::move(by)), known(std::move(worked)) {}
+  // Not an aggregate, for the reason that Egress is none.
+  Goal(std::string to, std::uint16_t at, Egress by, std::shared_ptr<KnownAddresses> worked)
+      : host(std::move(to)), port(at), egress(std::move(by)), known(std::move(worked)) {}
 
   std::string host;
   std::uint16_t port;
-  Way way;
+  Egress egress;
   std::shared_ptr<KnownAddresses> known;  // may be null
   bool twice = false;
   std::string called;  // in front of what is said of a lookup or of time: "the HTTP proxy: "
@@ -45,9 +45,10 @@ Task<std::shared_ptr<Attempt>> connect_any(asio::any_io_executor executor, Goal 
 
 // The same with a TCP connection as all that is wanted.
 Task<asio::ip::tcp::socket> connect(asio::any_io_executor executor, std::string host, std::uint16_t port,
-                                    Way way, std::chrono::steady_clock::time_point deadline);
+                                    Egress egress, std::chrono::steady_clock::time_point deadline);
 
-// One address, by the way given. Errors as of connect_socket(), about the host `name`.
-Task<> connect_by(asio::ip::tcp::socket* socket, asio::ip::tcp::endpoint endpoint, Way way, std::string name);
+// One address, by the egress given. Errors as of connect_socket(), about the host `name`.
+Task<> connect_by(asio::ip::tcp::socket* socket, asio::ip::tcp::endpoint endpoint, Egress egress,
+                  std::string name);
 
 }  // namespace zks::net

@@ -14,7 +14,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "base/fd.hpp"
-#include "net/outside.hpp"
+#include "net/egress.hpp"
 #include "vpn/supervisor_wire.hpp"
 
 namespace zks::vpn {
@@ -22,7 +22,7 @@ namespace zks::vpn {
 namespace asio = boost::asio;
 
 // Executor: the one given. Lifetime: shared; nothing is called after stop().
-class ParentLink final : public net::Outside, public std::enable_shared_from_this<ParentLink> {
+class ParentLink final : public net::Uplink, public std::enable_shared_from_this<ParentLink> {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
 

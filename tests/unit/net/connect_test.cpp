@@ -18,7 +18,7 @@ using Endpoints = std::vector<tcp::endpoint>;
 
 constexpr std::uint16_t kPort = 443;
 
-class Names final : public Outside {
+class Names final : public Uplink {
  public:
   Task<tcp::socket> open(tcp protocol) override {
     auto executor = co_await asio::this_coro::executor;
@@ -72,7 +72,7 @@ class ConnectTest : public testing::Test {
  protected:
   Result<std::shared_ptr<Attempt>> connect_to(const MakeAttempt& make, steady_clock::duration time = 30s) {
     std::optional<Result<std::shared_ptr<Attempt>>> out;
-    Goal goal("relay.example", kPort, Way("", names), known);
+    Goal goal("relay.example", kPort, Egress("", names), known);
     goal.twice = twice;
     test::run(io, run_connect(std::move(goal), make, time, &out));
     return std::move(*out);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// How a relay is reached where the machine's own way leads elsewhere: with vpn, sockets and lookups of
-// anybody but those made here go into the tunnel (vpn/supervisor.hpp implements it).
+// How a connection leaves this machine, also where its routes lead elsewhere: with vpn, sockets and lookups
+// of anybody but those of the uplink go into the tunnel.
 #pragma once
 
 #include <chrono>
@@ -16,10 +16,11 @@
 
 namespace zks::net {
 
-// Executor: the dialler's.
-class Outside {
+// The network that a tunnel runs over, for connections to relays (vpn/parent_link.hpp). Executor: the
+// dialler's.
+class Uplink {
  public:
-  virtual ~Outside() = default;
+  virtual ~Uplink() = default;
   // A socket that may leave, not yet bound or connected.
   virtual Task<asio::ip::tcp::socket> open(asio::ip::tcp protocol) = 0;
   // The addresses that connections may now be made to, for a relay or a proxy that this process was started
@@ -29,14 +30,14 @@ class Outside {
 };
 
 // How a connection leaves this machine.
-struct Way {
+struct Egress {
   // Not an aggregate: g++ 12 destroys a temporary one twice where it is an argument of what is awaited.
-  Way() = default;
-  Way(std::string by, std::shared_ptr<Outside> from) : interface(std::move(by)), outside(std::move(from)) {}
+  Egress() = default;
+  Egress(std::string by, std::shared_ptr<Uplink> over) : interface(std::move(by)), uplink(std::move(over)) {}
 
-  std::string interface;             // by this interface (socket_options.hpp); empty: as routed
-  int segment = 0;                   // in segments of at most so many bytes; 0: as the kernel has it
-  std::shared_ptr<Outside> outside;  // null: by sockets and lookups as every program's
+  std::string interface;           // by this interface (socket_options.hpp); empty: as routed
+  int segment = 0;                 // in segments of at most so many bytes; 0: as the kernel has it
+  std::shared_ptr<Uplink> uplink;  // null: by sockets and lookups as every program's
 };
 
 }  // namespace zks::net
