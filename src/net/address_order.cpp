@@ -80,14 +80,7 @@ std::vector<IpAddress> order_addresses(std::vector<IpAddress> ipv6, std::vector<
   const bool ipv6_routed = put_routed_first(ipv6);
   const bool ipv4_routed = put_routed_first(ipv4);
   const bool ipv4_begins = ipv4_routed && !(ipv6_routed && has_matching_source(ipv6));
-  const auto& first = ipv4_begins ? ipv4 : ipv6;
-  const auto& second = ipv4_begins ? ipv6 : ipv4;
-  std::vector<IpAddress> out;
-  for (std::size_t i = 0; i < std::max(first.size(), second.size()); ++i) {
-    if (i < first.size()) out.push_back(first[i]);
-    if (i < second.size()) out.push_back(second[i]);
-  }
-  return out;
+  return ipv4_begins ? alternate(ipv4, ipv6) : alternate(ipv6, ipv4);
 }
 
 }  // namespace zks::net

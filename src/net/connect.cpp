@@ -11,6 +11,7 @@
 
 #include "base/log.hpp"
 #include "base/relay_url.hpp"
+#include "net/address_order.hpp"
 #include "net/name_lookup.hpp"
 #include "net/socket_options.hpp"
 #include "net/spawn.hpp"
@@ -42,19 +43,14 @@ struct Lookup {
 };
 using LookupPtr = std::shared_ptr<Lookup>;
 
-// RFC 8305, section 4: families alternate, starting with the one that the resolver prefers.
+// Families alternate, starting with the one that the resolver prefers.
 std::vector<tcp::endpoint> interleave(const std::vector<tcp::endpoint>& found) {
   std::vector<tcp::endpoint> first;
   std::vector<tcp::endpoint> second;
   for (const auto& endpoint : found) {
     (endpoint.protocol() == found.front().protocol() ? first : second).push_back(endpoint);
   }
-  std::vector<tcp::endpoint> out;
-  for (std::size_t i = 0; i < std::max(first.size(), second.size()); ++i) {
-    if (i < first.size()) out.push_back(first[i]);
-    if (i < second.size()) out.push_back(second[i]);
-  }
-  return out;
+  return alternate(first, second);
 }
 
 asio::awaitable<void> look_up(LookupPtr lookup, Goal goal, TimePoint deadline) {
