@@ -8,16 +8,11 @@
 
 #include <functional>
 #include <optional>
-#include <vector>
-
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "session/frames.hpp"
+#include "tunnel/wait_list.hpp"
 
 namespace zks::tunnel {
-
-namespace asio = boost::asio;
 
 class SessionWaiters {
  public:
@@ -31,16 +26,14 @@ class SessionWaiters {
   asio::awaitable<std::optional<session::ResetCode>> wait(std::function<bool()> ready,
                                                           asio::steady_timer& patience);
   // A session or a lane came up.
-  void wake();
+  void wake() { list_.wake(); }
   // None will: whoever waits, or comes later, hears kSessionLost.
   void close();
-  bool empty() const { return timers_.empty(); }
+  bool empty() const { return list_.empty(); }
 
  private:
-  class Waiter;
-
   std::function<void()> on_wait_;
-  std::vector<asio::steady_timer*> timers_;  // the patience of each that waits
+  WaitList list_;
   bool closed_ = false;
 };
 

@@ -135,7 +135,7 @@ void Tunnel::end(const Error& why) {
   session_.end();
   requests_.close();
   deliver_events();
-  wake_slot_waiters();
+  slot_waiters_.wake();
   if (handlers_.on_end) std::exchange(handlers_.on_end, nullptr)(why);
 }
 
@@ -285,7 +285,7 @@ void Tunnel::await_orphan_timeout() {
 
 void Tunnel::changed() {
   deliver_events();
-  if (!slot_waiters_.empty() && session_.streams().size() < session_.streams().limit()) wake_slot_waiters();
+  if (!slot_waiters_.empty() && session_.streams().size() < session_.streams().limit()) slot_waiters_.wake();
   if (ended_ || lanes_.empty()) return;
   const bool done = leaving_ && session_.streams().open_count() == 0;
   for (const auto& [number, held] : lanes_) {

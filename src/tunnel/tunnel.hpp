@@ -19,6 +19,7 @@
 #include "base/limit_notice.hpp"
 #include "tunnel/lane.hpp"
 #include "tunnel/stream.hpp"
+#include "tunnel/wait_list.hpp"
 
 namespace zks::tunnel {
 
@@ -131,12 +132,10 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   }
   asio::awaitable<OpenOutcome> await_answer(Result<session::StreamId> id);
   // A stream's slot: how a session is asked for one, and where its answer waits.
-  class SlotWaiter;
   using AskForSlot = std::function<Result<session::StreamId>()>;
   asio::awaitable<Result<session::StreamId>> take_slot(AskForSlot ask);
   bool make_slot();
   void tell_of_limit();
-  void wake_slot_waiters();
   void changed();    // after anything that may have made events or frames
   void committed();  // after bytes of a stream, which make neither events nor other frames
 
@@ -195,7 +194,7 @@ class Tunnel final : public LaneOwner, public std::enable_shared_from_this<Tunne
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer orphan_timer_;
   session::TimePoint timer_at_ = session::TimePoint::max();
-  std::vector<asio::steady_timer*> slot_waiters_;
+  WaitList slot_waiters_;
   LimitNotice limit_notice_;
   bool delivering_ = false;
   bool leaving_ = false;

@@ -41,21 +41,6 @@ asio::awaitable<OpenOutcome> Tunnel::open(session::ListenerId listener, session:
   co_return co_await await_answer(std::move(id));
 }
 
-// Whoever waits may be cancelled at any wait.
-class Tunnel::SlotWaiter {
- public:
-  SlotWaiter(Tunnel& tunnel, asio::steady_timer& timer) : tunnel_(tunnel), timer_(timer) {
-    tunnel_.slot_waiters_.push_back(&timer_);
-  }
-  ~SlotWaiter() { std::erase(tunnel_.slot_waiters_, &timer_); }
-  SlotWaiter(const SlotWaiter&) = delete;
-  SlotWaiter& operator=(const SlotWaiter&) = delete;
-
- private:
-  Tunnel& tunnel_;
-  asio::steady_timer& timer_;
-};
-
 // A stream that is over keeps its slot until both ends know: for each that waits, one is made to end.
 asio::awaitable<Result<session::StreamId>> Tunnel::take_slot(AskForSlot ask) {
   const auto self = shared_from_this();
@@ -63,13 +48,12 @@ asio::awaitable<Result<session::StreamId>> Tunnel::take_slot(AskForSlot ask) {
   auto id = ask();
   if (id || id.error().kind != ErrorKind::kLimit) co_return id;
   asio::steady_timer patience(executor_, kSlotWithin);
-  const SlotWaiter waiter(*this, patience);
+  WaitList::Entry waiter(slot_waiters_, patience);
   while (!id && id.error().kind == ErrorKind::kLimit && patience.expiry() > now()) {
     const std::size_t ending = session_.streams().size() - session_.streams().open_count();
     if (ending < slot_waiters_.size() && !make_slot()) break;
-    co_await patience.async_wait(asio::as_tuple(asio::use_awaitable));
-    const auto cancelled = co_await asio::this_coro::cancellation_state;
-    if (cancelled.cancelled() != asio::cancellation_type::none) break;
+    const bool goes_on = co_await waiter.wait();
+    if (!goes_on) break;
     id = ask();
   }
   co_return id;
@@ -96,10 +80,6 @@ void Tunnel::tell_of_limit() {
       "and "
       "without such more are refused; exit-peer --max-streams sets how many there may be",
       limit);
-}
-
-void Tunnel::wake_slot_waiters() {
-  for (asio::steady_timer* waiter : slot_waiters_) waiter->cancel();
 }
 
 asio::awaitable<OpenOutcome> Tunnel::await_answer(Result<session::StreamId> id) {
