@@ -12,6 +12,7 @@
 #include "../support/temporary_directory.hpp"
 #include "carrier/memory.hpp"
 #include "client_end.hpp"
+#include "late_refusal.hpp"
 #include "link/issue_link.hpp"
 
 namespace zks::exit {
@@ -45,14 +46,6 @@ struct RelayEnds final : carrier::Dialler {
   int changes = 0;
 };
 
-asio::awaitable<ConnectOutcome> never(std::shared_ptr<asio::steady_timer> over) {
-  [[maybe_unused]] const auto [ec] = co_await over->async_wait(asio::as_tuple(asio::use_awaitable));
-  ConnectOutcome out;
-  out.code = ResetCode::kTimedOut;
-  out.reason = "the test is over";
-  co_return out;
-}
-
 class ExitPeerTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -63,10 +56,7 @@ class ExitPeerTest : public testing::Test {
     alice_ = std::move(*state_->add_invite("alice", std::nullopt, 2));
     // So that letting it in takes no disk.
     ASSERT_TRUE(state_->pin_device(alice_.id, device_.public_key, std::time(nullptr)));
-    sessions_.connect = [over = over_](const asio::any_io_executor&, const session::Destination&,
-                                       const std::shared_ptr<const Policy>&,
-                                       const std::shared_ptr<GuestResolver>&,
-                                       const ConnectOptions&) { return never(over); };
+    sessions_.connect = test::late_refusal(over_, ResetCode::kTimedOut);
   }
   void TearDown() override {
     over_->cancel();

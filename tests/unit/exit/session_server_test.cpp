@@ -4,6 +4,8 @@
 // of, and what happens to sessions when the exit leaves.
 #include "exit/session_server.hpp"
 
+#include <array>
+
 #include <boost/asio/steady_timer.hpp>
 #include <gtest/gtest.h>
 
@@ -11,6 +13,7 @@
 #include "../support/run.hpp"
 #include "carrier/memory.hpp"
 #include "client_end.hpp"
+#include "late_refusal.hpp"
 
 namespace zks::exit {
 namespace {
@@ -24,23 +27,11 @@ tunnel::Claim device_of(std::uint8_t invite, std::uint8_t key = 1) {
   return {{invite}, {key}};
 }
 
-// A destination that refuses, when it answers.
-asio::awaitable<ConnectOutcome> refuse_connection(std::shared_ptr<asio::steady_timer> answers) {
-  [[maybe_unused]] const auto [ec] = co_await answers->async_wait(asio::as_tuple(asio::use_awaitable));
-  ConnectOutcome out;
-  out.code = ResetCode::kConnectionRefused;
-  out.reason = "as the test says";
-  co_return out;
-}
-
 class SessionServerTest : public testing::Test {
  protected:
   SessionServerTest() {
     SessionServerOptions options;
-    options.connect = [answers = answers_](const asio::any_io_executor&, const session::Destination&,
-                                           const std::shared_ptr<const Policy>&,
-                                           const std::shared_ptr<GuestResolver>&,
-                                           const ConnectOptions&) { return refuse_connection(answers); };
+    options.connect = test::late_refusal(answers_, ResetCode::kConnectionRefused);
     options.limits.max_sessions = 2;
     server_ = std::make_shared<SessionServer>(loop_.get_executor(), options, InstanceId{5}, nullptr);
   }
@@ -65,6 +56,15 @@ class SessionServerTest : public testing::Test {
     const auto frames = accepted.keys.opener.open(bytes);
     if (!frames) return frames.error();
     return server_->begin({std::move(pair.second), std::move(accepted), *frames, bytes.size()}, allowance());
+  }
+  // One device has all sessions that there may be, 1 and 2.
+  std::array<std::unique_ptr<ClientEnd>, 2> fill() {
+    std::array<std::unique_ptr<ClientEnd>, 2> out;
+    for (std::uint8_t i = 0; i < out.size(); ++i) {
+      out[i] = std::make_unique<ClientEnd>(loop_.get_executor(), SessionId{static_cast<std::uint8_t>(i + 1)});
+      EXPECT_TRUE(begin(*out[i], device_of(1), 1, HelloMode::kNew));
+    }
+    return out;
   }
   std::shared_ptr<Allowance> allowance() {
     return std::make_shared<Allowance>(loop_.get_executor(), std::make_shared<Policy>(Rules{}));
@@ -167,11 +167,8 @@ TEST_F(SessionServerTest, TheFirstFrameIsHello) {
 }
 
 TEST_F(SessionServerTest, LimitsHoldForWhatComesAfterThem) {
-  ClientEnd first(loop_.get_executor(), SessionId{1});
-  ClientEnd second(loop_.get_executor(), SessionId{2});
+  const auto holders = fill();
   ClientEnd third(loop_.get_executor(), SessionId{3});
-  ASSERT_TRUE(begin(first, device_of(1), 1, HelloMode::kNew));
-  ASSERT_TRUE(begin(second, device_of(1), 1, HelloMode::kNew));
   const auto refused = begin(third, device_of(1), 1, HelloMode::kNew);
   ASSERT_FALSE(refused) << "who has them all makes no room for itself";
   EXPECT_EQ(refused.error().text, "too many sessions; raise --max-sessions");
@@ -193,11 +190,8 @@ TEST_F(SessionServerTest, LimitsHoldForWhatComesAfterThem) {
 }
 
 TEST_F(SessionServerTest, ANewcomerGetsTheRoomOfWhoHasMost) {
-  ClientEnd first(loop_.get_executor(), SessionId{1});
-  ClientEnd second(loop_.get_executor(), SessionId{2});
+  const auto holders = fill();
   ClientEnd newcomer(loop_.get_executor(), SessionId{3});
-  ASSERT_TRUE(begin(first, device_of(1), 1, HelloMode::kNew));
-  ASSERT_TRUE(begin(second, device_of(1), 1, HelloMode::kNew));
   ASSERT_TRUE(begin(newcomer, device_of(2), 1, HelloMode::kNew));
   EXPECT_EQ(sessions().size(), 2U);
   EXPECT_NE(sessions().find(SessionId{3}, device_of(2)), nullptr);
