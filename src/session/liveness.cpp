@@ -58,10 +58,9 @@ TimePoint Liveness::silent_at() const {
                   last_received_ + std::max<std::chrono::nanoseconds>(kAskAfter, round_trips));
 }
 
-// The answer may be behind what moves now.
-void Liveness::put_off_silence(TimePoint now) {
-  ping_->silent_from = std::max(
-      ping_->silent_from, std::chrono::time_point_cast<TimePoint::duration>(now + kAskAfter - kAnswerWithin));
+void Liveness::expect_answer_by(TimePoint time) {
+  ping_->silent_from =
+      std::max(ping_->silent_from, std::chrono::time_point_cast<TimePoint::duration>(time - kAnswerWithin));
 }
 
 // A relay passes on only whole messages: what has left took so long to get there, and takes as long again to
@@ -70,17 +69,15 @@ void Liveness::expect_as_long_again(TimePoint now, std::chrono::nanoseconds took
   ping_->drained_in += took;
   ping_->drained_bytes += bytes;
   const std::chrono::nanoseconds slowest = std::chrono::seconds(1) * ping_->drained_bytes / kSlowestPath;
-  ping_->silent_from =
-      std::max(ping_->silent_from, std::chrono::time_point_cast<TimePoint::duration>(
-                                       now + std::min(ping_->drained_in, slowest) - kAnswerWithin));
+  expect_answer_by(now + std::min(ping_->drained_in, slowest));
 }
 
 // False: the PING is due, and late.
 bool Liveness::look_at_ping(TimePoint now, std::chrono::nanoseconds since_last, std::size_t undrained_bytes) {
   const std::size_t before = std::exchange(ping_->undrained, undrained_bytes);
   const bool drains = undrained_bytes < before;
-  // Once all of it has left, only the answer is awaited.
-  if (drains && undrained_bytes > 0) put_off_silence(now);
+  // The answer may be behind what moves now. Once all of it has left, only the answer is awaited.
+  if (drains && undrained_bytes > 0) expect_answer_by(now + kAskAfter);
   if (drains) expect_as_long_again(now, since_last, before - undrained_bytes);
   if (last_received_ > ping_->requested) {
     // Alive: bytes came since. Without an answer to measure, forget it once it is late.
@@ -98,7 +95,7 @@ bool Liveness::tick(TimePoint now, std::size_t undrained_bytes, bool arriving) {
   if (ping_ && !look_at_ping(now, since_last, undrained_bytes)) return false;
   // What this process did not read itself, because it was stopped, is no silence.
   if (ping_ && stood_still) ping_->silent_from = now;
-  if (ping_ && arriving) put_off_silence(now);
+  if (ping_ && arriving) expect_answer_by(now + kAskAfter);
   return true;
 }
 

@@ -72,7 +72,8 @@ class Liveness {
   };
 
   TimePoint silent_at() const;
-  void put_off_silence(TimePoint now);
+  // The lane is not silent before that.
+  void expect_answer_by(TimePoint time);
   void expect_as_long_again(TimePoint now, std::chrono::nanoseconds took, std::size_t bytes);
   bool look_at_ping(TimePoint now, std::chrono::nanoseconds since_last, std::size_t undrained_bytes);
 
