@@ -90,7 +90,7 @@ void SessionRequests::resolve(session::RequestId request, Bytes query) {
   if (queries_ >= kMaxQueries) {
     return tunnel->resolved(request, dns_failure(query, *question, DnsCode::kServFail, DnsReason::kOther));
   }
-  net::Counted asking(std::shared_ptr<std::size_t>(shared_from_this(), &queries_));
+  net::Counted asking(shared_from_this(), queries_);
   asio::co_spawn(tunnel->executor(), answer(shared_from_this(), request, std::move(query), std::move(asking)),
                  net::RethrowFailure{});
 }
@@ -132,7 +132,7 @@ void SessionRequests::ping(const session::EchoEvent& event) {
 
 EchoHost::Answered SessionRequests::on_answer(session::RequestId request, const Destination& asked) {
   return [weak = weak_from_this(), request, asked,
-          waiting = std::make_shared<net::Counted>(waiting_)](const PingSocket::Answer& answer) {
+          waiting = std::make_shared<net::Counted>(waiting_, *waiting_)](const PingSocket::Answer& answer) {
     const auto self = weak.lock();
     const auto tunnel = self ? self->tunnel_.lock() : nullptr;
     if (!tunnel) return;

@@ -26,7 +26,7 @@ void StreamServer::serve(const ClientSessionPtr& session, tunnel::StreamPtr stre
   }
   auto admission = session->allowance->admit(session->claim);
   if (!admission.reason.empty()) return refuse(*session, stream, admission.refused, admission.reason);
-  net::Counted connecting(std::shared_ptr<std::size_t>(session, &session->connecting));
+  net::Counted connecting(session, session->connecting);
   asio::co_spawn(executor_,
                  run(shared_from_this(), session, std::move(connecting), std::move(stream),
                      std::move(destination), std::move(admission)),

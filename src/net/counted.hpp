@@ -13,8 +13,11 @@ namespace zks::net {
 
 class Counted {
  public:
-  // Executor: one, the count's. Lifetime: `count` is held, which may be a member of what holds it.
-  explicit Counted(std::shared_ptr<std::size_t> count) : count_(std::move(count)) { ++*count_; }
+  // Executor: one, the count's. Lifetime: `owner`, whose member `count` is, is held.
+  template <class Owner>
+  Counted(std::shared_ptr<Owner> owner, std::size_t& count) : count_(std::move(owner), &count) {
+    ++count;
+  }
   ~Counted() { over(); }
   Counted(Counted&&) noexcept = default;
   Counted& operator=(Counted&&) = delete;

@@ -52,14 +52,14 @@ bool may_ask(unsigned peer, unsigned self) {
   return peer == self || peer == 0;
 }
 
-ControlServer::ControlServer(asio::any_io_executor executor, SocketFile file, Status status)
+ControlServer::ControlServer(const asio::any_io_executor& executor, SocketFile file, Status status)
     : file_(std::move(file)),
-      acceptor_(std::move(executor), asio::local::stream_protocol(), file_.take_listener()),
+      acceptor_(executor, asio::local::stream_protocol(), file_.take_listener()),
       status_(std::move(status)) {}
 
-std::shared_ptr<ControlServer> ControlServer::start(asio::any_io_executor executor, SocketFile file,
+std::shared_ptr<ControlServer> ControlServer::start(const asio::any_io_executor& executor, SocketFile file,
                                                     Status status) {
-  auto server = std::make_shared<ControlServer>(std::move(executor), std::move(file), std::move(status));
+  auto server = std::make_shared<ControlServer>(executor, std::move(file), std::move(status));
   asio::co_spawn(server->acceptor_.get_executor(), accept_loop(server),
                  [](const std::exception_ptr& failure) { log_failure(failure, "control socket"); });
   return server;
@@ -82,7 +82,7 @@ asio::awaitable<void> ControlServer::accept_loop(std::shared_ptr<ControlServer> 
       continue;
     }
     if (self->connections_ >= kMaxConnections || !is_allowed(accepted.native_handle())) continue;
-    net::Counted connection(std::shared_ptr<std::size_t>(self, &self->connections_));
+    net::Counted connection(self, self->connections_);
     auto socket = std::make_shared<Socket>(std::move(accepted));
     asio::co_spawn(self->acceptor_.get_executor(), serve(self, socket, std::move(connection)),
                    [self](const std::exception_ptr& failure) {

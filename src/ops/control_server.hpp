@@ -32,9 +32,9 @@ class ControlServer : public std::enable_shared_from_this<ControlServer> {
   // `status` makes the answer to a request for it: one line, JSON, without secrets and destinations.
   using Status = std::function<std::string()>;
 
-  static std::shared_ptr<ControlServer> start(boost::asio::any_io_executor executor, SocketFile file,
+  static std::shared_ptr<ControlServer> start(const boost::asio::any_io_executor& executor, SocketFile file,
                                               Status status);
-  ControlServer(boost::asio::any_io_executor executor, SocketFile file, Status status);
+  ControlServer(const boost::asio::any_io_executor& executor, SocketFile file, Status status);
 
   const std::filesystem::path& path() const { return file_.path(); }
   void stop();

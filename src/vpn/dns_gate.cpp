@@ -100,7 +100,7 @@ asio::awaitable<Bytes> DnsGate::ask(Bytes query) {
     ++counters_.dropped;
     co_return dns_failure(query, *read_dns_query(query), DnsCode::kServFail, DnsReason::kOther);
   }
-  const net::Counted asking(std::shared_ptr<std::size_t>(shared_from_this(), &asking_));
+  const net::Counted asking(shared_from_this(), asking_);
   ++counters_.asked;
   auto answer = co_await opener_->resolve(query);
   if (answer) co_return std::move(*answer);

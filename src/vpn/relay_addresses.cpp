@@ -9,6 +9,7 @@
 
 #include "base/log.hpp"
 #include "base/port.hpp"
+#include "net/counted.hpp"
 #include "net/resolver.hpp"
 #include "net/wakeup.hpp"
 #include "vpn/supervisor_wire.hpp"
@@ -42,14 +43,6 @@ struct RelayAddresses::Pending {
   std::size_t lookups = 0;
 };
 
-// Counted for as long as it lives, also when there is no memory left to go on with (net/on_end.hpp).
-struct RelayAddresses::Counted {
-  explicit Counted(std::shared_ptr<Pending> all) : pending(std::move(all)) { ++pending->lookups; }
-  ~Counted() { --pending->lookups; }
-  Counted(const Counted&) = delete;
-  Counted& operator=(const Counted&) = delete;
-  std::shared_ptr<Pending> pending;
-};
 struct RelayAddresses::Asked {
   Asked(std::shared_ptr<Pending> all, std::uint64_t number, std::shared_ptr<Question> question)
       : pending(std::move(all)), id(number) {
@@ -161,7 +154,7 @@ asio::awaitable<Result<std::vector<IpAddress>>> RelayAddresses::look_up(RelayAdd
     NameAnswer found;
     Result<> allowed;
     {
-      const Counted counted(self->pending_);
+      const net::Counted counted(self->pending_, self->pending_->lookups);
       allowed = self->allow();
       if (allowed) found = co_await ask(self, target.host);
     }

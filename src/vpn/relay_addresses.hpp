@@ -48,7 +48,6 @@ class RelayAddresses {
  private:
   struct Question;
   struct Pending;
-  struct Counted;
   struct Asked;
 
   void wait();

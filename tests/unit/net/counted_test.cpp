@@ -24,7 +24,7 @@ struct Owner {
 };
 
 Counted one_of(const std::shared_ptr<Owner>& owner) {
-  return Counted(std::shared_ptr<std::size_t>(owner, &owner->under_way));
+  return Counted(owner, owner->under_way);
 }
 
 asio::awaitable<void> wait_for_ever(Counted counted, bool fails) {
