@@ -41,7 +41,7 @@ class Report {
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began_);
     std::printf("  %-10s %-6s %5lld ms  %s\n", step, outcome, static_cast<long long>(took.count()),
                 detail.c_str());
-    std::fflush(stdout);
+    (void)std::fflush(stdout);
     began_ = Clock::now();
   }
   Clock::time_point began_;

@@ -107,7 +107,7 @@ void Listeners::on(const session::ListenEvent& event) {
     log::info("a user's listener is refused: {}", made.error().text);
     return tunnel->unlisten(event.listener, refusal(made.error()));
   }
-  const EntryPtr entry = *made;
+  const EntryPtr& entry = *made;
   entries_.emplace(event.listener, entry);
   const Endpoint endpoint = entry->endpoint();
   log::info("listening on {} for a user", text(endpoint));

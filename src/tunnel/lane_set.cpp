@@ -36,6 +36,7 @@ void LaneSet::session_over(const Error& why) {
 
 std::vector<LaneSet::Number> LaneSet::numbers() const {
   std::vector<Number> out;
+  out.reserve(serving_.size());
   for (const auto& [lane, due] : serving_) out.push_back(lane);
   return out;
 }

@@ -103,6 +103,7 @@ asio::awaitable<OpenOutcome> Tunnel::await_answer(Result<session::StreamId> id) 
 
 void Tunnel::reset_streams(session::ResetCode code) {
   std::vector<session::StreamId> ids;  // a reset may end streams, and begin some
+  ids.reserve(streams_.size());
   for (const auto& [id, stream] : streams_) ids.push_back(id);
   for (const session::StreamId id : ids) {
     if (const auto at = streams_.find(id); at != streams_.end()) at->second->reset(code);
